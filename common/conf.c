@@ -1,0 +1,1061 @@
+/*
+ * The reader of settings: .env and the environment, against the table.
+ */
+#include "conf.h"
+
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "log.h"
+
+enum { FILE_MAX_BYTES = 1 << 20, LINES_MAX = 4096 };
+
+/* Short names for the table's readers column. */
+#define S CONF_S
+#define G CONF_G
+#define A CONF_A
+#define W CONF_W
+#define C CONF_C
+#define Q CONF_Q
+#define B CONF_B
+static const struct conf_info infos[CONF_COUNT] = {
+#define CONF(type, NAME, member, fallback, min, max, check, readers, meaning) \
+	{ #type, #NAME, fallback, #check, meaning, min, max, readers,        \
+	  offsetof(struct conf, member) },
+#include "conf.def"
+#undef CONF
+};
+#undef S
+#undef G
+#undef A
+#undef W
+#undef C
+#undef Q
+#undef B
+
+const struct conf_info *
+conf_info(enum conf_id id)
+{
+	return &infos[id];
+}
+
+/* --- .env ----------------------------------------------------------------- */
+
+struct pair {
+	char *name, *value;
+};
+
+struct env {
+	struct pair *pairs;
+	size_t       n;
+	const char  *file;
+};
+
+static void
+wipe_free(char *p)
+{
+	if (p != NULL)
+		explicit_bzero(p, strlen(p));
+	free(p);
+}
+
+static void
+env_free(struct env *env)
+{
+	for (size_t i = 0; i < env->n; i++) {
+		free(env->pairs[i].name);
+		wipe_free(env->pairs[i].value); /* may be a secret */
+	}
+	free(env->pairs);
+	*env = (struct env){ 0 };
+}
+
+static void problem(struct conf *, const char *name, const char *value,
+    const char *why, const char *remedy);
+
+/* The whole file; NOT_FOUND, TOO_LARGE, SYSTEM.  The caller's to wipe. */
+static enum err
+read_file(const char *path, char **text)
+{
+	FILE    *f = fopen(path, "re");
+	char    *p;
+	size_t   n;
+	enum err e = ERR_OK;
+
+	*text = NULL;
+	if (f == NULL)
+		return errno == ENOENT ? ERR_NOT_FOUND : ERR_SYSTEM;
+	/* No buffer of stdio's: it would keep a copy of a secret. */
+	setvbuf(f, NULL, _IONBF, 0);
+	if ((p = calloc(1, FILE_MAX_BYTES + 1)) == NULL) {
+		fclose(f);
+		return ERR_NOMEM;
+	}
+	n = fread(p, 1, FILE_MAX_BYTES, f);
+	if (ferror(f))
+		e = ERR_SYSTEM;
+	else if (n == FILE_MAX_BYTES)
+		e = ERR_TOO_LARGE;
+	fclose(f);
+	if (e == ERR_OK && (*text = slice_dup((struct slice){ p, n })) == NULL)
+		e = ERR_NOMEM;
+	explicit_bzero(p, n);
+	free(p);
+	return e;
+}
+
+static bool
+name_char(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	    (c >= '0' && c <= '9') || c == '_';
+}
+
+/* The value as a shell would see it: 'as is', "with \n \" \\ $ escapes", or
+ * plain up to a blank and a #. */
+static bool
+unquote(struct slice in, struct buf *out)
+{
+	char   quote = in.n > 0 ? in.p[0] : '\0';
+	size_t i = 1;
+
+	if (quote != '\'' && quote != '"') {
+		for (size_t h = 1; h < in.n; h++)
+			if (in.p[h] == '#' &&
+			    (in.p[h - 1] == ' ' || in.p[h - 1] == '\t'))
+				in.n = h;
+		if (quote != '#')
+			buf_put(out, slice_trim(in));
+		return true;
+	}
+	for (; i < in.n && in.p[i] != quote; i++) {
+		char c = in.p[i];
+
+		if (quote == '"' && c == '\\' && i + 1 < in.n) {
+			c = in.p[++i];
+			c = c == 'n' ? '\n' : c == 't' ? '\t' : c;
+		}
+		buf_put(out, (struct slice){ &c, 1 });
+	}
+	if (i >= in.n)
+		return false;
+	in = slice_trim(slice_from(in, i + 1));
+	return in.n == 0 || in.p[0] == '#';
+}
+
+static enum err
+env_line(struct env *env, struct slice line, bool *good)
+{
+	struct buf   value = { 0 };
+	struct pair *grown;
+	size_t       eq = 0;
+
+	*good = true;
+	line = slice_trim(line);
+	if (slice_starts(line, SLICE("export ")))
+		line = slice_trim(slice_from(line, 7));
+	if (line.n == 0 || line.p[0] == '#')
+		return ERR_OK;
+	while (eq < line.n && name_char(line.p[eq]))
+		eq++;
+	*good = eq > 0 && eq < line.n && line.p[eq] == '=' &&
+	    env->n < LINES_MAX &&
+	    unquote(slice_trim(slice_from(line, eq + 1)), &value);
+	if (!*good) {
+		buf_free(&value);
+		return ERR_OK;
+	}
+	if ((grown = realloc(env->pairs, (env->n + 1) * sizeof *grown)) == NULL)
+		goto fail;
+	env->pairs = grown;
+	grown[env->n].name = slice_dup((struct slice){ line.p, eq });
+	grown[env->n].value = value.p != NULL ? value.p : strdup("");
+	if (grown[env->n].name == NULL || grown[env->n].value == NULL)
+		goto fail;
+	env->n++;
+	return ERR_OK;
+fail:
+	buf_free(&value);
+	return ERR_NOMEM;
+}
+
+static enum err
+env_parse(struct conf *c, struct env *env, const char *text)
+{
+	unsigned number = 0;
+	enum err e = ERR_OK;
+
+	while (*text != '\0' && e == ERR_OK) {
+		size_t n = strcspn(text, "\n");
+		bool   good;
+
+		number++;
+		e = env_line(env, (struct slice){ text, n }, &good);
+		if (!good) {
+			char where[300];
+
+			snprintf(where, sizeof where, "%.250s line %u",
+			    env->file, number);
+			problem(c, where, "", "is not NAME=value",
+			    "write NAME=value, NAME=\"value\" or # comment");
+		}
+		text += n + (text[n] == '\n');
+	}
+	return e;
+}
+
+static enum err
+env_read(struct conf *c, struct env *env, const char *file, bool may_lack)
+{
+	char    *text;
+	enum err e;
+
+	env->file = file;
+	if (file[0] == '\0')
+		return ERR_OK;
+	e = read_file(file, &text);
+	if (e == ERR_NOT_FOUND && may_lack)
+		return ERR_OK;
+	if (e == ERR_NOMEM)
+		return e;
+	if (e != ERR_OK) {
+		problem(c, "ROOKERY_ENV_FILE", file,
+		    e == ERR_SYSTEM ? strerror(errno) : err_text(e),
+		    "name a file of NAME=value lines that can be read");
+		return ERR_OK;
+	}
+	e = env_parse(c, env, text);
+	wipe_free(text);
+	return e;
+}
+
+static const char *
+env_get(const struct env *env, const char *name)
+{
+	for (size_t i = env->n; i-- > 0;) /* the last one wins */
+		if (strcmp(env->pairs[i].name, name) == 0)
+			return env->pairs[i].value;
+	return NULL;
+}
+
+/* --- problems --------------------------------------------------------------- */
+
+static void
+problem(struct conf *c, const char *name, const char *value, const char *why,
+    const char *remedy)
+{
+	struct conf_problem *p;
+
+	p = realloc(c->problems, (c->nproblems + 1) * sizeof *p);
+	if (p == NULL)
+		return;
+	c->problems = p;
+	p += c->nproblems++;
+	*p = (struct conf_problem){ strdup(name), strdup(value), strdup(why),
+		strdup(remedy) };
+}
+
+void
+conf_log_problems(const struct conf *c)
+{
+	for (size_t i = 0; i < c->nproblems; i++)
+		log_error("config.bad", KV("setting", c->problems[i].name),
+		    KV("value", c->problems[i].value),
+		    KV("why", c->problems[i].why),
+		    KV("remedy", c->problems[i].remedy));
+}
+
+/* --- checks: NULL is good, else why not --------------------------------------- */
+
+static const char *
+check_any(const struct conf_info *info, const char *v)
+{
+	(void)info, (void)v;
+	return NULL;
+}
+
+static const char *
+check_appid(const struct conf_info *info, const char *v)
+{
+	(void)info;
+	return strspn(v, "0123456789") == strlen(v) ? NULL
+	                                            : "is not decimal digits";
+}
+
+static bool
+is_loopback(struct slice host)
+{
+	return slice_is(host, "localhost") || slice_is(host, "::1") ||
+	    slice_is(host, "[::1]") || slice_starts(host, SLICE("127."));
+}
+
+/* The host of scheme://host[:port][/...]; brackets kept; empty if none. */
+static struct slice
+url_host(struct slice url)
+{
+	struct slice h = { NULL, 0 };
+
+	for (size_t i = 0; i + 2 < url.n; i++)
+		if (memcmp(url.p + i, "://", 3) == 0) {
+			h = slice_from(url, i + 3);
+			break;
+		}
+	for (size_t i = 0; i < h.n; i++) {
+		if (h.p[i] == '@') /* user:password is not a host */
+			return (struct slice){ NULL, 0 };
+		if (strchr("/?#", h.p[i]) != NULL ||
+		    (h.p[i] == ':' && (h.p[0] != '[' || h.p[i - 1] == ']'))) {
+			h.n = i;
+			break;
+		}
+	}
+	return h;
+}
+
+bool
+conf_url_allowed(struct slice url)
+{
+	struct slice host = url_host(url);
+
+	if (host.n == 0)
+		return false;
+	if (slice_starts(url, SLICE("https://")) ||
+	    slice_starts(url, SLICE("wss://")))
+		return true;
+	return (slice_starts(url, SLICE("http://")) ||
+	           slice_starts(url, SLICE("ws://"))) &&
+	    is_loopback(host);
+}
+
+static const char *
+check_url(const struct conf_info *info, const char *v)
+{
+	(void)info;
+	if (v[0] == '\0' || conf_url_allowed(slice_of(v)))
+		return NULL;
+	return "is not an https:// or wss:// address (plain http:// and ws:// "
+	       "are for loopback only)";
+}
+
+bool
+conf_listen(const char *text, char *host, size_t host_size, unsigned *port)
+{
+	const char        *colon = strrchr(text, ':');
+	struct slice       h = { text, 0 };
+	struct slice       p = slice_of(colon != NULL ? colon + 1 : text);
+	unsigned long long n;
+
+	if (!slice_u64(p, &n) || n > 65535)
+		return false;
+	if (colon != NULL)
+		h.n = (size_t)(colon - text);
+	if (h.n > 1 && h.p[0] == '[' && h.p[h.n - 1] == ']')
+		h = (struct slice){ h.p + 1, h.n - 2 };
+	if (h.n >= host_size)
+		return false;
+	if (h.n > 0)
+		memcpy(host, h.p, h.n);
+	host[h.n] = '\0';
+	*port = (unsigned)n;
+	return true;
+}
+
+static const char *
+check_listen(const struct conf_info *info, const char *v)
+{
+	char     host[128];
+	unsigned port;
+
+	(void)info;
+	return v[0] == '\0' || conf_listen(v, host, sizeof host, &port)
+	    ? NULL
+	    : "is not ADDRESS:PORT";
+}
+
+static const char *
+one_of(const char *v, const char *const *words)
+{
+	for (; *words != NULL; words++)
+		if (strcmp(v, *words) == 0)
+			return NULL;
+	return "is none of the words it may be";
+}
+
+static const char *
+check_level(const struct conf_info *info, const char *v)
+{
+	static const char *const words[] = { "error", "warn", "info", "debug",
+		NULL };
+
+	(void)info;
+	return one_of(v, words);
+}
+
+static const char *
+check_format(const struct conf_info *info, const char *v)
+{
+	static const char *const words[] = { "text", "json", NULL };
+
+	(void)info;
+	return one_of(v, words);
+}
+
+static const char *
+check_unsure(const struct conf_info *info, const char *v)
+{
+	static const char *const words[] = { "once", "again", NULL };
+
+	(void)info;
+	return one_of(v, words);
+}
+
+static const struct {
+	const char *name;
+	uint32_t    bit;
+	enum { PUBLIC, PRIVATE, RARE } who;
+} intents[] = {
+#define INTENT(n, name, who, meaning) { #name, 1u << (n), who },
+#include "intents.def"
+#undef INTENT
+};
+enum { INTENTS = sizeof intents / sizeof *intents };
+
+static uint32_t
+intent_of(struct slice word)
+{
+	uint32_t mask = 0;
+
+	for (size_t i = 0; i < INTENTS; i++) {
+		if (word.n == strlen(intents[i].name) &&
+		    strncasecmp(word.p, intents[i].name, word.n) == 0)
+			return intents[i].bit;
+		if (intents[i].who == PUBLIC)
+			mask |= intents[i].bit;
+	}
+	return word.n == 6 && strncasecmp(word.p, "public", 6) == 0 ? mask : 0;
+}
+
+bool
+conf_intents(const char *text, uint32_t *mask, struct slice *unknown)
+{
+	struct slice       rest = slice_trim(slice_of(text));
+	unsigned long long number;
+
+	*mask = 0;
+	if (unknown != NULL)
+		*unknown = rest;
+	if (slice_u64(rest, &number)) {
+		*mask = (uint32_t)number;
+		return number > 0 && number <= UINT32_MAX;
+	}
+	while (rest.n > 0) {
+		size_t   n = 0;
+		uint32_t bit;
+
+		while (n < rest.n && strchr(", |\t", rest.p[n]) == NULL)
+			n++;
+		if (n > 0) {
+			bit = intent_of((struct slice){ rest.p, n });
+			if (bit == 0) {
+				if (unknown != NULL)
+					*unknown = (struct slice){ rest.p, n };
+				return false;
+			}
+			*mask |= bit;
+		}
+		rest = slice_from(rest, n + 1);
+	}
+	return *mask != 0;
+}
+
+static const char *
+check_intents(const struct conf_info *info, const char *v)
+{
+	uint32_t mask;
+
+	(void)info;
+	return conf_intents(v, &mask, NULL)
+	    ? NULL
+	    : "names an unknown intent; they are in rookery.env(5)";
+}
+
+static const char *
+check_shards(const struct conf_info *info, const char *v)
+{
+	unsigned long long n;
+
+	(void)info;
+	if (strcmp(v, "auto") == 0 ||
+	    (slice_u64(slice_of(v), &n) && n >= 1 && n <= 64))
+		return NULL;
+	return "is neither auto nor a number from 1 to 64";
+}
+
+static const char *
+check_handler(const struct conf_info *info, const char *v)
+{
+	static const char *const words[] = { "builtin:echo", NULL };
+
+	(void)info;
+	return one_of(v, words) == NULL ? NULL : "is no handler known here";
+}
+
+static const char *
+check_services(const struct conf_info *info, const char *v)
+{
+	static const char *const words[] = { "api", "gateway", "worker", "sim",
+		NULL };
+	char word[16];
+
+	(void)info;
+	while (*v != '\0') {
+		size_t n = strcspn(v, " ,");
+
+		if (n >= sizeof word)
+			return "names an unknown service";
+		memcpy(word, v, n);
+		word[n] = '\0';
+		if (n > 0 && one_of(word, words) != NULL)
+			return "names an unknown service";
+		v += n + (v[n] != '\0');
+	}
+	return NULL;
+}
+
+static const char *
+check_bus(const struct conf_info *info, const char *v)
+{
+	struct slice s = slice_of(v);
+
+	(void)info;
+	if (s.n > 6 && slice_starts(s, SLICE("ipc://")))
+		return s.n - 6 <= 107 ? NULL
+		                      : "is longer than a Unix socket's path "
+		                        "may be (107 bytes)";
+	return s.n == 0 ||
+	        (s.n > 6 && slice_starts(s, SLICE("tcp://")) &&
+	            strrchr(v, ':') > v + 5)
+	    ? NULL
+	    : "is neither ipc://PATH nor tcp://HOST:PORT";
+}
+
+static const char *
+check_path(const struct conf_info *info, const char *v)
+{
+	(void)info;
+	return strchr(v, '\n') == NULL ? NULL : "is not a path";
+}
+
+static const char *
+run_check(const struct conf_info *info, const char *v)
+{
+	static const struct {
+		const char *name;
+		const char *(*fn)(const struct conf_info *, const char *);
+	} checks[] = {
+		{ "any", check_any },         { "appid", check_appid },
+		{ "url", check_url },         { "listen", check_listen },
+		{ "level", check_level },     { "format", check_format },
+		{ "intents", check_intents }, { "shards", check_shards },
+		{ "handler", check_handler }, { "services", check_services },
+		{ "bus", check_bus },         { "path", check_path },
+		{ "unsure", check_unsure },
+	};
+
+	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+		if (strcmp(info->check, checks[i].name) == 0)
+			return checks[i].fn(info, v);
+	return "has no check of that name";
+}
+
+/* --- one value ------------------------------------------------------------------ */
+
+static bool
+parse_flag(const char *v, bool *out)
+{
+	static const char *const on[] = { "yes", "true", "1", "on", NULL };
+	static const char *const off[] = { "no", "false", "0", "off", NULL };
+
+	*out = one_of(v, on) == NULL;
+	return *out || one_of(v, off) == NULL;
+}
+
+static void *
+member(struct conf *c, const struct conf_info *info)
+{
+	return (char *)c + info->offset;
+}
+
+/* NULL, or why the value cannot be it.  Nothing is stored then. */
+static const char *
+store(struct conf *c, const struct conf_info *info, const char *v)
+{
+	void              *at = member(c, info);
+	size_t             n = strlen(v);
+	unsigned long long number;
+	const char        *why;
+	char              *copy;
+
+	if (strcmp(info->type, "flag") == 0)
+		return parse_flag(v, at) ? NULL : "is neither yes nor no";
+	if (strcmp(info->type, "num") == 0) {
+		if (!slice_u64(slice_of(v), &number) || number < info->min ||
+		    number > info->max)
+			return "is not a number within its bounds";
+		*(conf_num *)at = number;
+		return NULL;
+	}
+	if (n < info->min || n > info->max)
+		return "is too short or too long";
+	if ((why = run_check(info, v)) != NULL)
+		return why;
+	if (strcmp(info->type, "secret") == 0)
+		return secret_set(at, slice_of(v)) == ERR_OK ? NULL
+		                                             : "out of memory";
+	if ((copy = strdup(v)) == NULL)
+		return "out of memory";
+	free(*(conf_text *)at);
+	*(conf_text *)at = copy;
+	return NULL;
+}
+
+/* NAME_FILE: the file's text without its last line end. */
+static char *
+value_of_file(struct conf *c, const struct conf_info *info, const char *path)
+{
+	char    *text = NULL;
+	enum err e = read_file(path, &text);
+	size_t   n;
+
+	if (e != ERR_OK) {
+		char name[80];
+
+		snprintf(name, sizeof name, "%s_FILE", info->name);
+		problem(c, name, path,
+		    e == ERR_SYSTEM || e == ERR_NOT_FOUND ? strerror(errno)
+		                                          : err_text(e),
+		    "name a file that this program may read");
+		return NULL;
+	}
+	for (n = strlen(text); n > 0 && (text[n - 1] == '\n' ||
+	     text[n - 1] == '\r'); n--)
+		text[n - 1] = '\0';
+	return text;
+}
+
+static bool
+empty_means_unset(const struct conf_info *info)
+{
+	return strcmp(info->name, "ROOKERY_ECHO_PREFIX") != 0 &&
+	    strcmp(info->name, "ROOKERY_ENV_FILE") != 0;
+}
+
+static void
+remedy_of(const struct conf_info *info, char *text, size_t size)
+{
+	if (strcmp(info->type, "num") == 0)
+		snprintf(text, size, "a number from %llu to %llu. %s",
+		    (unsigned long long)info->min,
+		    (unsigned long long)info->max, info->meaning);
+	else
+		snprintf(text, size, "%s", info->meaning);
+}
+
+/* A value from one source, by name or by NAME_FILE; true when it was there. */
+static bool
+take(struct conf *c, const struct conf_info *info, const char *from,
+    const char *direct, const char *file)
+{
+	bool        hidden = strcmp(info->type, "secret") == 0;
+	char       *loaded = NULL;
+	const char *v = direct, *why;
+	char        remedy[512];
+
+	if (v != NULL && v[0] == '\0' && empty_means_unset(info))
+		v = NULL;
+	if (v == NULL && file != NULL && file[0] != '\0') {
+		if ((loaded = value_of_file(c, info, file)) == NULL)
+			return true; /* there, and reported as wrong */
+		v = loaded;
+	}
+	if (v == NULL)
+		return false;
+	if ((why = store(c, info, v)) != NULL) {
+		remedy_of(info, remedy, sizeof remedy);
+		problem(c, info->name, hidden ? "(hidden)" : v, why, remedy);
+	}
+	free(c->from[info - infos]);
+	c->from[info - infos] = strdup(loaded != NULL ? file : from);
+	if (hidden)
+		wipe_free(loaded);
+	else
+		free(loaded);
+	return true;
+}
+
+/* --- unknown names ------------------------------------------------------------- */
+
+static unsigned
+distance(const char *a, const char *b)
+{
+	unsigned row[80], n = (unsigned)strlen(b);
+
+	if (n >= 79)
+		return 1000;
+	for (unsigned j = 0; j <= n; j++)
+		row[j] = j;
+	for (unsigned i = 1; *a != '\0'; a++, i++) {
+		unsigned corner = row[0];
+
+		row[0] = i;
+		for (unsigned j = 1; j <= n; j++) {
+			unsigned best = corner + (*a != b[j - 1]);
+
+			corner = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[n];
+}
+
+static void
+check_name(struct conf *c, const char *name, size_t n, const char *from)
+{
+	char     base[80], remedy[200];
+	size_t   best = 0;
+	unsigned least = 1000;
+
+	if (n >= sizeof base || (strncmp(name, "QQ_", 3) != 0 &&
+	                            strncmp(name, "ROOKERY_", 8) != 0))
+		return;
+	memcpy(base, name, n);
+	base[n] = '\0';
+	for (size_t i = 0; i < CONF_COUNT; i++)
+		if (strcmp(infos[i].name, base) == 0)
+			return;
+	if (n > 5 && strcmp(base + n - 5, "_FILE") == 0)
+		base[n - 5] = '\0';
+	for (size_t i = 0; i < CONF_COUNT; i++) {
+		unsigned d = distance(base, infos[i].name);
+
+		if (d == 0)
+			return;
+		if (d < least) {
+			least = d;
+			best = i;
+		}
+	}
+	snprintf(remedy, sizeof remedy, "the nearest known setting is %s",
+	    infos[best].name);
+	problem(c, name, from, "is not a setting", remedy);
+}
+
+static void
+check_names(struct conf *c, const struct env *env)
+{
+	for (char **e = environ; *e != NULL; e++) {
+		size_t n = strcspn(*e, "=");
+		char  *name = slice_dup((struct slice){ *e, n });
+
+		if (name != NULL)
+			check_name(c, name, n, "environment");
+		free(name);
+	}
+	for (size_t i = 0; i < env->n; i++)
+		check_name(c, env->pairs[i].name, strlen(env->pairs[i].name),
+		    env->file);
+}
+
+/* --- the whole ---------------------------------------------------------------- */
+
+struct source {
+	const struct env *file;
+	bool              environment;       /* QQ_* from there count */
+};
+
+static void
+take_all(struct conf *c, enum conf_reader who, const struct source *src)
+{
+	char with_file[96];
+
+	for (size_t i = 0; i < CONF_COUNT; i++) {
+		const struct conf_info *info = &infos[i];
+		bool own = (info->readers & CONF_B) == 0 || src->environment;
+
+		if (!(info->readers & (unsigned)who))
+			continue;
+		snprintf(with_file, sizeof with_file, "%s_FILE", info->name);
+		if (own && take(c, info, "environment", getenv(info->name),
+		               getenv(with_file)))
+			continue;
+		take(c, info, src->file->file, env_get(src->file, info->name),
+		    env_get(src->file, with_file));
+	}
+}
+
+/* What no single setting can know. */
+static void
+check_together(struct conf *c, enum conf_reader who)
+{
+	bool holds = (who & (CONF_S | CONF_A | CONF_C)) != 0;
+
+	if (holds && c->qq_app_id[0] != '\0' && c->qq_client_secret.n == 0)
+		problem(c, "QQ_CLIENT_SECRET", "", "is missing",
+		    "set it (or QQ_CLIENT_SECRET_FILE) to the app secret of "
+		    "QQ_APP_ID, from the platform's console");
+	if (holds && c->qq_app_id[0] == '\0' && c->qq_client_secret.n > 0)
+		problem(c, "QQ_APP_ID", "", "is missing",
+		    "set it to the app id that belongs to QQ_CLIENT_SECRET");
+	if ((who & CONF_G) && !c->websocket && c->webhook_listen[0] == '\0')
+		problem(c, "ROOKERY_WEBSOCKET", "no", "leaves no way in",
+		    "set ROOKERY_WEBHOOK_LISTEN, or ROOKERY_WEBSOCKET=yes");
+}
+
+static enum err
+defaults(struct conf *c)
+{
+	*c = (struct conf){ 0 };
+	for (size_t i = 0; i < CONF_COUNT; i++) {
+		store(c, &infos[i], infos[i].fallback);
+		c->from[i] = strdup("default");
+		if (c->from[i] == NULL ||
+		    (strcmp(infos[i].type, "text") == 0 &&
+		        *(conf_text *)member(c, &infos[i]) == NULL))
+			return ERR_NOMEM;
+	}
+	c->bot_name = strdup("");
+	return c->bot_name != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err
+load_one(struct conf *c, enum conf_reader who, const char *file, bool may_lack,
+    bool environment)
+{
+	struct env    env = { 0 };
+	struct source src = { &env, environment };
+	enum err      e;
+
+	if ((e = defaults(c)) == ERR_OK &&
+	    (e = env_read(c, &env, file, may_lack)) == ERR_OK) {
+		take_all(c, who, &src);
+		check_names(c, &env);
+		check_together(c, who);
+	}
+	env_free(&env);
+	return e;
+}
+
+/* --- bots --------------------------------------------------------------------- */
+
+static int
+is_env_file(const struct dirent *d)
+{
+	size_t n = strlen(d->d_name);
+
+	return d->d_name[0] != '.' && n > 4 &&
+	    strcmp(d->d_name + n - 4, ".env") == 0;
+}
+
+static void
+take_problems(struct conf *to, struct conf *bot)
+{
+	for (size_t i = 0; i < bot->nproblems; i++) {
+		struct conf_problem *p = &bot->problems[i];
+		char                 name[200];
+
+		snprintf(name, sizeof name, "%s (bot %s)", p->name,
+		    bot->bot_name);
+		problem(to, name, p->value, p->why, p->remedy);
+	}
+}
+
+static enum err
+load_bot(struct conf *c, enum conf_reader who, const char *file,
+    const char *name)
+{
+	struct conf *bots, *b;
+	enum err     e;
+
+	bots = realloc(c->bots, (c->nbots + 1) * sizeof *bots);
+	if (bots == NULL)
+		return ERR_NOMEM;
+	c->bots = bots;
+	b = &bots[c->nbots];
+	e = load_one(b, who, file, false, name[0] == '\0');
+	c->nbots++;
+	if (e != ERR_OK)
+		return e;
+	free(b->bot_name);
+	if ((b->bot_name = strdup(name)) == NULL)
+		return ERR_NOMEM;
+	if (name[0] == '\0')
+		return ERR_OK;
+	if (b->qq_app_id[0] == '\0')
+		problem(b, "QQ_APP_ID", "", "is missing",
+		    "each file of ROOKERY_BOTS_DIR names one bot");
+	take_problems(c, b);
+	return ERR_OK;
+}
+
+static void
+check_twins(struct conf *c)
+{
+	for (size_t i = 0; i < c->nbots; i++)
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(c->bots[i].qq_app_id,
+			        c->bots[k].qq_app_id) == 0)
+				problem(c, "QQ_APP_ID", c->bots[i].qq_app_id,
+				    "is used by two bots",
+				    "give each bot one file");
+}
+
+static enum err
+load_bots(struct conf *c, enum conf_reader who, const char *main_file)
+{
+	struct dirent **list = NULL;
+	enum err        e = ERR_OK;
+	int             n;
+
+	if (!(who & (CONF_S | CONF_G | CONF_A | CONF_C)))
+		return ERR_OK;
+	if (c->qq_app_id[0] != '\0')
+		e = load_bot(c, who, main_file, "");
+	n = scandir(c->bots_dir, &list, is_env_file, alphasort);
+	for (int i = 0; i < n; i++) {
+		char *path = conf_path(c->bots_dir, list[i]->d_name);
+		char *name = slice_dup((struct slice){ list[i]->d_name,
+		    strlen(list[i]->d_name) - 4 });
+
+		if (e == ERR_OK)
+			e = path != NULL && name != NULL
+			    ? load_bot(c, who, path, name)
+			    : ERR_NOMEM;
+		free(path);
+		free(name);
+		free(list[i]);
+	}
+	free(list);
+	check_twins(c);
+	return e;
+}
+
+static enum err
+load(struct conf *c, enum conf_reader who, const char *file, bool may_lack,
+    bool environment)
+{
+	enum err e = load_one(c, who, file, may_lack, environment);
+
+	if (e == ERR_OK)
+		e = load_bots(c, who, may_lack && access(file, F_OK) != 0
+		    ? ""
+		    : file);
+	if (e == ERR_OK && c->nproblems > 0)
+		e = ERR_CONFIG;
+	return e;
+}
+
+enum err
+conf_load(struct conf *c, enum conf_reader who)
+{
+	const char *file = getenv("ROOKERY_ENV_FILE");
+
+	return load(c, who, file != NULL ? file : ".env", file == NULL, true);
+}
+
+enum err
+conf_load_file(struct conf *c, enum conf_reader who, const char *env_file)
+{
+	return load(c, who, env_file, false, false);
+}
+
+void
+conf_free(struct conf *c)
+{
+	for (size_t i = 0; i < CONF_COUNT; i++) {
+		if (strcmp(infos[i].type, "text") == 0)
+			free(*(conf_text *)member(c, &infos[i]));
+		else if (strcmp(infos[i].type, "secret") == 0)
+			secret_wipe(member(c, &infos[i]));
+		free(c->from[i]);
+	}
+	for (size_t i = 0; i < c->nproblems; i++) {
+		free(c->problems[i].name);
+		free(c->problems[i].value);
+		free(c->problems[i].why);
+		free(c->problems[i].remedy);
+	}
+	free(c->problems);
+	for (size_t i = 0; i < c->nbots; i++)
+		conf_free(&c->bots[i]);
+	free(c->bots);
+	free(c->bot_name);
+	*c = (struct conf){ 0 };
+}
+
+/* --- for those who ask ----------------------------------------------------------- */
+
+char *
+conf_path(const char *dir, const char *name)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
+}
+
+char *
+conf_bus(const struct conf *c, const char *setting, const char *socket_name)
+{
+	char *url;
+
+	if (setting[0] != '\0')
+		return strdup(setting);
+	return asprintf(&url, "ipc://%s/%s", c->run_dir, socket_name) < 0
+	    ? NULL
+	    : url;
+}
+
+const char *
+conf_api_url(const struct conf *c)
+{
+	if (c->qq_api_url[0] != '\0')
+		return c->qq_api_url;
+	return c->qq_sandbox ? "https://sandbox.api.sgroup.qq.com"
+	                     : "https://api.sgroup.qq.com";
+}
+
+char *
+conf_value(const struct conf *c, enum conf_id id)
+{
+	const struct conf_info *info = &infos[id];
+	const void             *at = (const char *)c + info->offset;
+	char                   *text;
+
+	if (strcmp(info->type, "text") == 0)
+		return strdup(*(const conf_text *)at);
+	if (strcmp(info->type, "flag") == 0)
+		return strdup(*(const conf_flag *)at ? "yes" : "no");
+	if (strcmp(info->type, "secret") == 0)
+		return strdup(((const struct secret *)at)->n > 0 ? "(set)"
+		                                                 : "");
+	return asprintf(&text, "%llu",
+	           (unsigned long long)*(const conf_num *)at) < 0
+	    ? NULL
+	    : text;
+}
+
+const struct secret *
+conf_secret_of(const struct conf *c, enum conf_id id)
+{
+	return (const struct secret *)(const void *)((const char *)c +
+	    infos[id].offset);
+}

@@ -1,0 +1,473 @@
+/*
+ * json-c behind our names.  struct json is json-c's json_object; NULL is JSON
+ * null, as json-c has it.
+ */
+#include "json.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+#include <json-c/json.h>
+
+#include "pack.h"
+
+enum { DEPTH_MAX = 32 };
+
+static struct json_object *
+in(const struct json *j)
+{
+	return (struct json_object *)(uintptr_t)j;
+}
+
+static struct json *
+out(struct json_object *o)
+{
+	return (struct json *)(void *)o;
+}
+
+enum err
+json_parse(struct json **doc, struct slice text)
+{
+	struct json_tokener *t;
+	struct json_object  *o = NULL;
+	enum json_tokener_error je;
+
+	*doc = NULL;
+	if (text.n == 0 || text.n > INT_MAX)
+		return ERR_SYNTAX;
+	if ((t = json_tokener_new_ex(DEPTH_MAX)) == NULL)
+		return ERR_NOMEM;
+	json_tokener_set_flags(t,
+	    JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	o = json_tokener_parse_ex(t, text.p, (int)text.n);
+	je = json_tokener_get_error(t);
+	/* A bare number at the end of the text waits for a byte that could
+	 * continue it. */
+	if (je == json_tokener_continue) {
+		o = json_tokener_parse_ex(t, "", 1);
+		je = json_tokener_get_error(t);
+	}
+	json_tokener_free(t);
+	if (je != json_tokener_success) {
+		json_object_put(o);
+		return ERR_SYNTAX;
+	}
+	*doc = out(o);
+	return ERR_OK;
+}
+
+void
+json_free(struct json **doc)
+{
+	json_object_put(in(*doc));
+	*doc = NULL;
+}
+
+struct json *
+json_get(const struct json *j, const char *key)
+{
+	struct json_object *v = NULL;
+
+	if (!json_is_object(j) || !json_object_object_get_ex(in(j), key, &v))
+		return NULL;
+	return out(v);
+}
+
+struct json *
+json_path(const struct json *j, const char *dotted)
+{
+	char key[64];
+
+	for (;;) {
+		size_t n = strcspn(dotted, ".");
+
+		if (n >= sizeof key)
+			return NULL;
+		memcpy(key, dotted, n);
+		key[n] = '\0';
+		j = json_get(j, key);
+		if (dotted[n] == '\0' || j == NULL)
+			return (struct json *)(uintptr_t)j;
+		dotted += n + 1;
+	}
+}
+
+bool
+json_is_object(const struct json *j)
+{
+	return json_object_is_type(in(j), json_type_object);
+}
+
+bool
+json_is_array(const struct json *j)
+{
+	return json_object_is_type(in(j), json_type_array);
+}
+
+bool
+json_is_string(const struct json *j)
+{
+	return json_object_is_type(in(j), json_type_string);
+}
+
+bool
+json_is_number(const struct json *j)
+{
+	return json_object_is_type(in(j), json_type_int) ||
+	    json_object_is_type(in(j), json_type_double);
+}
+
+size_t
+json_count(const struct json *j)
+{
+	return json_is_array(j) ? json_object_array_length(in(j)) : 0;
+}
+
+struct json *
+json_at(const struct json *j, size_t i)
+{
+	return i < json_count(j) ? out(json_object_array_get_idx(in(j), i))
+	                         : NULL;
+}
+
+void
+json_each(const struct json *j,
+    void (*fn)(void *, const char *, const struct json *), void *self)
+{
+	if (!json_is_object(j))
+		return;
+	json_object_object_foreach(in(j), key, value)
+		fn(self, key, out(value));
+}
+
+struct slice
+json_text(const struct json *j)
+{
+	switch (json_object_get_type(in(j))) {
+	case json_type_string:
+		return (struct slice){ json_object_get_string(in(j)),
+		    (size_t)json_object_get_string_len(in(j)) };
+	case json_type_int:
+	case json_type_double:
+	case json_type_boolean:
+		return slice_of(json_object_to_json_string_ext(in(j),
+		    JSON_C_TO_STRING_PLAIN));
+	default:
+		return (struct slice){ NULL, 0 };
+	}
+}
+
+bool
+json_int(const struct json *j, int64_t *v)
+{
+	struct slice       s = json_text(j);
+	bool               minus = s.n > 0 && s.p[0] == '-';
+	unsigned long long u;
+
+	if (json_object_is_type(in(j), json_type_boolean) ||
+	    !slice_u64(minus ? slice_from(s, 1) : s, &u) || u > INT64_MAX)
+		return false;
+	*v = minus ? -(int64_t)u : (int64_t)u;
+	return true;
+}
+
+bool
+json_truth(const struct json *j)
+{
+	struct slice s = json_text(j);
+
+	return slice_is(s, "true") || slice_is(s, "1");
+}
+
+double
+json_double(const struct json *j)
+{
+	return json_object_get_double(in(j));
+}
+
+struct slice
+json_text_at(const struct json *j, const char *dotted)
+{
+	return json_text(json_path(j, dotted));
+}
+
+bool
+json_int_at(const struct json *j, const char *dotted, int64_t *v)
+{
+	return json_int(json_path(j, dotted), v);
+}
+
+struct json *
+json_new_object(void)
+{
+	return out(json_object_new_object());
+}
+
+struct json *
+json_new_array(void)
+{
+	return out(json_object_new_array());
+}
+
+void
+json_put_take(struct json *object, const char *key, struct json *value)
+{
+	if (object == NULL || value == NULL ||
+	    json_object_object_add(in(object), key, in(value)) < 0)
+		json_object_put(in(value));
+}
+
+void
+json_put_ref(struct json *object, const char *key, const struct json *value)
+{
+	json_put_take(object, key, out(json_object_get(in(value))));
+}
+
+static struct json *
+new_text(struct slice s)
+{
+	return out(json_object_new_string_len(s.p != NULL ? s.p : "",
+	    (int)s.n));
+}
+
+void
+json_put_text(struct json *object, const char *key, struct slice s)
+{
+	json_put_take(object, key, new_text(s));
+}
+
+void
+json_put_int(struct json *object, const char *key, int64_t v)
+{
+	json_put_take(object, key, out(json_object_new_int64(v)));
+}
+
+void
+json_put_bool(struct json *object, const char *key, bool v)
+{
+	json_put_take(object, key, out(json_object_new_boolean(v)));
+}
+
+void
+json_put_null(struct json *object, const char *key)
+{
+	if (object != NULL)
+		json_object_object_add(in(object), key, NULL);
+}
+
+void
+json_push_take(struct json *array, struct json *value)
+{
+	if (array == NULL || json_object_array_add(in(array), in(value)) < 0)
+		json_object_put(in(value));
+}
+
+void
+json_push_text(struct json *array, struct slice s)
+{
+	json_push_take(array, new_text(s));
+}
+
+void
+json_push_int(struct json *array, int64_t v)
+{
+	json_push_take(array, out(json_object_new_int64(v)));
+}
+
+struct slice
+json_print(const struct json *j)
+{
+	size_t      n = 0;
+	const char *p;
+
+	p = json_object_to_json_string_length(in(j),
+	    JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n);
+	return (struct slice){ p, p != NULL ? n : 0 };
+}
+
+void
+json_write(const struct json *j, struct buf *b)
+{
+	struct slice s = json_print(j);
+
+	if (s.p == NULL)
+		b->failed = true;
+	else
+		buf_put(b, s);
+}
+
+/* --- MessagePack --------------------------------------------------------- */
+
+static void
+pack_value(struct pack *p, struct json_object *o)
+{
+	switch (json_object_get_type(o)) {
+	case json_type_null:
+		pack_nil(p);
+		break;
+	case json_type_boolean:
+		pack_bool(p, json_object_get_boolean(o));
+		break;
+	case json_type_double:
+		pack_double(p, json_object_get_double(o));
+		break;
+	case json_type_int: {
+		int64_t v = json_object_get_int64(o);
+
+		/* json-c answers INT64_MAX for what only fits unsigned */
+		if (v < 0)
+			pack_int(p, v);
+		else
+			pack_uint(p, json_object_get_uint64(o));
+		break;
+	}
+	case json_type_string:
+		pack_str(p, (struct slice){ json_object_get_string(o),
+		    (size_t)json_object_get_string_len(o) });
+		break;
+	case json_type_array: {
+		size_t n = json_object_array_length(o);
+
+		pack_array(p, n);
+		for (size_t i = 0; i < n; i++)
+			pack_value(p, json_object_array_get_idx(o, i));
+		break;
+	}
+	case json_type_object:
+		pack_map(p, (size_t)json_object_object_length(o));
+		json_object_object_foreach(o, key, value) {
+			pack_str(p, slice_of(key));
+			pack_value(p, value);
+		}
+		break;
+	}
+}
+
+enum err
+json_to_msgpack(const struct json *j, struct buf *b)
+{
+	struct pack p;
+
+	pack_open(&p, b);
+	pack_value(&p, in(j));
+	return b->failed ? ERR_NOMEM : ERR_OK;
+}
+
+static enum err unpack_value(struct unpack *, struct json_object **,
+    unsigned depth);
+
+static enum err
+unpack_array(struct unpack *u, size_t n, struct json_object *array,
+    unsigned depth)
+{
+	struct json_object *v;
+	enum err            e;
+
+	while (n-- > 0) {
+		if ((e = unpack_value(u, &v, depth + 1)) != ERR_OK)
+			return e;
+		if (json_object_array_add(array, v) < 0) {
+			json_object_put(v);
+			return ERR_NOMEM;
+		}
+	}
+	return ERR_OK;
+}
+
+static enum err
+unpack_map(struct unpack *u, size_t n, struct json_object *object,
+    unsigned depth)
+{
+	struct json_object *v;
+	struct unpack_item  key;
+	enum err            e;
+
+	while (n-- > 0) {
+		char *k;
+		int   r;
+
+		if ((e = unpack_next(u, &key)) != ERR_OK)
+			return e;
+		if (key.type != UNPACK_STR)
+			return ERR_SYNTAX;
+		if ((e = unpack_value(u, &v, depth + 1)) != ERR_OK)
+			return e;
+		if ((k = slice_dup(key.bytes)) == NULL) {
+			json_object_put(v);
+			return ERR_NOMEM;
+		}
+		r = json_object_object_add(object, k, v);
+		free(k);
+		if (r < 0) {
+			json_object_put(v);
+			return ERR_NOMEM;
+		}
+	}
+	return ERR_OK;
+}
+
+static enum err
+unpack_value(struct unpack *u, struct json_object **o, unsigned depth)
+{
+	struct unpack_item it;
+	enum err           e;
+
+	*o = NULL;
+	if (depth > DEPTH_MAX)
+		return ERR_SYNTAX;
+	if ((e = unpack_next(u, &it)) != ERR_OK)
+		return e;
+	switch (it.type) {
+	case UNPACK_NIL:
+		return ERR_OK;
+	case UNPACK_BOOL:
+		*o = json_object_new_boolean(it.u != 0);
+		break;
+	case UNPACK_UINT:
+		*o = json_object_new_uint64(it.u);
+		break;
+	case UNPACK_INT:
+		*o = json_object_new_int64(it.i);
+		break;
+	case UNPACK_DOUBLE:
+		*o = json_object_new_double(it.d);
+		break;
+	case UNPACK_STR:
+	case UNPACK_BIN:
+		*o = json_object_new_string_len(
+		    it.bytes.p != NULL ? it.bytes.p : "", (int)it.bytes.n);
+		break;
+	case UNPACK_ARRAY:
+		if ((*o = json_object_new_array()) != NULL)
+			e = unpack_array(u, it.count, *o, depth);
+		break;
+	case UNPACK_MAP:
+		if ((*o = json_object_new_object()) != NULL)
+			e = unpack_map(u, it.count, *o, depth);
+		break;
+	}
+	if (e == ERR_OK && *o == NULL)
+		e = ERR_NOMEM;
+	if (e != ERR_OK) {
+		json_object_put(*o);
+		*o = NULL;
+	}
+	return e;
+}
+
+enum err
+json_from_msgpack(struct json **doc, struct slice bytes)
+{
+	struct unpack       u;
+	struct json_object *o;
+	enum err            e;
+
+	unpack_open(&u, bytes);
+	if ((e = unpack_value(&u, &o, 0)) == ERR_OK && !unpack_done(&u)) {
+		json_object_put(o);
+		o = NULL;
+		e = ERR_SYNTAX;
+	}
+	*doc = out(o);
+	return e;
+}

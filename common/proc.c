@@ -1,0 +1,286 @@
+/*
+ * What every program is to the system and to its parent.
+ */
+#include "proc.h"
+
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "log.h"
+
+enum { BEAT_MS = 1000 };
+
+static const char notify_socket[] = "NOTIFY_SOCKET";
+
+/* --- to the parent ------------------------------------------------------------ */
+
+static void
+tell_parent(struct proc *p, enum msg_kind kind, const void *msg)
+{
+	char       head[MSG_HEAD];
+	struct buf packet = { 0 };
+
+	if (p->fd < 0)
+		return;
+	buf_put(&packet, (struct slice){ "RK1?", MSG_HEAD });
+	if (msg_encode(kind, msg, head, &packet) == ERR_OK) {
+		memcpy(packet.p, head, MSG_HEAD);
+		/* A parent that does not read loses a beat or a report; it
+		 * never holds us up. */
+		(void)!send(p->fd, packet.p, packet.n,
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	buf_free(&packet);
+}
+
+static void
+tell_systemd(const char *text)
+{
+	const char        *path = getenv(notify_socket);
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	size_t             n = path != NULL ? strlen(path) : 0;
+	int                fd;
+
+	if (n == 0 || n >= sizeof to.sun_path)
+		return;
+	memcpy(to.sun_path, path, n);
+	if (to.sun_path[0] == '@')
+		to.sun_path[0] = '\0';
+	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
+		return;
+	(void)!sendto(fd, text, strlen(text), MSG_NOSIGNAL,
+	    (struct sockaddr *)&to,
+	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
+	close(fd);
+}
+
+static void
+on_beat(void *self)
+{
+	struct proc    *p = self;
+	struct msg_beat beat = { .t = loop_now(p->loop) };
+
+	tell_parent(p, MSG_beat, &beat);
+	tell_systemd("WATCHDOG=1");
+	loop_after(p->loop, &p->beat, BEAT_MS, on_beat, p);
+}
+
+void
+proc_ready(struct proc *p)
+{
+	struct msg_up up = { .version = SLICE(ROOKERY_VERSION) };
+
+	if (p->ready)
+		return;
+	p->ready = true;
+	tell_parent(p, MSG_up, &up);
+	tell_systemd("READY=1");
+	on_beat(p);
+}
+
+void
+proc_report(struct proc *p, struct slice state, struct slice remedy,
+    const struct json *app)
+{
+	struct msg_report r = { .state = state, .remedy = remedy };
+	struct buf        packed = { 0 };
+
+	if (p->fd < 0)
+		return;
+	if (app != NULL && json_to_msgpack(app, &packed) == ERR_OK)
+		r.app = buf_slice(&packed);
+	tell_parent(p, MSG_report, &r);
+	buf_free(&packed);
+}
+
+/* --- from the parent ------------------------------------------------------------ */
+
+static void
+on_log_level(void *self, msg_peer from, const struct msg_log_level *m)
+{
+	enum log_level level;
+
+	(void)self, (void)from;
+	if (log_level_of(m->level, &level))
+		log_set_level(level);
+}
+
+static void
+take_packet(struct proc *p, struct slice packet)
+{
+	static const struct msg_handlers ours = { .log_level = on_log_level };
+	struct slice head = { packet.p, MSG_HEAD };
+	struct slice body = slice_from(packet, MSG_HEAD);
+	enum err     e;
+
+	if (packet.n < MSG_HEAD)
+		return;
+	e = msg_dispatch(head, body, MSG_CHILD_DOWN, &ours, p,
+	    (msg_peer){ NULL, 0 });
+	if (e == ERR_FORBIDDEN && p->takes != NULL)
+		msg_dispatch(head, body, MSG_CHILD_DOWN, p->takes, p->self,
+		    (msg_peer){ NULL, 0 });
+}
+
+static void
+on_parent(void *self, int fd, unsigned what)
+{
+	struct proc *p = self;
+	char         packet[4096];
+	ssize_t      n = 0;
+
+	(void)what;
+	while ((n = recv(fd, packet, sizeof packet, MSG_DONTWAIT)) > 0)
+		take_packet(p, (struct slice){ packet, (size_t)n });
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	log_warn("proc.orphan", KV("why", "the supervisor is gone"));
+	loop_unwatch(p->loop, fd);
+	close(fd);
+	p->fd = -1;
+	proc_stop(p);
+}
+
+/* --- life ------------------------------------------------------------------------ */
+
+static void
+on_stop_signal(void *self, int signal)
+{
+	log_info("proc.signal", KV("signal", signal));
+	proc_stop(self);
+}
+
+enum err
+proc_open(struct proc *p, struct loop *loop, const struct conf *conf,
+    const struct msg_handlers *takes, void *self)
+{
+	enum err e;
+
+	*p = (struct proc){ .loop = loop, .fd = -1, .takes = takes,
+		.self = self };
+	signal(SIGPIPE, SIG_IGN);
+	if ((e = loop_signal(loop, SIGTERM, on_stop_signal, p)) != ERR_OK ||
+	    (e = loop_signal(loop, SIGINT, on_stop_signal, p)) != ERR_OK)
+		return e;
+	if (conf->child_fd == 0)
+		return ERR_OK;
+	p->fd = (int)conf->child_fd;
+	if (fcntl(p->fd, F_SETFD, FD_CLOEXEC) < 0) {
+		log_error("config.bad", KV("setting", "ROOKERY_CHILD_FD"),
+		    KV("why", "is no open descriptor"));
+		p->fd = -1;
+		return ERR_CONFIG;
+	}
+	return loop_watch(loop, p->fd, LOOP_READ, on_parent, p);
+}
+
+void
+proc_close(struct proc *p)
+{
+	if (p->loop == NULL)
+		return;
+	loop_cancel(p->loop, &p->beat);
+	if (p->fd >= 0) {
+		loop_unwatch(p->loop, p->fd);
+		close(p->fd);
+	}
+	p->fd = -1;
+}
+
+bool
+proc_stopping(const struct proc *p)
+{
+	return p->stopping;
+}
+
+void
+proc_stop(struct proc *p)
+{
+	struct msg_stopping m = { 0 };
+
+	if (p->stopping)
+		return;
+	p->stopping = true;
+	tell_parent(p, MSG_stopping, &m);
+	tell_systemd("STOPPING=1");
+}
+
+int
+proc_leave(enum err e)
+{
+	if (e == ERR_OK)
+		return EXIT_DONE;
+	log_error("proc.leave", KV("err", err_name(e)), KV("why", err_text(e)));
+	return e == ERR_CONFIG ? EXIT_CONFIG : EXIT_AGAIN;
+}
+
+void
+proc_guard(void)
+{
+	prctl(PR_SET_DUMPABLE, 0);
+}
+
+char *
+proc_bin_dir(void)
+{
+	char    path[4096], *slash;
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+
+	if (n <= 0)
+		return NULL;
+	path[n] = '\0';
+	if ((slash = strrchr(path, '/')) == NULL)
+		return NULL;
+	*slash = '\0';
+	return strdup(path);
+}
+
+enum err
+proc_make_dir(const char *dir, unsigned mode)
+{
+	char path[1024];
+
+	if (strlen(dir) >= sizeof path || dir[0] == '\0')
+		return ERR_CONFIG;
+	strcpy(path, dir);
+	for (char *p = path + 1; *p != '\0'; p++)
+		if (*p == '/') {
+			*p = '\0';
+			mkdir(path, 0755);
+			*p = '/';
+		}
+	mkdir(path, mode);
+	if (access(path, W_OK | X_OK) == 0)
+		return ERR_OK;
+	log_error("proc.dir", KV("folder", dir), KV("why", strerror(errno)),
+	    KV("remedy", "make it writable for this user, or set another one "
+	                 "(ROOKERY_RUN_DIR, ROOKERY_STATE_DIR)"));
+	return ERR_CONFIG;
+}
+
+enum err
+proc_lock(const char *path, int *out)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return ERR_SYSTEM;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		enum err e = errno == EWOULDBLOCK ? ERR_BUSY : ERR_SYSTEM;
+
+		close(fd);
+		return e;
+	}
+	if (out != NULL)
+		*out = fd;
+	return ERR_OK;
+}
