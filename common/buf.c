@@ -4,6 +4,7 @@
 #include "buf.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,7 +14,7 @@ buf_room(struct buf *b, size_t n)
 	size_t want = b->n + n + 1, cap = b->cap > 0 ? b->cap : 256;
 	char  *p;
 
-	if (want < n)
+	if (want < n || want > SIZE_MAX / 2)
 		goto fail;
 	while (cap < want)
 		cap *= 2;

@@ -28,7 +28,7 @@ struct bus {
 	struct bus_options o;
 	struct bus_counts  counts;
 	struct loop       *loop;
-	void              *context, *socket, *zap;
+	void              *context, *socket, *zap, *monitor;
 	char              *url;
 	struct timer       beat;
 	uint64_t           heard_ms, said_ms;
@@ -38,8 +38,15 @@ struct bus {
 	char               server_key[KEY + 1];
 	unsigned char      admitted[ADMIT_MAX][32];
 	size_t             nadmitted;
-	bool               curve;
+	struct bus        *monitor_self;
+	bool               curve, met;   /* met: has been connected before */
 };
+
+static void
+set_int(void *socket, int option, int v)
+{
+	zmq_setsockopt(socket, option, &v, sizeof v);
+}
 
 /* --- keys ------------------------------------------------------------------- */
 
@@ -207,6 +214,55 @@ zap_open(struct bus *b)
 	return watch(b, b->zap, &src);
 }
 
+/* --- reconnects: the server at the other end may be another run of it ------------ */
+
+static bool
+monitor_pending(void *self)
+{
+	struct bus *b = *(struct bus **)self;
+	int         events = 0;
+	size_t      n = sizeof events;
+
+	return zmq_getsockopt(b->monitor, ZMQ_EVENTS, &events, &n) == 0 &&
+	    (events & ZMQ_POLLIN) != 0;
+}
+
+static void
+monitor_serve(void *self)
+{
+	struct bus *b = *(struct bus **)self;
+	char        event[16], address[256];
+
+	while (zmq_recv(b->monitor, event, sizeof event, ZMQ_DONTWAIT) >= 0) {
+		zmq_recv(b->monitor, address, sizeof address, ZMQ_DONTWAIT);
+		if (b->met && b->o.on_open != NULL) {
+			log_info("bus.reconnected", KV("url", b->url));
+			b->o.on_open(b->o.self);
+		}
+		b->met = true;
+	}
+}
+
+static enum err
+monitor_open(struct bus *b)
+{
+	struct loop_source src = { monitor_pending, monitor_serve,
+		&b->monitor_self };
+	char               name[64];
+
+	b->monitor_self = b;
+	b->met = false;
+	snprintf(name, sizeof name, "inproc://monitor-%p", b->socket);
+	if (zmq_socket_monitor(b->socket, name,
+	        ZMQ_EVENT_HANDSHAKE_SUCCEEDED) < 0 ||
+	    (b->monitor = zmq_socket(b->context, ZMQ_PAIR)) == NULL)
+		return ERR_SYSTEM;
+	set_int(b->monitor, ZMQ_LINGER, 0);
+	if (zmq_connect(b->monitor, name) < 0)
+		return ERR_SYSTEM;
+	return watch(b, b->monitor, &src);
+}
+
 /* --- sending ------------------------------------------------------------------- */
 
 static enum err
@@ -372,17 +428,13 @@ socket_serve(void *self)
 
 /* --- opening --------------------------------------------------------------------- */
 
-static void
-set_int(void *socket, int option, int v)
-{
-	zmq_setsockopt(socket, option, &v, sizeof v);
-}
-
 static bool
 is_loopback_url(const char *url)
 {
-	return strncmp(url, "tcp://127.", 10) == 0 ||
-	    strncmp(url, "tcp://localhost:", 16) == 0 ||
+	/* An address, not 127.example.org. */
+	if (strncmp(url, "tcp://127.", 10) == 0)
+		return url[6 + strspn(url + 6, "0123456789.")] == ':';
+	return strncmp(url, "tcp://localhost:", 16) == 0 ||
 	    strncmp(url, "tcp://[::1]:", 12) == 0;
 }
 
@@ -446,6 +498,7 @@ static enum err
 open_socket(struct bus *b)
 {
 	struct loop_source src = { socket_pending, socket_serve, b };
+	enum err           e;
 
 	b->socket = zmq_socket(b->context,
 	    b->o.side == BUS_SERVER ? ZMQ_ROUTER : ZMQ_DEALER);
@@ -464,12 +517,9 @@ open_socket(struct bus *b)
 	if (b->curve)
 		set_curve(b);
 	b->heard_ms = b->said_ms = loop_clock_ms();
-	{
-		enum err e = attach(b);
-
-		if (e != ERR_OK)
-			return e;
-	}
+	if ((b->o.side == BUS_CLIENT && (e = monitor_open(b)) != ERR_OK) ||
+	    (e = attach(b)) != ERR_OK)
+		return e;
 	return watch(b, b->socket, &src);
 }
 
@@ -481,6 +531,13 @@ close_socket(struct bus *b, int linger_ms)
 	set_int(b->socket, ZMQ_LINGER, linger_ms);
 	unwatch(b, b->socket);
 	loop_remove_source(b->loop, b);
+	if (b->monitor != NULL) {
+		zmq_socket_monitor(b->socket, NULL, 0);
+		unwatch(b, b->monitor);
+		loop_remove_source(b->loop, &b->monitor_self);
+		zmq_close(b->monitor);
+		b->monitor = NULL;
+	}
 	zmq_close(b->socket);
 	b->socket = NULL;
 }
@@ -544,12 +601,12 @@ bus_open(struct bus **out, struct loop *loop, const struct bus_options *o)
 		goto out;
 	if ((e = open_socket(b)) != ERR_OK)
 		goto out;
+	*out = b; /* on_open sends already */
 	if (o->side == BUS_CLIENT) {
 		loop_after(loop, &b->beat, BUS_BEAT_MS, on_beat, b);
 		if (o->on_open != NULL)
 			o->on_open(o->self);
 	}
-	*out = b;
 	return ERR_OK;
 out:
 	bus_close(&b);

@@ -5,8 +5,9 @@
  *
  * Used as a pipe, not as a queue: a send that would wait fails with FULL, a
  * send to a peer that has gone fails with NOT_FOUND.  A client beats when it
- * has said nothing for 2.5 s; it replaces its socket after 10 s of silence
- * and then calls on_open again.  A server answers beats by itself.
+ * has said nothing for 2.5 s; it replaces its socket after 10 s of silence.
+ * A server answers beats by itself.  Whenever a client is connected anew its
+ * on_open is called again: the server may be another run of it.
  *
  * tcp:// beyond loopback is CURVE only; the keys folder holds
  *   NAME.key   our own key pair (NAME: api, gateway, worker): two lines of
@@ -36,7 +37,7 @@ struct bus_options {
 	const char    *admit[4];   /* server: whose keys may connect */
 	const struct msg_handlers *handlers;
 	void          *self;
-	/* client: the socket is new; say who you are and what is open. */
+	/* client: say who you are and what is open. */
 	void         (*on_open)(void *self);
 	/* server: whatever came from this peer, before its handler. */
 	void         (*on_heard)(void *self, msg_peer from);

@@ -79,7 +79,8 @@ env_free(struct env *env)
 static void problem(struct conf *, const char *name, const char *value,
     const char *why, const char *remedy);
 
-/* The whole file; NOT_FOUND, TOO_LARGE, SYSTEM.  The caller's to wipe. */
+/* The whole file; NOT_FOUND, TOO_LARGE, SYNTAX, SYSTEM.  The caller's to
+ * wipe. */
 static enum err
 read_file(const char *path, char **text)
 {
@@ -102,6 +103,8 @@ read_file(const char *path, char **text)
 		e = ERR_SYSTEM;
 	else if (n == FILE_MAX_BYTES)
 		e = ERR_TOO_LARGE;
+	else if (memchr(p, '\0', n) != NULL)
+		e = ERR_SYNTAX; /* what follows it would be lost in silence */
 	fclose(f);
 	if (e == ERR_OK && (*text = slice_dup((struct slice){ p, n })) == NULL)
 		e = ERR_NOMEM;
@@ -191,6 +194,8 @@ env_parse(struct conf *c, struct env *env, const char *text)
 	unsigned number = 0;
 	enum err e = ERR_OK;
 
+	if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
+		text += 3; /* some editors begin a file with it */
 	while (*text != '\0' && e == ERR_OK) {
 		size_t n = strcspn(text, "\n");
 		bool   good;
@@ -291,8 +296,14 @@ check_appid(const struct conf_info *info, const char *v)
 static bool
 is_loopback(struct slice host)
 {
-	return slice_is(host, "localhost") || slice_is(host, "::1") ||
-	    slice_is(host, "[::1]") || slice_starts(host, SLICE("127."));
+	if (slice_is(host, "localhost") || slice_is(host, "::1") ||
+	    slice_is(host, "[::1]"))
+		return true;
+	/* An address, not 127.example.org. */
+	for (size_t i = 0; i < host.n; i++)
+		if (host.p[i] != '.' && (host.p[i] < '0' || host.p[i] > '9'))
+			return false;
+	return slice_starts(host, SLICE("127."));
 }
 
 /* The host of scheme://host[:port][/...]; brackets kept; empty if none. */
@@ -357,6 +368,8 @@ conf_listen(const char *text, char *host, size_t host_size, unsigned *port)
 		h.n = (size_t)(colon - text);
 	if (h.n > 1 && h.p[0] == '[' && h.p[h.n - 1] == ']')
 		h = (struct slice){ h.p + 1, h.n - 2 };
+	else if (h.n > 0 && memchr(h.p, ':', h.n) != NULL)
+		return false; /* ::1 without brackets: which is the port? */
 	if (h.n >= host_size)
 		return false;
 	if (h.n > 0)
@@ -599,11 +612,16 @@ store(struct conf *c, const struct conf_info *info, const char *v)
 	void              *at = member(c, info);
 	size_t             n = strlen(v);
 	unsigned long long number;
+	bool               flag;
 	const char        *why;
 	char              *copy;
 
-	if (strcmp(info->type, "flag") == 0)
-		return parse_flag(v, at) ? NULL : "is neither yes nor no";
+	if (strcmp(info->type, "flag") == 0) {
+		if (!parse_flag(v, &flag))
+			return "is neither yes nor no";
+		*(conf_flag *)at = flag;
+		return NULL;
+	}
 	if (strcmp(info->type, "num") == 0) {
 		if (!slice_u64(slice_of(v), &number) || number < info->min ||
 		    number > info->max)
@@ -761,9 +779,9 @@ check_name(struct conf *c, const char *name, size_t n, const char *from)
 }
 
 static void
-check_names(struct conf *c, const struct env *env)
+check_names(struct conf *c, const struct env *env, bool environment)
 {
-	for (char **e = environ; *e != NULL; e++) {
+	for (char **e = environ; environment && *e != NULL; e++) {
 		size_t n = strcspn(*e, "=");
 		char  *name = slice_dup((struct slice){ *e, n });
 
@@ -779,21 +797,55 @@ check_names(struct conf *c, const struct env *env)
 /* --- the whole ---------------------------------------------------------------- */
 
 struct source {
-	const struct env *file;
-	bool              environment;       /* QQ_* from there count */
+	const struct env  *file;
+	bool               environment;   /* QQ_* from there count */
+	const struct conf *base;          /* of a bot: what is not its own */
 };
 
-static void
+/* A bot has everything but its own settings as the whole system has it. */
+static enum err
+inherit(struct conf *c, const struct conf_info *info, const struct source *src)
+{
+	size_t      id = (size_t)(info - infos);
+	const void *from = (const char *)src->base + info->offset;
+	void       *at = member(c, info);
+
+	if (env_get(src->file, info->name) != NULL)
+		problem(c, info->name, src->file->file,
+		    "is not a setting of a single bot",
+		    "move it to ROOKERY_ENV_FILE or the environment");
+	free(c->from[id]);
+	if ((c->from[id] = strdup(src->base->from[id])) == NULL)
+		return ERR_NOMEM;
+	if (strcmp(info->type, "num") == 0)
+		*(conf_num *)at = *(const conf_num *)from;
+	else if (strcmp(info->type, "flag") == 0)
+		*(conf_flag *)at = *(const conf_flag *)from;
+	else {
+		free(*(conf_text *)at);
+		*(conf_text *)at = strdup(*(const conf_text *)from);
+		if (*(conf_text *)at == NULL)
+			return ERR_NOMEM;
+	}
+	return ERR_OK;
+}
+
+static enum err
 take_all(struct conf *c, enum conf_reader who, const struct source *src)
 {
-	char with_file[96];
+	char     with_file[96];
+	enum err e = ERR_OK;
 
-	for (size_t i = 0; i < CONF_COUNT; i++) {
+	for (size_t i = 0; i < CONF_COUNT && e == ERR_OK; i++) {
 		const struct conf_info *info = &infos[i];
 		bool own = (info->readers & CONF_B) == 0 || src->environment;
 
 		if (!(info->readers & (unsigned)who))
 			continue;
+		if (src->base != NULL && (info->readers & CONF_B) == 0) {
+			e = inherit(c, info, src);
+			continue;
+		}
 		snprintf(with_file, sizeof with_file, "%s_FILE", info->name);
 		if (own && take(c, info, "environment", getenv(info->name),
 		               getenv(with_file)))
@@ -801,6 +853,7 @@ take_all(struct conf *c, enum conf_reader who, const struct source *src)
 		take(c, info, src->file->file, env_get(src->file, info->name),
 		    env_get(src->file, with_file));
 	}
+	return e;
 }
 
 /* What no single setting can know. */
@@ -839,16 +892,16 @@ defaults(struct conf *c)
 
 static enum err
 load_one(struct conf *c, enum conf_reader who, const char *file, bool may_lack,
-    bool environment)
+    bool environment, const struct conf *base)
 {
 	struct env    env = { 0 };
-	struct source src = { &env, environment };
+	struct source src = { &env, environment, base };
 	enum err      e;
 
 	if ((e = defaults(c)) == ERR_OK &&
-	    (e = env_read(c, &env, file, may_lack)) == ERR_OK) {
-		take_all(c, who, &src);
-		check_names(c, &env);
+	    (e = env_read(c, &env, file, may_lack)) == ERR_OK &&
+	    (e = take_all(c, who, &src)) == ERR_OK) {
+		check_names(c, &env, environment);
 		check_together(c, who);
 	}
 	env_free(&env);
@@ -881,7 +934,7 @@ take_problems(struct conf *to, struct conf *bot)
 
 static enum err
 load_bot(struct conf *c, enum conf_reader who, const char *file,
-    const char *name)
+    const char *name, bool environment)
 {
 	struct conf *bots, *b;
 	enum err     e;
@@ -891,7 +944,8 @@ load_bot(struct conf *c, enum conf_reader who, const char *file,
 		return ERR_NOMEM;
 	c->bots = bots;
 	b = &bots[c->nbots];
-	e = load_one(b, who, file, false, name[0] == '\0');
+	e = load_one(b, who, file, false, environment,
+	    name[0] != '\0' ? c : NULL);
 	c->nbots++;
 	if (e != ERR_OK)
 		return e;
@@ -912,7 +966,8 @@ check_twins(struct conf *c)
 {
 	for (size_t i = 0; i < c->nbots; i++)
 		for (size_t k = 0; k < i; k++)
-			if (strcmp(c->bots[i].qq_app_id,
+			if (c->bots[i].qq_app_id[0] != '\0' &&
+			    strcmp(c->bots[i].qq_app_id,
 			        c->bots[k].qq_app_id) == 0)
 				problem(c, "QQ_APP_ID", c->bots[i].qq_app_id,
 				    "is used by two bots",
@@ -920,7 +975,8 @@ check_twins(struct conf *c)
 }
 
 static enum err
-load_bots(struct conf *c, enum conf_reader who, const char *main_file)
+load_bots(struct conf *c, enum conf_reader who, const char *main_file,
+    bool environment)
 {
 	struct dirent **list = NULL;
 	enum err        e = ERR_OK;
@@ -929,7 +985,7 @@ load_bots(struct conf *c, enum conf_reader who, const char *main_file)
 	if (!(who & (CONF_S | CONF_G | CONF_A | CONF_C)))
 		return ERR_OK;
 	if (c->qq_app_id[0] != '\0')
-		e = load_bot(c, who, main_file, "");
+		e = load_bot(c, who, main_file, "", environment);
 	n = scandir(c->bots_dir, &list, is_env_file, alphasort);
 	for (int i = 0; i < n; i++) {
 		char *path = conf_path(c->bots_dir, list[i]->d_name);
@@ -938,7 +994,7 @@ load_bots(struct conf *c, enum conf_reader who, const char *main_file)
 
 		if (e == ERR_OK)
 			e = path != NULL && name != NULL
-			    ? load_bot(c, who, path, name)
+			    ? load_bot(c, who, path, name, false)
 			    : ERR_NOMEM;
 		free(path);
 		free(name);
@@ -953,12 +1009,12 @@ static enum err
 load(struct conf *c, enum conf_reader who, const char *file, bool may_lack,
     bool environment)
 {
-	enum err e = load_one(c, who, file, may_lack, environment);
+	enum err e = load_one(c, who, file, may_lack, environment, NULL);
 
 	if (e == ERR_OK)
-		e = load_bots(c, who, may_lack && access(file, F_OK) != 0
-		    ? ""
-		    : file);
+		e = load_bots(c, who,
+		    may_lack && access(file, F_OK) != 0 ? "" : file,
+		    environment);
 	if (e == ERR_OK && c->nproblems > 0)
 		e = ERR_CONFIG;
 	return e;

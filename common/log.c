@@ -9,7 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 2048 };
+/* ENDING: kept back for a quote, the word that the line was cut, its end. */
+enum { LINE_MAX_BYTES = 2048, ENDING = 16 };
 
 static const char *const names[] = { "error", "warn", "info", "debug" };
 
@@ -63,40 +64,78 @@ log_level_name(enum log_level level)
 	return names[level];
 }
 
+/* Whole or not at all: half an escape or half a character is neither. */
 static void
 put(struct line *l, struct slice s)
 {
-	size_t room = sizeof l->b - 16 - l->n;
-
-	if (s.n > room) {
+	if (l->cut || l->n + s.n > sizeof l->b - ENDING) {
 		l->cut = true;
-		s.n = room;
+		return;
 	}
 	if (s.n > 0)
 		memcpy(l->b + l->n, s.p, s.n);
 	l->n += s.n;
 }
 
-/* Quotes, backslashes and control bytes escaped as in JSON, in both forms. */
+/* Length of the UTF-8 character s begins with; 0: it does not.  Good enough
+ * for a log: surrogates pass. */
+static size_t
+utf8_length(struct slice s)
+{
+	unsigned char c = (unsigned char)s.p[0];
+	size_t        n = c < 0x80 ? 1 :
+	           c < 0xc2        ? 0 :
+	           c < 0xe0        ? 2 :
+	           c < 0xf0        ? 3 :
+	           c < 0xf5        ? 4 :
+	                             0;
+
+	if (n > s.n)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if (((unsigned char)s.p[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+/* Control characters, those above 0x7f too: a terminal obeys them. */
+static bool
+is_control(struct slice one)
+{
+	unsigned char c = (unsigned char)one.p[0];
+
+	return c < 0x20 || c == 0x7f ||
+	    (c == 0xc2 && (unsigned char)one.p[1] < 0xa0);
+}
+
+/* Quotes, backslashes and control characters escaped as in JSON, in both
+ * forms; what is not UTF-8 becomes the replacement character. */
 static void
 put_quoted(struct line *l, struct slice s)
 {
 	char esc[8];
 
 	put(l, SLICE("\""));
-	for (size_t i = 0; i < s.n && !l->cut; i++) {
-		unsigned char c = (unsigned char)s.p[i];
+	if (l->cut)
+		return;
+	while (s.n > 0 && !l->cut) {
+		size_t       n = utf8_length(s);
+		struct slice one = { s.p, n > 0 ? n : 1 };
 
-		if (c == '"' || c == '\\')
-			put(l, (struct slice){ esc,
-			    (size_t)snprintf(esc, sizeof esc, "\\%c", c) });
-		else if (c < 0x20 || c == 0x7f)
-			put(l, (struct slice){ esc,
-			    (size_t)snprintf(esc, sizeof esc, "\\u%04x", c) });
+		if (n == 0)
+			put(l, SLICE("\\ufffd"));
+		else if (one.p[0] == '"' || one.p[0] == '\\')
+			put(l, (struct slice){ esc, (size_t)snprintf(esc,
+			    sizeof esc, "\\%c", one.p[0]) });
+		else if (is_control(one))
+			put(l, (struct slice){ esc, (size_t)snprintf(esc,
+			    sizeof esc, "\\u%04x",
+			    (unsigned char)one.p[n - 1]) });
 		else
-			put(l, (struct slice){ s.p + i, 1 });
+			put(l, one);
+		s = slice_from(s, one.n);
 	}
-	put(l, SLICE("\""));
+	l->b[l->n++] = '"'; /* of the room kept back */
 }
 
 static bool
@@ -106,7 +145,7 @@ plain(struct slice s)
 		unsigned char c = (unsigned char)s.p[i];
 
 		if (c <= 0x20 || c == '"' || c == '=' || c == '\\' ||
-		    c == 0x7f)
+		    c >= 0x7f)
 			return false;
 	}
 	return s.n > 0;
@@ -120,7 +159,8 @@ put_value(struct line *l, const struct kv *v)
 
 	switch (v->type) {
 	case KV_TEXT:
-		if (!out.json && plain(v->text))
+		if (!out.json && v->text.n < LINE_MAX_BYTES / 2 &&
+		    plain(v->text))
 			put(l, v->text);
 		else
 			put_quoted(l, v->text);
@@ -138,13 +178,19 @@ put_value(struct line *l, const struct kv *v)
 	put(l, (struct slice){ num, (size_t)n });
 }
 
+/* A pair whose value cannot even begin is left out whole. */
 static void
 put_pair(struct line *l, const struct kv *v)
 {
+	size_t from = l->n, value;
+
 	put(l, out.json ? SLICE(",\"") : SLICE(" "));
 	put(l, slice_of(v->key));
 	put(l, out.json ? SLICE("\":") : SLICE("="));
+	value = l->n;
 	put_value(l, v);
+	if (l->n == value)
+		l->n = from;
 }
 
 static void
@@ -179,16 +225,11 @@ log_write(enum log_level level, const char *name, const struct kv *kv)
 	put_head(&l, level, name);
 	for (; kv->key != NULL && !l.cut; kv++)
 		put_pair(&l, kv);
-	/* put() keeps 16 bytes back for this end. */
-	if (l.cut && !out.json) {
-		memcpy(l.b + l.n, "...", 3);
-		l.n += 3;
-	} else if (out.json) {
-		if (l.cut)
-			l.b[l.n++] = '"';
-		l.b[l.n++] = '}';
-	}
-	l.b[l.n++] = '\n';
+	l.n += (size_t)snprintf(l.b + l.n, sizeof l.b - l.n, "%s%s\n",
+	    !l.cut       ? "" :
+	        out.json ? ",\"cut\":true" :
+	                   " ...",
+	    out.json ? "}" : "");
 	ignored = write(STDERR_FILENO, l.b, l.n);
 	(void)ignored; /* a log that cannot be written cannot be complained of */
 }

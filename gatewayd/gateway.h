@@ -1,0 +1,114 @@
+/*
+ * gateway: the state of this program, and who does what with it:
+ *   link.c      sessions <-> connections, and what apid tells them
+ *   intake.c    payloads in, events into the queue; callbacks of the webhook
+ *   handout.c   the queue <-> workers
+ *   report.c    what the supervisor is told
+ */
+#ifndef GATEWAY_H
+#define GATEWAY_H
+
+#include "bus.h"
+#include "conf.h"
+#include "delivery.h"
+#include "net.h"
+#include "normal.h"
+#include "proc.h"
+#include "session.h"
+
+struct gateway;
+struct bot;
+
+/* One session and its connection. */
+struct link {
+	struct gateway  *g;
+	struct bot      *bot;
+	struct session   session;
+	struct net_conn *conn;       /* NULL: none */
+	struct secret    token;      /* from the answer until it is sent */
+	char            *url;        /* of the last answer */
+	struct timer     timer;
+	uint64_t         asked;      /* number of the question under way */
+	char             name[24];   /* "0/1" */
+	bool             reading;
+	uint64_t         last_event_ms, events;
+};
+
+struct bot {
+	const struct conf    *conf;
+	uint32_t              intents;
+	struct link          *links;
+	size_t                nlinks;
+	struct session_budget budget;
+	unsigned              suggested;   /* shards, by the platform */
+	bool                  auto_shards;
+};
+
+/* A request of the webhook that waits for apid's signature. */
+struct pending_sign {
+	struct pending_sign *next;
+	uint64_t             request;
+	char                 plain_token[129];
+};
+
+struct webhook_counts {
+	uint64_t requests, events, duplicates, validations, refused;
+};
+
+struct gateway {
+	struct conf          conf;
+	struct loop         *loop;
+	struct proc          proc;
+	struct net          *net;
+	struct bus          *events, *trust;
+	struct delivery     *delivery;
+	struct bot          *bots;
+	size_t               nbots;
+	struct webhook_bot  *webhook_bots;     /* same order as bots */
+	struct webhook_counts webhook;
+	struct pending_sign *signs;
+	struct normal_rules  rules;
+	struct normal_scratch scratch;
+	struct buf           body, frame;
+	struct timer         housekeeping, reporting;
+	uint64_t             asks;             /* numbers the questions */
+	uint64_t             unparsable, stop_by_ms;
+	char                 run[24];          /* names this run to workers */
+	bool                 draining;
+};
+
+/* link.c */
+enum err links_open(struct gateway *);
+void links_close(struct gateway *);
+void link_start_all(struct gateway *);
+void link_stop_all(struct gateway *);
+void link_on_answer(void *self, msg_peer, const struct msg_session_answer *);
+/* Questions that may have been lost with apid's last run are asked again. */
+void link_ask_again(struct gateway *);
+/* Stops or resumes reading, by the room there is. */
+void link_flow_all(struct gateway *);
+extern const struct net_handlers link_net_handlers;
+
+/* intake.c */
+/* OK, DUPLICATE (both: it is ours), FULL, NOMEM. */
+enum err intake_event(struct gateway *, const struct bot *, const char *user,
+    const char *shard, const struct payload *);
+void intake_on_request(void *self, uint64_t request,
+    const struct webhook_request *);
+void intake_on_key(void *self, msg_peer, const struct msg_key_answer *);
+void intake_on_sign(void *self, msg_peer, const struct msg_sign_answer *);
+void intake_ask_keys(struct gateway *);
+void intake_close(struct gateway *);
+
+/* handout.c */
+enum err handout_open(struct gateway *);
+void handout_close(struct gateway *);
+/* Sends whatever can go. */
+void handout_pump(struct gateway *);
+void handout_tick(struct gateway *);
+void handout_on_gone(void *self, msg_peer, const struct msg_gone *);
+
+/* report.c */
+void report_send(struct gateway *);
+
+#endif

@@ -1,0 +1,293 @@
+/*
+ * The queue and the workers: registration, credit, acks, and who is gone.
+ */
+#include "gateway.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "log.h"
+#include "pack.h"
+
+enum { WORKER_SILENT_MS = 4 * BUS_BEAT_MS };
+
+/* --- what a worker says ----------------------------------------------------------- */
+
+static void
+greet(struct gateway *g, msg_peer to)
+{
+	struct msg_hello hello = { .v = 1, .session = slice_of(g->run),
+		.beat_ms = BUS_BEAT_MS, .max = MSG_MAX };
+
+	bus_send(g->events, to, MSG_hello, &hello);
+}
+
+static void
+on_heard(void *self, msg_peer from)
+{
+	struct gateway         *g = self;
+	struct delivery_worker *w = delivery_worker_find(g->delivery, from);
+
+	/* Not known: we are a new run, or had given it up. */
+	if (w == NULL)
+		greet(g, from);
+	else
+		delivery_worker_heard(w, loop_now(g->loop));
+}
+
+/* A packed list of texts as words with blanks; false when it is not one. */
+static bool
+words_of(struct slice packed, struct buf *out)
+{
+	struct unpack      u;
+	struct unpack_item it;
+
+	unpack_open(&u, packed);
+	if (packed.n == 0 || unpack_next(&u, &it) != ERR_OK ||
+	    it.type != UNPACK_ARRAY)
+		return packed.n == 0;
+	for (size_t n = it.count; n > 0; n--) {
+		if (unpack_next(&u, &it) != ERR_OK || it.type != UNPACK_STR ||
+		    memchr(it.bytes.p, ' ', it.bytes.n) != NULL)
+			return false;
+		if (out->n > 0)
+			buf_puts(out, " ");
+		buf_put(out, it.bytes);
+	}
+	return !out->failed;
+}
+
+static bool
+has_word(struct slice words, const char *word)
+{
+	return words.n > 0 && memmem(words.p, words.n, word, strlen(word)) !=
+	    NULL;
+}
+
+static void
+drop_worker(struct gateway *g, struct delivery_worker *w, const char *why)
+{
+	struct delivery_worker_info i = delivery_worker_info(w);
+
+	log_warn("worker.gone", KV("name", i.name), KV("why", why),
+	    KV("in_flight", i.in_flight));
+	delivery_worker_gone(g->delivery, w, why, loop_now(g->loop));
+}
+
+static void
+on_ready(void *self, msg_peer from, const struct msg_ready *m)
+{
+	struct gateway         *g = self;
+	struct buf              patterns = { 0 }, want = { 0 };
+	struct delivery_worker *old;
+	bool                    is_new;
+
+	if (m->v != 1 || !words_of(m->events, &patterns) ||
+	    !words_of(m->want, &want)) {
+		struct msg_bye bye = { .reason =
+			SLICE("READY is not of version 1") };
+
+		log_warn("worker.refused", KV("name", m->name), KV("v", m->v));
+		bus_send(g->events, from, MSG_bye, &bye);
+		goto out;
+	}
+	if (patterns.n == 0)
+		buf_puts(&patterns, "message.*");
+	is_new = delivery_worker_find(g->delivery, from) == NULL;
+	/* The same name from another peer is the next life of that worker. */
+	old = delivery_worker_named(g->delivery, m->name, 0);
+	if (is_new && old != NULL)
+		drop_worker(g, old, "another took its name");
+	if (delivery_worker_set(g->delivery, from, m->name, m->pid, m->handler,
+	        buf_slice(&patterns), m->window, m->timeout_ms,
+	        has_word(buf_slice(&want), "raw"), m->late,
+	        loop_now(g->loop)) != NULL &&
+	    is_new)
+		log_info("worker.ready", KV("name", m->name), KV("pid", m->pid),
+		    KV("events", buf_slice(&patterns)),
+		    KV("window", m->window));
+	handout_pump(g);
+out:
+	buf_free(&patterns);
+	buf_free(&want);
+}
+
+static void
+on_ack(void *self, msg_peer from, const struct msg_ack *m)
+{
+	struct gateway *g = self;
+	enum err        e = delivery_ack(g->delivery,
+	    delivery_worker_find(g->delivery, from), m->ev, loop_now(g->loop));
+
+	if (e != ERR_OK)
+		log_warn("event.ack", KV("id", m->ev), KV("why", err_text(e)));
+	handout_pump(g);
+	link_flow_all(g);
+}
+
+static void
+on_nack(void *self, msg_peer from, const struct msg_nack *m)
+{
+	struct gateway *g = self;
+	enum err        e = delivery_nack(g->delivery,
+	    delivery_worker_find(g->delivery, from), m->ev, m->after_ms,
+	    m->drop, m->why, loop_now(g->loop));
+
+	log_warn("event.nack", KV("id", m->ev), KV("why", m->why),
+	    KV("drop", m->drop), KV("err", err_name(e)));
+	handout_pump(g);
+}
+
+static void
+on_bye(void *self, msg_peer from, const struct msg_bye *m)
+{
+	struct gateway         *g = self;
+	struct delivery_worker *w = delivery_worker_find(g->delivery, from);
+
+	(void)m;
+	if (w != NULL)
+		drop_worker(g, w, "it said bye");
+	handout_pump(g);
+}
+
+/* The supervisor saw a process end: sooner than any silence could tell. */
+void
+handout_on_gone(void *self, msg_peer from, const struct msg_gone *m)
+{
+	struct gateway         *g = self;
+	struct delivery_worker *w = delivery_worker_named(g->delivery, m->name,
+	    m->pid);
+
+	(void)from;
+	if (w != NULL)
+		drop_worker(g, w, "its process ended");
+	handout_pump(g);
+}
+
+/* --- what goes out ------------------------------------------------------------------- */
+
+static enum err
+send_event(struct gateway *g, const struct delivery_item *item)
+{
+	struct delivery_worker_info w = delivery_worker_info(item->worker);
+	struct msg_event            ev;
+	enum err                    e;
+
+	if ((e = msg_decode(MSG_event, item->body, &ev)) != ERR_OK)
+		return e;
+	ev.attempt = item->attempt;
+	if (!w.want_raw)
+		ev.raw = (struct slice){ NULL, 0 };
+	if (!w.late && ev.deadline != 0 && ev.deadline < loop_wall_ms())
+		return ERR_STALE;
+	e = bus_send(g->events, w.peer, MSG_event, &ev);
+	if (e == ERR_OK && log_enabled(LOG_DEBUG))
+		log_debug("event.out", KV("id", ev.id), KV("worker", w.name),
+		    KV("attempt", item->attempt));
+	return e;
+}
+
+void
+handout_pump(struct gateway *g)
+{
+	struct delivery_item item;
+
+	while (!proc_stopping(&g->proc) &&
+	    delivery_offer(g->delivery, loop_now(g->loop), &item)) {
+		enum err e = send_event(g, &item);
+
+		if (e == ERR_OK)
+			continue;
+		if (e == ERR_STALE) { /* past its window, and not wanted so */
+			log_info("event.late", KV("id", item.id));
+			delivery_ack(g->delivery, item.worker, item.id,
+			    loop_now(g->loop));
+			continue;
+		}
+		delivery_unsend(g->delivery, &item);
+		if (e != ERR_NOT_FOUND)
+			break; /* the tick tries again */
+		drop_worker(g, item.worker, "its connection is gone");
+	}
+}
+
+static void
+drop_silent(struct gateway *g)
+{
+	struct delivery_worker *w = delivery_worker_next(g->delivery, NULL);
+
+	while (w != NULL) {
+		struct delivery_worker     *next =
+		    delivery_worker_next(g->delivery, w);
+		struct delivery_worker_info i = delivery_worker_info(w);
+
+		if (loop_now(g->loop) - i.heard_ms > WORKER_SILENT_MS)
+			drop_worker(g, w, "nothing heard of it");
+		w = next;
+	}
+}
+
+void
+handout_tick(struct gateway *g)
+{
+	drop_silent(g);
+	delivery_tick(g->delivery, loop_now(g->loop));
+	handout_pump(g);
+	link_flow_all(g);
+}
+
+static void
+on_dead(void *self, const struct delivery_dead *d)
+{
+	(void)self;
+	log_error("event.dead", KV("id", d->id), KV("type", d->type),
+	    KV("attempts", d->attempts), KV("why", d->why));
+}
+
+static const struct msg_handlers takes = {
+	.ready = on_ready,
+	.ack = on_ack,
+	.nack = on_nack,
+	.bye = on_bye,
+};
+
+enum err
+handout_open(struct gateway *g)
+{
+	struct delivery_limits limits = { g->conf.queue_events,
+		g->conf.queue_bytes, g->conf.dedup_events, g->conf.attempts,
+		g->conf.event_timeout_ms };
+	char *url = conf_bus(&g->conf, g->conf.bus_events, "events.sock");
+	struct bus_options o = {
+		.side = BUS_SERVER, .url = url,
+		.sends = MSG_EVENTS_DOWN, .takes = MSG_EVENTS_UP,
+		.keys_dir = g->conf.keys_dir, .name = "gateway",
+		.admit = { "worker" },
+		.handlers = &takes, .self = g, .on_heard = on_heard,
+	};
+	enum err e = ERR_NOMEM;
+
+	g->delivery = delivery_new(&limits);
+	if (url != NULL && g->delivery != NULL)
+		e = bus_open(&g->events, g->loop, &o);
+	if (g->delivery != NULL)
+		delivery_on_dead(g->delivery, on_dead, g);
+	free(url);
+	return e;
+}
+
+void
+handout_close(struct gateway *g)
+{
+	struct msg_bye bye = { .reason = SLICE("the gateway stops") };
+
+	for (struct delivery_worker *w = g->delivery == NULL
+	         ? NULL
+	         : delivery_worker_next(g->delivery, NULL);
+	    g->events != NULL && w != NULL;
+	    w = delivery_worker_next(g->delivery, w))
+		bus_send(g->events, delivery_worker_info(w).peer, MSG_bye,
+		    &bye);
+	bus_close(&g->events);
+	delivery_free(&g->delivery);
+}

@@ -1,0 +1,221 @@
+/*
+ * Events in: from a session or from a callback, normalised the same way, into
+ * the queue.  A callback is acknowledged only once its event is ours.
+ */
+#include "gateway.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "log.h"
+
+enum { SIGNS_MAX = 64 };
+
+enum err
+intake_event(struct gateway *g, const struct bot *bot, const char *user,
+    const char *shard, const struct payload *p)
+{
+	struct normal_context ctx = { &g->rules, bot->conf->qq_app_id, user,
+		shard, loop_wall_ms() };
+	struct msg_event ev;
+	char             head[MSG_HEAD];
+	enum err         e;
+
+	if ((e = normal_event(p, &ctx, &g->scratch, &ev)) != ERR_OK)
+		return e;
+	buf_reset(&g->body);
+	e = msg_encode(MSG_event, &ev, head, &g->body);
+	/* The platform's own form is the part that can be done without. */
+	if (e == ERR_TOO_LARGE) {
+		ev.raw = (struct slice){ NULL, 0 };
+		buf_reset(&g->body);
+		e = msg_encode(MSG_event, &ev, head, &g->body);
+	}
+	if (e == ERR_OK)
+		e = delivery_append(g->delivery, ev.id, ev.conv, ev.type,
+		    buf_slice(&g->body), loop_now(g->loop));
+	if (e == ERR_TOO_LARGE) {
+		log_error("event.too_large", KV("id", ev.id),
+		    KV("type", ev.type), KV("bytes", g->body.n));
+		return ERR_OK; /* a replay would not make it smaller */
+	}
+	if (e == ERR_FULL || e == ERR_NOMEM)
+		return e;
+	log_info(e == ERR_DUPLICATE ? "event.duplicate" : "event.in",
+	    KV("id", ev.id), KV("type", ev.type), KV("bot", ev.bot),
+	    KV("shard", shard), KV("text_bytes", ev.text.n));
+	handout_pump(g);
+	link_flow_all(g);
+	return e;
+}
+
+/* --- callbacks ----------------------------------------------------------------------- */
+
+static void
+take_event(struct gateway *g, uint64_t request, struct webhook_result *r)
+{
+	struct buf answer = { 0 };
+	enum err   e = ERR_FULL;
+
+	if (!g->draining && delivery_has_room(g->delivery))
+		e = intake_event(g, &g->bots[r->bot], "", "webhook",
+		    &r->payload);
+	if (e == ERR_OK || e == ERR_DUPLICATE) {
+		g->webhook.events++;
+		g->webhook.duplicates += e == ERR_DUPLICATE;
+		payload_callback_ack(&answer, true);
+		net_answer(g->net, request, 200, buf_slice(&answer));
+	} else {
+		/* Not ours: the platform is to deliver it again. */
+		payload_callback_ack(&answer, false);
+		net_answer(g->net, request, 503, buf_slice(&answer));
+	}
+	buf_free(&answer);
+}
+
+static void
+ask_sign(struct gateway *g, uint64_t request, const struct webhook_result *r)
+{
+	struct pending_sign *p = NULL;
+	size_t               n = 0;
+	char                 id[32];
+	struct msg_sign_ask  ask = {
+		.bot = slice_of(g->webhook_bots[r->bot].app_id),
+		.event_ts = r->event_ts, .plain_token = r->plain_token };
+
+	for (p = g->signs; p != NULL; p = p->next)
+		n++;
+	snprintf(id, sizeof id, "%llu", (unsigned long long)request);
+	ask.id = slice_of(id);
+	if (n >= SIGNS_MAX || (p = calloc(1, sizeof *p)) == NULL ||
+	    bus_send(g->trust, (msg_peer){ NULL, 0 }, MSG_sign_ask, &ask) !=
+	        ERR_OK) {
+		free(p);
+		net_answer(g->net, request, 503, SLICE("{}"));
+		return;
+	}
+	p->request = request;
+	memcpy(p->plain_token, r->plain_token.p, r->plain_token.n);
+	p->next = g->signs;
+	g->signs = p;
+	g->webhook.validations++;
+}
+
+static void
+refuse(struct gateway *g, uint64_t request, const struct webhook_request *q,
+    const struct webhook_result *r)
+{
+	g->webhook.refused++;
+	log_warn("webhook.refused", KV("status", r->status), KV("why", r->why),
+	    KV("app_id", q->app_id), KV("bytes", q->body.n),
+	    KV("trace", q->trace));
+	/* The reason is for the log: a forger learns nothing. */
+	net_answer(g->net, request, r->status, (struct slice){ NULL, 0 });
+}
+
+void
+intake_on_request(void *self, uint64_t request,
+    const struct webhook_request *q)
+{
+	struct gateway       *g = self;
+	struct webhook_result r;
+	struct buf            answer = { 0 };
+
+	g->webhook.requests++;
+	webhook_decide(q, g->webhook_bots, g->nbots, loop_wall_ms() / 1000,
+	    g->conf.webhook_skew_s, &answer, &r);
+	if (r.skew_s > 600)
+		log_warn("webhook.skew", KV("seconds", r.skew_s),
+		    KV("trace", q->trace));
+	switch (r.verdict) {
+	case WEBHOOK_REFUSE:
+		refuse(g, request, q, &r);
+		break;
+	case WEBHOOK_ANSWER:
+		net_answer(g->net, request, 200, buf_slice(&answer));
+		break;
+	case WEBHOOK_EVENT:
+		take_event(g, request, &r);
+		break;
+	case WEBHOOK_SIGN:
+		ask_sign(g, request, &r);
+		break;
+	}
+	payload_free(&r.payload);
+	buf_free(&answer);
+}
+
+void
+intake_on_sign(void *self, msg_peer from, const struct msg_sign_answer *m)
+{
+	struct gateway       *g = self;
+	struct pending_sign **at = &g->signs, *p;
+	unsigned long long    request;
+	struct buf            answer = { 0 };
+
+	(void)from;
+	if (!slice_u64(m->id, &request))
+		return;
+	while (*at != NULL && (*at)->request != request)
+		at = &(*at)->next;
+	if ((p = *at) == NULL)
+		return;
+	*at = p->next;
+	if (m->ok)
+		payload_validation(&answer, slice_of(p->plain_token),
+		    m->signature);
+	net_answer(g->net, request, m->ok ? 200 : 400, buf_slice(&answer));
+	log_info("webhook.validated", KV("ok", m->ok));
+	buf_free(&answer);
+	free(p);
+}
+
+/* --- keys ------------------------------------------------------------------------------ */
+
+void
+intake_ask_keys(struct gateway *g)
+{
+	if (g->conf.webhook_listen[0] == '\0')
+		return;
+	for (size_t i = 0; i < g->nbots; i++) {
+		struct msg_key_ask ask = { .id = SLICE("key"),
+			.bot = slice_of(g->webhook_bots[i].app_id) };
+
+		if (g->webhook_bots[i].key == NULL)
+			bus_send(g->trust, (msg_peer){ NULL, 0 }, MSG_key_ask,
+			    &ask);
+	}
+}
+
+void
+intake_on_key(void *self, msg_peer from, const struct msg_key_answer *m)
+{
+	struct gateway *g = self;
+
+	(void)from;
+	for (size_t i = 0; i < g->nbots; i++) {
+		struct webhook_bot   *b = &g->webhook_bots[i];
+		struct signature_key *key;
+
+		if (!m->ok || !slice_is(m->bot, b->app_id) ||
+		    signature_key_new(&key, m->public_key) != ERR_OK)
+			continue;
+		signature_key_free(&b->key);
+		b->key = key;
+		log_info("webhook.key", KV("bot", b->app_id));
+	}
+}
+
+void
+intake_close(struct gateway *g)
+{
+	while (g->signs != NULL) {
+		struct pending_sign *p = g->signs;
+
+		g->signs = p->next;
+		free(p);
+	}
+	normal_free(&g->scratch);
+	buf_free(&g->body);
+	buf_free(&g->frame);
+}

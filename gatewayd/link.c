@@ -1,0 +1,469 @@
+/*
+ * Sessions and their connections: performs what session.c decides, and feeds
+ * it what the platform and apid say.
+ */
+#include "gateway.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "log.h"
+
+enum { SHARDS_MAX = 64 };
+
+static void link_feed(struct link *, enum session_input,
+    const struct session_data *);
+
+/* --- what the session wants done ----------------------------------------------------- */
+
+static void
+do_ask(struct link *l, bool fresh)
+{
+	char                   id[32];
+	struct msg_session_ask ask = { .bot = slice_of(l->session.bot),
+		.fresh = fresh };
+	struct session_data    none = { .chance = backoff_chance() };
+
+	l->asked = ++l->g->asks;
+	snprintf(id, sizeof id, "%llu", (unsigned long long)l->asked);
+	ask.id = slice_of(id);
+	if (bus_send(l->g->trust, (msg_peer){ NULL, 0 }, MSG_session_ask,
+	        &ask) != ERR_OK)
+		link_feed(l, IN_NO_ANSWER, &none);
+}
+
+static void
+do_connect(struct link *l)
+{
+	struct session_data closed = { .number = 1006,
+		.text = SLICE("no connection could be begun"),
+		.chance = backoff_chance() };
+
+	l->reading = true;
+	if (net_connect(l->g->net, l->url, l, &l->conn) != ERR_OK) {
+		l->conn = NULL;
+		link_feed(l, IN_CLOSED, &closed);
+	}
+}
+
+static void
+do_send(struct link *l, enum session_action_kind kind)
+{
+	struct session *s = &l->session;
+	struct buf      b = { 0 };
+
+	if (kind == DO_BEAT)
+		payload_heartbeat(&b, s->seq);
+	else if (kind == DO_IDENTIFY)
+		payload_identify(&b, secret_reveal(&l->token), l->bot->intents,
+		    s->shard, s->shards);
+	else
+		payload_resume(&b, secret_reveal(&l->token), s->id, s->seq);
+	if (l->conn != NULL && !b.failed)
+		net_send(l->conn, buf_slice(&b));
+	if (kind != DO_BEAT) {
+		secret_wipe(&l->token);
+		if (b.p != NULL)
+			explicit_bzero(b.p, b.cap);
+	}
+	buf_free(&b);
+}
+
+static void
+do_close(struct link *l, unsigned code)
+{
+	if (l->conn != NULL)
+		net_drop(l->conn, code);
+	l->conn = NULL;
+	secret_wipe(&l->token);
+}
+
+static void
+perform(struct link *l, const struct session_action *a)
+{
+	switch (a->kind) {
+	case DO_ASK:
+		do_ask(l, a->fresh);
+		break;
+	case DO_CONNECT:
+		do_connect(l);
+		break;
+	case DO_IDENTIFY:
+	case DO_RESUME:
+	case DO_BEAT:
+		do_send(l, a->kind);
+		break;
+	case DO_CLOSE:
+		do_close(l, a->code);
+		break;
+	case DO_DELIVER:
+	case DO_RESHARD: /* the caller of link_feed() has looked */
+		break;
+	}
+}
+
+static void on_due(void *self);
+
+static void
+arm(struct link *l)
+{
+	uint64_t due = session_due(&l->session), now = loop_clock_ms();
+
+	if (due == 0)
+		loop_cancel(l->g->loop, &l->timer);
+	else
+		loop_after(l->g->loop, &l->timer, due > now ? due - now : 0,
+		    on_due, l);
+}
+
+static void
+link_feed(struct link *l, enum session_input input,
+    const struct session_data *data)
+{
+	struct session_action todo[SESSION_ACTIONS];
+	enum session_state    before = l->session.state;
+	size_t n = session_step(&l->session, input, data, loop_clock_ms(),
+	    todo);
+
+	for (size_t i = 0; i < n; i++)
+		perform(l, &todo[i]);
+	arm(l);
+	if (l->session.state != before)
+		report_send(l->g);
+}
+
+static void
+on_due(void *self)
+{
+	struct session_data none = { .chance = backoff_chance() };
+
+	link_feed(self, IN_DUE, &none);
+}
+
+/* --- what the platform says ------------------------------------------------------------ */
+
+/* The journal before the seq: an event that cannot be taken must not count as
+ * received, so the connection ends here and the platform replays it. */
+static void
+take_dispatch(struct link *l, const struct payload *p,
+    struct session_data *data)
+{
+	enum err e;
+
+	if (l->session.state == SESSION_LIVE ||
+	    l->session.state == SESSION_RESUMING) {
+		e = intake_event(l->g, l->bot, l->session.user, l->name, p);
+		if (e == ERR_FULL || e == ERR_NOMEM) {
+			log_warn("intake.full", KV("bot", l->session.bot),
+			    KV("shard", l->session.shard),
+			    KV("why", err_text(e)));
+			data->number = 1006;
+			data->text = SLICE("no room for its events");
+			do_close(l, 0);
+			link_feed(l, IN_CLOSED, data);
+			return;
+		}
+		l->last_event_ms = loop_clock_ms();
+		l->events++;
+	}
+	link_feed(l, IN_DISPATCH, data);
+}
+
+static void
+take_frame(struct link *l, const struct payload *p)
+{
+	struct session_data data = { .seq = p->seq,
+		.chance = backoff_chance() };
+
+	switch (p->op) {
+	case OP_HELLO:
+		json_int_at(p->d, "heartbeat_interval", &data.number);
+		link_feed(l, IN_HELLO, &data);
+		break;
+	case OP_DISPATCH:
+		if (slice_is(p->type, "READY")) {
+			data.text = json_text_at(p->d, "session_id");
+			data.more = json_text_at(p->d, "user.id");
+			link_feed(l, IN_READY, &data);
+		} else if (slice_is(p->type, "RESUMED"))
+			link_feed(l, IN_RESUMED, &data);
+		else
+			take_dispatch(l, p, &data);
+		break;
+	case OP_HEARTBEAT:
+		link_feed(l, IN_BEAT_ASKED, &data);
+		break;
+	case OP_HEARTBEAT_ACK:
+		link_feed(l, IN_ACK, &data);
+		break;
+	case OP_RECONNECT:
+		link_feed(l, IN_RECONNECT, &data);
+		break;
+	case OP_INVALID:
+		data.number = slice_is(json_text(p->d), "true");
+		link_feed(l, IN_INVALID, &data);
+		break;
+	default:
+		log_info("gateway.opcode", KV("op", p->op),
+		    KV("why", "not known, ignored"));
+		break;
+	}
+}
+
+static void
+on_frame(void *owner, struct slice text)
+{
+	struct link        *l = owner;
+	struct session_data none = { .chance = backoff_chance() };
+	struct payload      p;
+
+	session_heard(&l->session, loop_clock_ms());
+	if (payload_parse(&p, text) == ERR_OK)
+		take_frame(l, &p);
+	else {
+		l->g->unparsable++;
+		log_warn("gateway.garbage", KV("bot", l->session.bot),
+		    KV("bytes", text.n));
+		link_feed(l, IN_GARBAGE, &none);
+	}
+	payload_free(&p);
+}
+
+static void
+on_closed(void *owner, unsigned code, struct slice reason)
+{
+	struct link        *l = owner;
+	struct session_data data = { .number = code, .text = reason,
+		.chance = backoff_chance() };
+
+	l->conn = NULL;
+	secret_wipe(&l->token);
+	link_feed(l, IN_CLOSED, &data);
+}
+
+const struct net_handlers link_net_handlers = {
+	.on_frame = on_frame,
+	.on_closed = on_closed,
+	.on_request = intake_on_request,
+};
+
+void
+link_flow_all(struct gateway *g)
+{
+	bool room = delivery_has_room(g->delivery) && !g->draining;
+
+	for (size_t b = 0; b < g->nbots; b++)
+		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
+			struct link *l = &g->bots[b].links[i];
+
+			if (l->conn == NULL || l->reading == room)
+				continue;
+			l->reading = room;
+			net_flow(l->conn, room);
+		}
+}
+
+/* --- what apid says ------------------------------------------------------------------------ */
+
+static struct link *
+find_asked(struct gateway *g, struct slice id)
+{
+	unsigned long long n;
+
+	if (!slice_u64(id, &n))
+		return NULL;
+	for (size_t b = 0; b < g->nbots; b++)
+		for (size_t i = 0; i < g->bots[b].nlinks; i++)
+			if (g->bots[b].links[i].asked == n)
+				return &g->bots[b].links[i];
+	return NULL;
+}
+
+static enum err add_links(struct bot *, unsigned shards);
+
+/* QQ_SHARDS=auto: the first answer tells how many there are. */
+static void
+note_shards(struct link *l, uint64_t suggested)
+{
+	struct bot *bot = l->bot;
+
+	if (!bot->auto_shards || suggested == 0 || suggested > SHARDS_MAX)
+		return;
+	bot->suggested = (unsigned)suggested;
+	if (suggested > bot->nlinks &&
+	    add_links(bot, (unsigned)suggested) == ERR_OK)
+		log_info("session.shards", KV("bot", l->session.bot),
+		    KV("shards", suggested));
+}
+
+void
+link_on_answer(void *self, msg_peer from, const struct msg_session_answer *m)
+{
+	struct gateway     *g = self;
+	struct link        *l = find_asked(g, m->id);
+	struct session_data data = { .text = m->message, .total = m->total,
+		.remaining = m->remaining,
+		.reset_after_ms = m->reset_after_ms,
+		.max_concurrency = m->max_concurrency, .shards = m->shards,
+		.chance = backoff_chance() };
+
+	(void)from;
+	if (l == NULL || l->session.state != SESSION_ASKING)
+		return;
+	l->asked = 0;
+	if (m->ok) {
+		free(l->url);
+		l->url = slice_dup(m->url);
+		if (l->url == NULL ||
+		    secret_set(&l->token, m->token) != ERR_OK)
+			link_feed(l, IN_NO_ANSWER, &data);
+		else {
+			note_shards(l, m->shards);
+			link_feed(l, IN_ANSWER, &data);
+		}
+		return;
+	}
+	log_warn("session.no_answer", KV("bot", l->session.bot),
+	    KV("shard", l->session.shard), KV("why", m->message));
+	link_feed(l, m->fatal ? IN_FATAL : IN_NO_ANSWER, &data);
+}
+
+void
+link_ask_again(struct gateway *g)
+{
+	for (size_t b = 0; b < g->nbots; b++)
+		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
+			struct link *l = &g->bots[b].links[i];
+
+			if (l->session.state == SESSION_ASKING)
+				do_ask(l, l->session.fresh);
+		}
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static void
+link_init(struct link *l, struct gateway *g, struct bot *bot, unsigned shard,
+    unsigned shards)
+{
+	l->g = g;
+	l->bot = bot;
+	session_init(&l->session);
+	l->session.bot = bot->conf->qq_app_id;
+	l->session.shard = shard;
+	l->session.shards = shards;
+	l->session.budget = &bot->budget;
+	l->session.hello_timeout_ms = g->conf.hello_timeout_ms;
+	l->session.park_ms = g->conf.park_ms;
+	l->session.auto_shards = bot->auto_shards;
+	snprintf(l->name, sizeof l->name, "%u/%u", shard, shards);
+}
+
+/* The array is made for all shards there can be, so that links never move. */
+static enum err
+add_links(struct bot *bot, unsigned shards)
+{
+	struct session_data start = { .chance = backoff_chance() };
+	struct gateway     *g = bot->links[0].g;
+
+	for (size_t i = 0; i < bot->nlinks; i++) {
+		bot->links[i].session.shards = shards;
+		snprintf(bot->links[i].name, sizeof bot->links[i].name,
+		    "%zu/%u", i, shards);
+	}
+	while (bot->nlinks < shards) {
+		struct link *l = &bot->links[bot->nlinks];
+
+		link_init(l, g, bot, (unsigned)bot->nlinks, shards);
+		bot->nlinks++;
+		link_feed(l, IN_START, &start);
+	}
+	return ERR_OK;
+}
+
+static enum err
+bot_open(struct gateway *g, struct bot *bot, const struct conf *conf)
+{
+	unsigned long long shards = 1;
+
+	bot->conf = conf;
+	bot->auto_shards = strcmp(conf->qq_shards, "auto") == 0;
+	if (!bot->auto_shards)
+		slice_u64(slice_of(conf->qq_shards), &shards);
+	if (!conf_intents(conf->qq_intents, &bot->intents, NULL))
+		return ERR_CONFIG;
+	if (!g->conf.websocket)
+		return ERR_OK;
+	bot->links = calloc(bot->auto_shards ? SHARDS_MAX : shards,
+	    sizeof *bot->links);
+	if (bot->links == NULL)
+		return ERR_NOMEM;
+	for (; bot->nlinks < shards; bot->nlinks++)
+		link_init(&bot->links[bot->nlinks], g, bot,
+		    (unsigned)bot->nlinks, (unsigned)shards);
+	return ERR_OK;
+}
+
+enum err
+links_open(struct gateway *g)
+{
+	enum err e = ERR_OK;
+
+	g->bots = calloc(g->conf.nbots + 1, sizeof *g->bots);
+	g->webhook_bots = calloc(g->conf.nbots + 1, sizeof *g->webhook_bots);
+	if (g->bots == NULL || g->webhook_bots == NULL)
+		return ERR_NOMEM;
+	if (g->conf.nbots == 0) {
+		log_error("config.bad", KV("setting", "QQ_APP_ID"),
+		    KV("why", "is missing"),
+		    KV("remedy", "set it, or start rookery up --sim"));
+		return ERR_CONFIG;
+	}
+	for (size_t i = 0; i < g->conf.nbots && e == ERR_OK; i++) {
+		e = bot_open(g, &g->bots[i], &g->conf.bots[i]);
+		g->webhook_bots[i].app_id = g->conf.bots[i].qq_app_id;
+		g->nbots++;
+	}
+	return e;
+}
+
+void
+link_start_all(struct gateway *g)
+{
+	for (size_t b = 0; b < g->nbots; b++)
+		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
+			struct session_data data = {
+				.chance = backoff_chance() };
+
+			link_feed(&g->bots[b].links[i], IN_START, &data);
+		}
+}
+
+void
+link_stop_all(struct gateway *g)
+{
+	struct session_data data = { 0 };
+
+	for (size_t b = 0; b < g->nbots; b++)
+		for (size_t i = 0; i < g->bots[b].nlinks; i++)
+			link_feed(&g->bots[b].links[i], IN_STOP, &data);
+}
+
+void
+links_close(struct gateway *g)
+{
+	for (size_t b = 0; b < g->nbots; b++) {
+		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
+			struct link *l = &g->bots[b].links[i];
+
+			loop_cancel(g->loop, &l->timer);
+			secret_wipe(&l->token);
+			free(l->url);
+		}
+		free(g->bots[b].links);
+	}
+	free(g->bots);
+	for (size_t i = 0; i < g->nbots; i++)
+		signature_key_free(&g->webhook_bots[i].key);
+	free(g->webhook_bots);
+}

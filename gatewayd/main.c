@@ -1,0 +1,235 @@
+/*
+ * gatewayd: the platform talks to us.  Keeps the WebSocket sessions and the
+ * webhook's listener, and hands events to workers until they are done.  It
+ * never sees the app secret: what needs one it asks of apid.
+ */
+#include "gateway.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "log.h"
+
+enum {
+	HOUSEKEEPING_MS = 100, REPORT_MS = 1000,
+	STOP_MS = 2000,          /* for acks that are under way */
+};
+
+static void
+on_hello(void *self, msg_peer from, const struct msg_hello *m)
+{
+	(void)from, (void)m;
+	link_ask_again(self);
+}
+
+static const struct msg_handlers trust_takes = {
+	.hello = on_hello,
+	.session_answer = link_on_answer,
+	.key_answer = intake_on_key,
+	.sign_answer = intake_on_sign,
+};
+
+static void
+on_trust_open(void *self)
+{
+	struct gateway *g = self;
+
+	link_ask_again(g);
+	intake_ask_keys(g);
+}
+
+/* Take nothing new; what is here goes on to workers. */
+static void
+on_drain(void *self, msg_peer from, const struct msg_drain *m)
+{
+	struct gateway *g = self;
+
+	(void)from, (void)m;
+	log_info("gateway.drain", KV("why", "the supervisor asked"));
+	g->draining = true;
+	link_flow_all(g);
+	report_send(g);
+}
+
+static const struct msg_handlers parent_takes = {
+	.drain = on_drain,
+	.gone = handout_on_gone,
+};
+
+static void
+on_housekeeping(void *self)
+{
+	struct gateway *g = self;
+
+	handout_tick(g);
+	loop_after(g->loop, &g->housekeeping,
+	    delivery_idle(g->delivery) ? 10 * HOUSEKEEPING_MS
+	                               : HOUSEKEEPING_MS,
+	    on_housekeeping, g);
+}
+
+static void
+on_report(void *self)
+{
+	struct gateway *g = self;
+
+	intake_ask_keys(g); /* those not answered yet */
+	report_send(g);
+	loop_after(g->loop, &g->reporting, REPORT_MS, on_report, g);
+}
+
+static enum err
+open_trust(struct gateway *g)
+{
+	char *url = conf_bus(&g->conf, g->conf.bus_trust, "trust/trust.sock");
+	struct bus_options o = {
+		.side = BUS_CLIENT, .url = url,
+		.sends = MSG_TRUST_UP, .takes = MSG_TRUST_DOWN,
+		.keys_dir = g->conf.keys_dir, .name = "gateway",
+		.server = "api", .handlers = &trust_takes, .self = g,
+		.on_open = on_trust_open,
+	};
+	enum err e = url == NULL ? ERR_NOMEM
+	                         : bus_open(&g->trust, g->loop, &o);
+
+	free(url);
+	return e;
+}
+
+static enum err
+open_net(struct gateway *g)
+{
+	struct net_options o = {
+		.listen = g->conf.webhook_listen,
+		.ca_file = g->conf.ca_file,
+		.body_max = g->conf.webhook_body_max,
+		.handlers = &link_net_handlers,
+		.self = g,
+	};
+	enum err e = net_open(&g->net, g->loop, &o);
+
+	if (e == ERR_OK && o.listen[0] != '\0')
+		log_info("webhook.listen", KV("address", o.listen),
+		    KV("port", net_port(g->net)));
+	return e;
+}
+
+static void
+set_rules(struct gateway *g)
+{
+	g->rules = (struct normal_rules){
+		.c2c_window_ms = g->conf.c2c_window_s * 1000,
+		.group_window_ms = g->conf.group_window_s * 1000,
+		.c2c_replies = g->conf.c2c_replies,
+		.group_replies = g->conf.group_replies,
+	};
+	snprintf(g->run, sizeof g->run, "%x-%x", (unsigned)getpid(),
+	    (unsigned)backoff_chance());
+}
+
+static enum err
+gateway_open(struct gateway *g)
+{
+	enum err e;
+
+	proc_guard(); /* a token passes through here */
+	if ((e = conf_load(&g->conf, CONF_G)) != ERR_OK) {
+		conf_log_problems(&g->conf);
+		return e;
+	}
+	{
+		enum log_level level = LOG_INFO;
+
+		log_level_of(slice_of(g->conf.log_level), &level);
+		log_open("gatewayd", level,
+		    strcmp(g->conf.log_format, "json") == 0);
+	}
+	set_rules(g);
+	if ((e = loop_new(&g->loop)) != ERR_OK ||
+	    (e = proc_open(&g->proc, g->loop, &g->conf, &parent_takes, g)) !=
+	        ERR_OK ||
+	    (e = proc_make_dir(g->conf.run_dir, 0750)) != ERR_OK ||
+	    (e = links_open(g)) != ERR_OK || (e = handout_open(g)) != ERR_OK ||
+	    (e = open_net(g)) != ERR_OK || (e = open_trust(g)) != ERR_OK)
+		return e;
+	proc_ready(&g->proc);
+	on_housekeeping(g);
+	on_report(g);
+	link_start_all(g);
+	return ERR_OK;
+}
+
+/* After the stop: only acks that are under way. */
+static bool
+finished(struct gateway *g)
+{
+	if (!proc_stopping(&g->proc))
+		return false;
+	if (g->stop_by_ms == 0) {
+		g->stop_by_ms = loop_clock_ms() + STOP_MS;
+		g->draining = true;
+		link_flow_all(g);
+	}
+	return delivery_counts(g->delivery)->in_flight == 0 ||
+	    loop_clock_ms() >= g->stop_by_ms;
+}
+
+static void
+gateway_close(struct gateway *g)
+{
+	if (g->net != NULL) {
+		uint64_t until = loop_clock_ms() + 200;
+
+		link_stop_all(g);
+		/* A moment for the close frames: the platform keeps the
+		 * session for a Resume. */
+		for (int i = 0; i < 4 && loop_clock_ms() < until; i++)
+			net_turn(g->net);
+	}
+	if (g->delivery != NULL)
+		handout_close(g);
+	bus_close(&g->trust);
+	net_close(&g->net);
+	links_close(g);
+	intake_close(g);
+	proc_close(&g->proc);
+	loop_free(&g->loop);
+	conf_free(&g->conf);
+}
+
+static int
+usage(int status)
+{
+	fprintf(status == 0 ? stdout : stderr,
+	    "usage: gatewayd [--help] [--version]\n"
+	    "Settings come from the environment and .env: rookery.env(5).\n");
+	return status;
+}
+
+int
+main(int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' }, { 0 }
+	};
+	struct gateway g = { 0 };
+	enum err       e;
+	int            c;
+
+	while ((c = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
+		if (c == 'V')
+			return puts("gatewayd " ROOKERY_VERSION) < 0;
+		return usage(c == 'h' ? 0 : EXIT_USAGE_ERROR);
+	}
+	if (optind < argc)
+		return usage(EXIT_USAGE_ERROR);
+	log_open("gatewayd", LOG_INFO, false);
+	if ((e = gateway_open(&g)) == ERR_OK)
+		while (e == ERR_OK && !finished(&g))
+			e = net_turn(g.net);
+	gateway_close(&g);
+	return proc_leave(e);
+}

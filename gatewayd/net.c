@@ -1,0 +1,694 @@
+/*
+ * The one file of gatewayd that knows libwebsockets.
+ */
+#include "net.h"
+
+#include <sys/socket.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <libwebsockets.h>
+
+#include "conf.h"
+#include "log.h"
+
+enum {
+	HEADER_MAX = 16384, HEADER_VALUE = 512, SEND_MAX = 1 << 20,
+	HTTP_IDLE_S = 60, REQUESTS_MAX = 1024,
+};
+
+struct net_conn {
+	struct net_conn *next, **at;
+	struct net      *net;
+	struct lws      *wsi;
+	void            *owner;       /* NULL: dropped by us */
+	struct buf       in, out;     /* out: length-prefixed messages */
+	unsigned         code;        /* the peer's, or ours to send */
+	char             reason[128];
+	struct timer     late;        /* tells of a failure during connect */
+	bool             up, closing, calling;
+};
+
+/* A request being read or answered, one per HTTP connection at a time. */
+struct request {
+	struct request *next;
+	struct lws     *wsi;
+	uint64_t        id;           /* 0 until it is whole */
+	struct buf      body, answer;
+	unsigned        status;
+	bool            answered, chunked, broken, too_large, last;
+	struct webhook_chunks chunks;
+	char            method[8];
+	char            app_id[HEADER_VALUE], signature[HEADER_VALUE];
+	char            timestamp[HEADER_VALUE], trace[HEADER_VALUE];
+};
+
+struct net {
+	struct net_options  o;
+	struct loop        *loop;
+	struct lws_context *context;
+	struct lws_vhost   *client, *server;
+	struct net_conn    *conns;
+	struct request     *requests;
+	size_t              nrequests;
+	uint64_t            last_id;
+};
+
+static int on_http(struct lws *, enum lws_callback_reasons, void *, void *,
+    size_t);
+static int on_ws(struct lws *, enum lws_callback_reasons, void *, void *,
+    size_t);
+static int on_loop(struct lws *, enum lws_callback_reasons, void *, void *,
+    size_t);
+
+static const struct lws_protocols protocols[] = {
+	{ .name = "http", .callback = on_http,
+	  .per_session_data_size = sizeof(struct request *) },
+	{ .name = "gateway", .callback = on_ws, .rx_buffer_size = 16384 },
+	{ .name = "loop", .callback = on_loop },
+	{ 0 }
+};
+
+/* --- our loop, inside the library's wait ------------------------------------------- */
+
+static int
+on_loop(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
+    size_t n)
+{
+	/* It only wakes us: net_turn() does the work. */
+	(void)wsi, (void)why, (void)user, (void)in, (void)n;
+	return 0;
+}
+
+enum err
+net_turn(struct net *net)
+{
+	bool     more = false;
+	enum err e = loop_turn(net->loop, 0, &more);
+
+	if (e != ERR_OK)
+		return e;
+	return lws_service(net->context, more ? -1 : 0) < 0 ? ERR_SYSTEM
+	                                                    : ERR_OK;
+}
+
+/* --- gateway connections ------------------------------------------------------------- */
+
+static void
+conn_free(struct net_conn *c)
+{
+	loop_cancel(c->net->loop, &c->late);
+	*c->at = c->next;
+	if (c->next != NULL)
+		c->next->at = c->at;
+	if (c->out.p != NULL) /* an Identify carries the token */
+		explicit_bzero(c->out.p, c->out.cap);
+	buf_free(&c->in);
+	buf_free(&c->out);
+	free(c);
+}
+
+static void
+conn_over(void *self)
+{
+	struct net_conn *c = self;
+	void            *owner = c->owner;
+
+	/* Inside the connect call the library still writes to us. */
+	if (c->calling)
+		return;
+	c->wsi = NULL;
+	c->owner = NULL;
+	if (owner != NULL)
+		c->net->o.handlers->on_closed(owner,
+		    c->code != 0 ? c->code : 1006, slice_of(c->reason));
+	conn_free(c);
+}
+
+static void
+note_close(struct net_conn *c, const void *in, size_t n)
+{
+	const unsigned char *p = in;
+
+	if (n < 2)
+		return;
+	c->code = (unsigned)p[0] << 8 | p[1];
+	n -= 2;
+	if (n >= sizeof c->reason)
+		n = sizeof c->reason - 1;
+	memcpy(c->reason, p + 2, n);
+	c->reason[n] = '\0';
+}
+
+static int
+conn_receive(struct net_conn *c, const void *in, size_t n)
+{
+	if (c->owner == NULL)
+		return 0;
+	if (c->in.n + n > NET_FRAME_MAX) {
+		snprintf(c->reason, sizeof c->reason, "message over %d bytes",
+		    NET_FRAME_MAX);
+		return -1;
+	}
+	if (c->in.n == 0 && lws_is_first_fragment(c->wsi) &&
+	    lws_is_final_fragment(c->wsi) &&
+	    lws_remaining_packet_payload(c->wsi) == 0) {
+		c->net->o.handlers->on_frame(c->owner,
+		    (struct slice){ in, n });
+		return 0;
+	}
+	buf_put(&c->in, (struct slice){ in, n });
+	if (c->in.failed)
+		return -1;
+	if (lws_is_final_fragment(c->wsi) &&
+	    lws_remaining_packet_payload(c->wsi) == 0) {
+		struct buf whole = c->in;
+
+		c->in = (struct buf){ 0 };
+		c->net->o.handlers->on_frame(c->owner, buf_slice(&whole));
+		buf_free(&whole);
+	}
+	return 0;
+}
+
+/* The queue holds [4 bytes length][LWS_PRE room][text] per message. */
+static int
+conn_write(struct net_conn *c)
+{
+	uint32_t n;
+
+	while (c->out.n > 0 && !lws_send_pipe_choked(c->wsi)) {
+		memcpy(&n, c->out.p, sizeof n);
+		if (lws_write(c->wsi, (unsigned char *)c->out.p + sizeof n +
+		                  LWS_PRE,
+		        n, LWS_WRITE_TEXT) < (int)n)
+			return -1;
+		buf_drop(&c->out, sizeof n + LWS_PRE + n);
+		if (c->out.n == 0 && c->out.p != NULL)
+			explicit_bzero(c->out.p, c->out.cap);
+	}
+	if (c->out.n > 0)
+		lws_callback_on_writable(c->wsi);
+	else if (c->closing) {
+		lws_close_reason(c->wsi, (enum lws_close_status)c->code, NULL,
+		    0);
+		return -1;
+	}
+	return 0;
+}
+
+static void
+conn_failed(struct net_conn *c, const char *why)
+{
+	snprintf(c->reason, sizeof c->reason, "%s",
+	    why != NULL ? why : "could not connect");
+	c->code = 1006;
+}
+
+static int
+on_ws(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
+    size_t n)
+{
+	struct net_conn *c = lws_get_opaque_user_data(wsi);
+
+	(void)user;
+	if (c == NULL)
+		return 0;
+	switch (why) {
+	case LWS_CALLBACK_CLIENT_ESTABLISHED:
+		c->wsi = wsi;
+		c->up = true;
+		if (c->owner == NULL)
+			return -1;
+		break;
+	case LWS_CALLBACK_CLIENT_RECEIVE:
+		return conn_receive(c, in, n);
+	case LWS_CALLBACK_CLIENT_WRITEABLE:
+		return conn_write(c);
+	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+		note_close(c, in, n);
+		break;
+	case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+		conn_failed(c, in);
+		lws_set_opaque_user_data(wsi, NULL);
+		conn_over(c);
+		break;
+	case LWS_CALLBACK_CLIENT_CLOSED:
+	case LWS_CALLBACK_WSI_DESTROY: /* killed before it was up */
+		lws_set_opaque_user_data(wsi, NULL);
+		conn_over(c);
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static struct net_conn *
+conn_new(struct net *net, void *owner)
+{
+	struct net_conn *c = calloc(1, sizeof *c);
+
+	if (c == NULL)
+		return NULL;
+	c->net = net;
+	c->owner = owner;
+	c->next = net->conns;
+	c->at = &net->conns;
+	if (c->next != NULL)
+		c->next->at = &c->next;
+	net->conns = c;
+	return c;
+}
+
+enum err
+net_connect(struct net *net, const char *url, void *owner,
+    struct net_conn **out)
+{
+	char       *copy = strdup(url), path[1024];
+	const char *scheme, *host, *rest;
+	int         port;
+	struct lws_client_connect_info info = { 0 };
+	struct net_conn *c;
+	enum err         e = ERR_NOMEM;
+
+	if (copy == NULL)
+		return ERR_NOMEM;
+	if (!conf_url_allowed(slice_of(url)) ||
+	    lws_parse_uri(copy, &scheme, &host, &port, &rest) != 0) {
+		log_error("gateway.url", KV("url", url),
+		    KV("why", "is no wss:// address"));
+		free(copy);
+		return ERR_CONFIG;
+	}
+	snprintf(path, sizeof path, "/%s", rest);
+	if ((c = conn_new(net, owner)) == NULL)
+		goto out;
+	info.context = net->context;
+	info.vhost = net->client;
+	info.address = info.host = info.origin = host;
+	info.port = port;
+	info.path = path;
+	info.local_protocol_name = "gateway";
+	info.alpn = "http/1.1";
+	info.opaque_user_data = c;
+	info.pwsi = &c->wsi;
+	if (strcmp(scheme, "wss") == 0 || strcmp(scheme, "https") == 0)
+		info.ssl_connection = LCCSCF_USE_SSL;
+	*out = c;
+	e = ERR_OK;
+	c->calling = true;
+	if (lws_client_connect_via_info(&info) == NULL) {
+		c->wsi = NULL;
+		loop_after(net->loop, &c->late, 0, conn_over, c);
+	}
+	c->calling = false;
+out:
+	free(copy);
+	return e;
+}
+
+enum err
+net_send(struct net_conn *c, struct slice text)
+{
+	static const char pre[LWS_PRE];
+	uint32_t          n = (uint32_t)text.n;
+
+	if (!c->up || c->closing)
+		return ERR_CLOSED;
+	if (c->out.n + text.n > SEND_MAX)
+		return ERR_FULL;
+	buf_put(&c->out, (struct slice){ (const char *)&n, sizeof n });
+	buf_put(&c->out, (struct slice){ pre, sizeof pre });
+	buf_put(&c->out, text);
+	if (c->out.failed)
+		return ERR_NOMEM;
+	lws_callback_on_writable(c->wsi);
+	return ERR_OK;
+}
+
+void
+net_drop(struct net_conn *c, unsigned code)
+{
+	struct linger now = { .l_onoff = 1, .l_linger = 0 };
+
+	c->owner = NULL;
+	if (c->wsi == NULL)
+		return; /* c->late frees it */
+	if (code != 0 && c->up) {
+		c->closing = true;
+		c->code = code;
+		lws_rx_flow_control(c->wsi, 1);
+		lws_callback_on_writable(c->wsi);
+		lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_ACK, 2);
+		return;
+	}
+	if (lws_get_socket_fd(c->wsi) != LWS_SOCK_INVALID)
+		setsockopt(lws_get_socket_fd(c->wsi), SOL_SOCKET, SO_LINGER,
+		    &now, sizeof now);
+	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE,
+	    LWS_TO_KILL_ASYNC);
+}
+
+void
+net_flow(struct net_conn *c, bool read)
+{
+	if (c->wsi != NULL && c->up)
+		lws_rx_flow_control(c->wsi, read);
+}
+
+/* --- callbacks of the platform ---------------------------------------------------------- */
+
+static void
+header(struct lws *wsi, const char *name, char out[HEADER_VALUE])
+{
+	/* Too long a value is no value: then nothing verifies. */
+	if (lws_hdr_custom_copy(wsi, out, HEADER_VALUE, name,
+	        (int)strlen(name)) < 0)
+		out[0] = '\0';
+}
+
+static void
+read_method(struct lws *wsi, char out[8])
+{
+	static const struct {
+		enum lws_token_indexes token;
+		const char            *name;
+	} methods[] = {
+		{ WSI_TOKEN_POST_URI, "POST" }, { WSI_TOKEN_GET_URI, "GET" },
+		{ WSI_TOKEN_PUT_URI, "PUT" }, { WSI_TOKEN_HEAD_URI, "HEAD" },
+	};
+
+	strcpy(out, "OTHER");
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+		if (lws_hdr_total_length(wsi, methods[i].token) > 0)
+			strcpy(out, methods[i].name);
+}
+
+static struct request *
+request_new(struct net *net, struct lws *wsi)
+{
+	struct request *q;
+
+	if (net->nrequests >= REQUESTS_MAX ||
+	    (q = calloc(1, sizeof *q)) == NULL)
+		return NULL;
+	q->wsi = wsi;
+	q->next = net->requests;
+	net->requests = q;
+	net->nrequests++;
+	read_method(wsi, q->method);
+	header(wsi, "x-bot-appid:", q->app_id);
+	header(wsi, "x-signature-ed25519:", q->signature);
+	header(wsi, "x-signature-timestamp:", q->timestamp);
+	header(wsi, "x-tps-trace-id:", q->trace);
+	return q;
+}
+
+static void
+request_free(struct net *net, struct request *q)
+{
+	struct request **at = &net->requests;
+
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
+	net->nrequests--;
+	buf_free(&q->body);
+	buf_free(&q->answer);
+	free(q);
+}
+
+/* The body is whole, or will not be read: decide. */
+static void
+request_whole(struct net *net, struct request *q)
+{
+	struct webhook_request r = { slice_of(q->method), slice_of(q->app_id),
+		slice_of(q->signature), slice_of(q->timestamp),
+		slice_of(q->trace), buf_slice(&q->body), q->too_large,
+		q->broken };
+
+	if (q->id != 0)
+		return;
+	q->id = ++net->last_id;
+	net->o.handlers->on_request(net->o.self, q->id, &r);
+}
+
+static int
+request_begin(struct net *net, struct lws *wsi, struct request **slot)
+{
+	struct request *q = request_new(net, wsi);
+	char            value[32];
+	int             n;
+	unsigned long long length = 0;
+
+	*slot = q;
+	if (q == NULL)
+		return -1;
+	n = lws_hdr_copy(wsi, value, sizeof value,
+	    WSI_TOKEN_HTTP_CONTENT_LENGTH);
+	if (n > 0 && (!slice_u64(slice_of(value), &length) ||
+	                 length > net->o.body_max))
+		q->too_large = true;
+	q->chunked = lws_hdr_total_length(wsi,
+	    WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
+	/* Where no body comes, none is announced to us either. */
+	if (q->too_large || (!q->chunked && length == 0)) {
+		q->last = q->too_large;
+		request_whole(net, q);
+	}
+	return 0;
+}
+
+static void
+request_body(struct net *net, struct request *q, struct slice in)
+{
+	enum err e = ERR_OK;
+
+	if (q->id != 0)
+		return;
+	if (q->chunked)
+		e = webhook_unchunk(&q->chunks, in, &q->body);
+	else
+		buf_put(&q->body, in);
+	q->broken = e != ERR_OK || q->body.failed;
+	q->too_large = q->body.n > net->o.body_max;
+	if (q->broken || q->too_large ||
+	    (q->chunked && q->chunks.state == CHUNK_DONE)) {
+		/* The library takes no notice of the coding, so it cannot
+		 * tell where the next request would begin. */
+		q->last = true;
+		request_whole(net, q);
+	}
+}
+
+static int
+request_write(struct net *net, struct request *q, struct request **slot)
+{
+	unsigned char head[LWS_PRE + 512];
+	unsigned char *start = head + LWS_PRE, *p = start;
+	unsigned char *end = head + sizeof head - 1;
+	bool           last = q->last;
+	struct lws    *wsi = q->wsi;
+	size_t         n = q->answer.n - LWS_PRE;
+
+	if (lws_add_http_common_headers(wsi, q->status, "application/json", n,
+	        &p, end) != 0 ||
+	    (last && lws_add_http_header_by_token(wsi, WSI_TOKEN_CONNECTION,
+	                 (const unsigned char *)"close", 5, &p, end) != 0) ||
+	    lws_finalize_write_http_header(wsi, start, &p, end) != 0)
+		return -1;
+	if (n > 0 && lws_write(wsi, (unsigned char *)q->answer.p + LWS_PRE, n,
+	                 LWS_WRITE_HTTP_FINAL) < (int)n)
+		return -1;
+	request_free(net, q);
+	*slot = NULL;
+	if (last)
+		return -1;
+	return lws_http_transaction_completed(wsi) ? -1 : 0;
+}
+
+static int
+on_http(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
+    size_t n)
+{
+	struct net      *net = lws_context_user(lws_get_context(wsi));
+	struct request **slot = user;
+
+	switch (why) {
+	case LWS_CALLBACK_HTTP:
+		return request_begin(net, wsi, slot);
+	case LWS_CALLBACK_HTTP_BODY:
+		if (*slot != NULL)
+			request_body(net, *slot, (struct slice){ in, n });
+		break;
+	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+		if (*slot != NULL)
+			request_whole(net, *slot);
+		break;
+	case LWS_CALLBACK_HTTP_WRITEABLE:
+		if (*slot != NULL && (*slot)->answered)
+			return request_write(net, *slot, slot);
+		break;
+	case LWS_CALLBACK_CLOSED_HTTP:
+		if (slot != NULL && *slot != NULL)
+			request_free(net, *slot);
+		if (slot != NULL)
+			*slot = NULL;
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+void
+net_answer(struct net *net, uint64_t id, unsigned status, struct slice body)
+{
+	static const char pre[LWS_PRE];
+	struct request   *q = net->requests;
+
+	while (q != NULL && q->id != id)
+		q = q->next;
+	if (q == NULL || q->answered)
+		return;
+	q->answered = true;
+	q->status = status;
+	buf_put(&q->answer, (struct slice){ pre, sizeof pre });
+	buf_put(&q->answer, body);
+	lws_callback_on_writable(q->wsi);
+}
+
+/* --- opening -------------------------------------------------------------------------------- */
+
+static void
+on_lws_log(int level, const char *line)
+{
+	struct slice text = slice_trim(slice_of(line));
+
+	LOG_AT(level == LLL_ERR ? LOG_WARN : LOG_DEBUG, "net.library",
+	    KV("text", text));
+}
+
+static const char *
+system_cas(void)
+{
+	return "/etc/ssl/certs/ca-certificates.crt";
+}
+
+static enum err
+open_client(struct net *net)
+{
+	struct lws_context_creation_info info = { 0 };
+
+	info.vhost_name = "gateway";
+	info.port = CONTEXT_PORT_NO_LISTEN;
+	info.protocols = protocols;
+	info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+	info.client_ssl_ca_filepath = net->o.ca_file[0] != '\0'
+	    ? net->o.ca_file
+	    : system_cas();
+	net->client = lws_create_vhost(net->context, &info);
+	if (net->client != NULL)
+		return ERR_OK;
+	log_error("net.client", KV("ca_file", info.client_ssl_ca_filepath),
+	    KV("why", "the certificates to trust cannot be loaded"),
+	    KV("remedy", "install ca-certificates, or set ROOKERY_CA_FILE"));
+	return ERR_CONFIG;
+}
+
+static enum err
+open_server(struct net *net)
+{
+	struct lws_context_creation_info info = { 0 };
+	char     host[128];
+	unsigned port;
+
+	if (net->o.listen[0] == '\0')
+		return ERR_OK;
+	if (!conf_listen(net->o.listen, host, sizeof host, &port))
+		return ERR_CONFIG;
+	info.vhost_name = "webhook";
+	info.port = (int)port;
+	info.iface = host[0] != '\0' ? host : NULL;
+	info.protocols = protocols;
+	info.keepalive_timeout = HTTP_IDLE_S;
+	info.timeout_secs = 15;
+	info.options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
+	net->server = lws_create_vhost(net->context, &info);
+	if (net->server != NULL)
+		return ERR_OK;
+	log_error("webhook.listen", KV("address", net->o.listen),
+	    KV("why", "the address is taken or not ours"),
+	    KV("remedy", "set another ROOKERY_WEBHOOK_LISTEN"));
+	return ERR_CONFIG;
+}
+
+static enum err
+adopt_loop(struct net *net)
+{
+	lws_sock_file_fd_type fd;
+
+	fd.filefd = (lws_filefd_type)(long long)loop_fd(net->loop);
+	return lws_adopt_descriptor_vhost(net->client, LWS_ADOPT_RAW_FILE_DESC,
+	           fd, "loop", NULL) != NULL
+	    ? ERR_OK
+	    : ERR_SYSTEM;
+}
+
+enum err
+net_open(struct net **out, struct loop *loop, const struct net_options *o)
+{
+	struct net *net = calloc(1, sizeof *net);
+	struct lws_context_creation_info info = { 0 };
+	enum err e = ERR_SYSTEM;
+
+	if (net == NULL)
+		return ERR_NOMEM;
+	net->o = *o;
+	net->loop = loop;
+	lws_set_log_level(LLL_ERR | LLL_WARN, on_lws_log);
+	info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+	    LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+	info.user = net;
+	info.max_http_header_data = HEADER_MAX;
+	info.pt_serv_buf_size = 16384;
+	if ((net->context = lws_create_context(&info)) == NULL)
+		goto fail;
+	if ((e = open_client(net)) != ERR_OK ||
+	    (e = open_server(net)) != ERR_OK || (e = adopt_loop(net)) != ERR_OK)
+		goto fail;
+	*out = net;
+	return ERR_OK;
+fail:
+	net_close(&net);
+	return e;
+}
+
+unsigned
+net_port(const struct net *net)
+{
+	return net->server != NULL
+	    ? (unsigned)lws_get_vhost_listen_port(net->server)
+	    : 0;
+}
+
+void
+net_close(struct net **np)
+{
+	struct net *net = *np;
+
+	if (net == NULL)
+		return;
+	*np = NULL;
+	for (struct net_conn *c = net->conns; c != NULL; c = c->next)
+		c->owner = NULL;
+	if (net->context != NULL)
+		lws_context_destroy(net->context);
+	while (net->conns != NULL)
+		conn_free(net->conns);
+	while (net->requests != NULL)
+		request_free(net, net->requests);
+	free(net);
+}

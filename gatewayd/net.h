@@ -1,0 +1,62 @@
+/*
+ * net: WebSocket connections to the platform and the HTTP listener for its
+ * callbacks, by libwebsockets, which is the process's one wait.  It
+ * translates; no decision lives here.
+ */
+#ifndef NET_H
+#define NET_H
+
+#include "loop.h"
+#include "webhook.h"
+
+struct net;
+struct net_conn;
+
+struct net_handlers {
+	/* One whole text message of this connection. */
+	void (*on_frame)(void *owner, struct slice text);
+	/* The connection is over, or could not be made: it is freed after.
+	 * code: the peer's close code, 1006 without one. */
+	void (*on_closed)(void *owner, unsigned code, struct slice reason);
+	/* A whole request; answer it with net_answer(), now or later. */
+	void (*on_request)(void *self, uint64_t request,
+	    const struct webhook_request *);
+};
+
+struct net_options {
+	const char *listen;         /* ADDRESS:PORT; "" = no listener */
+	const char *ca_file;        /* "" = the system's */
+	size_t      body_max;       /* of a request */
+	const struct net_handlers *handlers;
+	void       *self;           /* for on_request */
+};
+
+enum { NET_FRAME_MAX = 4 << 20 };   /* bytes of one message received */
+
+/* BUSY: the address is taken; CONFIG: it cannot be; both logged. */
+enum err net_open(struct net **, struct loop *, const struct net_options *);
+void net_close(struct net **);
+
+/* The address the listener really has, for port 0; 0 = no listener. */
+unsigned net_port(const struct net *);
+
+/* One turn: our loop's work, then the one wait. */
+enum err net_turn(struct net *);
+
+/* url: wss://, or ws:// to loopback; CONFIG otherwise.  owner: handed to the
+ * callbacks.  Failure to connect comes as on_closed(), never from here. */
+enum err net_connect(struct net *, const char *url, void *owner,
+    struct net_conn **);
+/* Queues one text message; FULL when the peer does not take what we sent. */
+enum err net_send(struct net_conn *, struct slice text);
+/* No callback comes any more and conn is gone for the caller.  code 0: at
+ * once, with a reset; else with a close frame. */
+void net_drop(struct net_conn *, unsigned code);
+/* Stops or resumes reading. */
+void net_flow(struct net_conn *, bool read);
+
+/* Unknown requests (the peer has left) are ignored. */
+void net_answer(struct net *, uint64_t request, unsigned status,
+    struct slice body);
+
+#endif

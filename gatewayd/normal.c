@@ -1,0 +1,540 @@
+/*
+ * One interpreter over events.def.
+ */
+#include "normal.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static const struct normal_row rows[] = {
+#define EVENT(name, type, conv, user, text, reply)                           \
+	{ name, type, conv, user, TEXT_##text, REPLY_##reply },
+#include "events.def"
+#undef EVENT
+};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+const struct normal_row *
+normal_row(struct slice name)
+{
+	size_t i = 0;
+
+	while (i < ROWS - 1 && !slice_is(name, rows[i].name))
+		i++;
+	return &rows[i]; /* the last row is for what no other names */
+}
+
+size_t
+normal_rows(const struct normal_row **out)
+{
+	*out = rows;
+	return ROWS;
+}
+
+bool
+normal_is_session(struct slice type)
+{
+	return slice_is(type, "READY") || slice_is(type, "RESUMED");
+}
+
+/* --- time -------------------------------------------------------------------------- */
+
+/* n digits at *p, which moves on; -1 when they are not there. */
+static int
+digits(const char **p, const char *end, int n)
+{
+	int v = 0;
+
+	while (n-- > 0) {
+		if (*p == end || !isdigit((unsigned char)**p))
+			return -1;
+		v = v * 10 + *(*p)++ - '0';
+	}
+	return v;
+}
+
+static bool
+skip(const char **p, const char *end, const char *any_of)
+{
+	if (*p == end || strchr(any_of, **p) == NULL)
+		return false;
+	(*p)++;
+	return true;
+}
+
+/* Z, +08:00 or +0800, minutes east; 0 when there is none. */
+static int
+zone_minutes(const char *p, const char *end)
+{
+	int sign, h, m;
+
+	while (p < end && *p == ' ')
+		p++;
+	if (p == end || (*p != '+' && *p != '-'))
+		return 0;
+	sign = *p++ == '-' ? -1 : 1;
+	h = digits(&p, end, 2);
+	skip(&p, end, ":");
+	m = digits(&p, end, 2);
+	return h < 0 || m < 0 ? 0 : sign * (h * 60 + m);
+}
+
+static int64_t
+time_of_date(struct slice s)
+{
+	const char *p = s.p, *end = s.p + s.n;
+	struct tm   tm = { 0 };
+	int         ms = 0, scale = 100;
+	int64_t     at;
+
+	tm.tm_year = digits(&p, end, 4) - 1900;
+	if (!skip(&p, end, "-"))
+		return 0;
+	tm.tm_mon = digits(&p, end, 2) - 1;
+	if (!skip(&p, end, "-"))
+		return 0;
+	tm.tm_mday = digits(&p, end, 2);
+	if (!skip(&p, end, "Tt "))
+		return 0;
+	tm.tm_hour = digits(&p, end, 2);
+	if (!skip(&p, end, ":"))
+		return 0;
+	tm.tm_min = digits(&p, end, 2);
+	if (!skip(&p, end, ":"))
+		return 0;
+	tm.tm_sec = digits(&p, end, 2);
+	if (tm.tm_year < 0 || tm.tm_mon < 0 || tm.tm_mon > 11 ||
+	    tm.tm_mday < 1 || tm.tm_hour < 0 || tm.tm_min < 0 || tm.tm_sec < 0)
+		return 0;
+	if (skip(&p, end, "."))
+		for (; p < end && isdigit((unsigned char)*p); p++) {
+			ms += (*p - '0') * scale;
+			scale /= 10;
+		}
+	at = (int64_t)timegm(&tm) - 60 * zone_minutes(p, end);
+	return at * 1000 + ms;
+}
+
+int64_t
+normal_time(struct slice s)
+{
+	unsigned long long n;
+
+	s = slice_trim(s);
+	if (!slice_u64(s, &n))
+		return time_of_date(s);
+	/* seconds; some send milliseconds: no date of ours is before 1973 */
+	if (n > 9000000000000000ull)
+		return 0;
+	return (int64_t)(n > 100000000000ull ? n : n * 1000);
+}
+
+/* --- paths --------------------------------------------------------------------------- */
+
+/* The first of path|path that holds a text; up to the end or a blank. */
+static struct slice
+first_text(const struct json *d, const char *paths)
+{
+	char path[64];
+
+	while (*paths != '\0' && *paths != ' ') {
+		size_t       n = strcspn(paths, "| ");
+		struct slice v;
+
+		if (n < sizeof path) {
+			memcpy(path, paths, n);
+			path[n] = '\0';
+			v = json_text_at(d, path);
+			if (v.n > 0)
+				return v;
+		}
+		paths += n + (paths[n] == '|');
+	}
+	return (struct slice){ NULL, 0 };
+}
+
+/* A conversation of its own for what names none: still in order. */
+static void
+put_conv(struct buf *out, const struct json *d, const char *spec,
+    const char *bot)
+{
+	while (*spec != '\0') {
+		size_t       n = strcspn(spec, " ");
+		struct slice id = first_text(d, spec + 2);
+
+		if (id.n > 0) {
+			buf_put(out, (struct slice){ spec, 2 });
+			buf_put(out, id);
+			return;
+		}
+		spec += n + (spec[n] == ' ');
+	}
+	buf_putf(out, "b:%s", bot);
+}
+
+static uint64_t
+hash64(struct slice s, uint64_t h)
+{
+	for (size_t i = 0; i < s.n; i++)
+		h = (h ^ (unsigned char)s.p[i]) * 1099511628211ull;
+	return h;
+}
+
+/* Equal ids are one event.  An event without any id is what it says. */
+static void
+put_id(struct buf *out, const struct payload *p, const struct normal_row *row)
+{
+	struct slice msg = json_text_at(p->d, "id");
+
+	if (row->text != TEXT_NO && msg.n > 0) {
+		buf_puts(out, "m:");
+		buf_put(out, msg);
+	} else if (p->id.n > 0)
+		buf_put(out, p->id);
+	else
+		buf_putf(out, "h:%016llx", (unsigned long long)hash64(
+		    json_print(p->d),
+		    hash64(p->type, 14695981039346656037ull)));
+}
+
+/* --- text ---------------------------------------------------------------------------- */
+
+static const struct {
+	struct slice from;
+	char         to;
+} entities[] = {
+	{ SLICE("&lt;"), '<' }, { SLICE("&gt;"), '>' }, { SLICE("&amp;"), '&' },
+};
+
+/* Length of a mention of this id at the start of s: <@id> or <@!id>. */
+static size_t
+mention_of(struct slice s, struct slice id)
+{
+	size_t at = slice_starts(s, SLICE("<@!")) ? 3
+	    : slice_starts(s, SLICE("<@"))        ? 2
+	                                          : 0;
+
+	if (at == 0 || id.n == 0 || s.n < at + id.n + 1 ||
+	    !slice_starts(slice_from(s, at), id) || s.p[at + id.n] != '>')
+		return 0;
+	return at + id.n + 1;
+}
+
+/* One piece of guild text, undone: returns how much of s it was. */
+static size_t
+put_piece(struct buf *out, struct slice s, bool guild)
+{
+	for (size_t i = 0; guild && i < sizeof entities / sizeof *entities; i++)
+		if (slice_starts(s, entities[i].from)) {
+			buf_put(out, (struct slice){ &entities[i].to, 1 });
+			return entities[i].from.n;
+		}
+	buf_put(out, (struct slice){ s.p, 1 });
+	return 1;
+}
+
+/* Whose mentions are ours: the id we were told at READY, those marked
+ * is_you, and in a message that came because it addresses us (AT_...) the
+ * one bot it mentions. */
+static bool
+is_me(const struct json *mention, bool addressed)
+{
+	return json_truth(json_get(mention, "is_you")) ||
+	    (addressed && json_truth(json_get(mention, "bot")));
+}
+
+static size_t
+own_mention(struct slice s, const struct payload *p, const char *user,
+    bool addressed)
+{
+	const struct json *list = json_get(p->d, "mentions");
+	size_t             n = mention_of(s, slice_of(user));
+
+	for (size_t i = 0; n == 0 && i < json_count(list); i++) {
+		const struct json *m = json_at(list, i);
+
+		if (!is_me(m, addressed && user[0] == '\0'))
+			continue;
+		n = mention_of(s, first_text(m, "member_openid|id"));
+		if (n == 0)
+			n = mention_of(s, json_text_at(m, "id"));
+	}
+	return n;
+}
+
+static struct slice
+put_text(struct buf *out, const struct payload *p,
+    const struct normal_row *row, const char *user)
+{
+	struct slice s = json_text_at(p->d, "content");
+	bool         guild = row->text == TEXT_GUILD;
+	bool         addressed = slice_starts(p->type, SLICE("AT_"));
+
+	while (s.n > 0) {
+		size_t n = s.p[0] == '<' ? own_mention(s, p, user, addressed)
+		                         : 0;
+
+		s = slice_from(s, n > 0 ? n : put_piece(out, s, guild));
+	}
+	return slice_trim(buf_slice(out));
+}
+
+static bool
+addresses_me(const struct payload *p, const struct normal_row *row,
+    const char *user)
+{
+	const struct json *list = json_get(p->d, "mentions");
+
+	/* the names of events that come only when the bot is spoken to */
+	if (slice_starts(p->type, SLICE("AT_")) ||
+	    slice_starts(p->type, SLICE("GROUP_AT_")) ||
+	    strcmp(row->type, "message.c2c") == 0 ||
+	    strcmp(row->type, "message.dm") == 0)
+		return true;
+	for (size_t i = 0; i < json_count(list); i++) {
+		const struct json *m = json_at(list, i);
+
+		if (is_me(m, false) ||
+		    (user[0] != '\0' && slice_is(json_text_at(m, "id"), user)))
+			return true;
+	}
+	return false;
+}
+
+/* --- lists ----------------------------------------------------------------------------- */
+
+static void
+copy_text(struct json *to, const char *key, const struct json *from,
+    const char *paths)
+{
+	struct slice v = first_text(from, paths);
+
+	if (v.n > 0)
+		json_put_text(to, key, v);
+}
+
+static void
+copy_int(struct json *to, const char *key, const struct json *from,
+    const char *path)
+{
+	int64_t v;
+
+	if (json_int_at(from, path, &v))
+		json_put_int(to, key, v);
+}
+
+static const char *
+kind_of(struct slice content_type)
+{
+	static const struct {
+		struct slice starts;
+		const char  *kind;
+	} kinds[] = {
+		{ SLICE("image"), "image" }, { SLICE("video"), "video" },
+		{ SLICE("voice"), "audio" }, { SLICE("audio"), "audio" },
+	};
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (slice_starts(content_type, kinds[i].starts))
+			return kinds[i].kind;
+	return "file";
+}
+
+static struct json *
+attachment(const struct json *from)
+{
+	struct json *a = json_new_object();
+	struct slice url = json_text_at(from, "url");
+	struct buf   full = { 0 };
+
+	json_put_text(a, "kind",
+	    slice_of(kind_of(json_text_at(from, "content_type"))));
+	/* guild attachments may lack the scheme */
+	if (url.n > 0 && memmem(url.p, url.n, "://", 3) == NULL)
+		buf_puts(&full, "https://");
+	buf_put(&full, url);
+	json_put_text(a, "url", buf_slice(&full));
+	buf_free(&full);
+	copy_text(a, "mime", from, "content_type");
+	copy_text(a, "name", from, "filename");
+	copy_int(a, "size", from, "size");
+	copy_int(a, "w", from, "width");
+	copy_int(a, "h", from, "height");
+	copy_text(a, "wav", from, "voice_wav_url");
+	copy_text(a, "text", from, "asr_refer_text");
+	return a;
+}
+
+static struct json *
+attachments(const struct json *d)
+{
+	const struct json *list = json_get(d, "attachments");
+	struct json       *out;
+
+	if (json_count(list) == 0)
+		return NULL;
+	out = json_new_array();
+	for (size_t i = 0; i < json_count(list); i++)
+		json_push_take(out, attachment(json_at(list, i)));
+	return out;
+}
+
+static struct json *
+mentions(const struct json *d, const char *user)
+{
+	const struct json *list = json_get(d, "mentions");
+	struct json       *out;
+
+	if (json_count(list) == 0)
+		return NULL;
+	out = json_new_array();
+	for (size_t i = 0; i < json_count(list); i++) {
+		const struct json *m = json_at(list, i);
+		struct json       *o = json_new_object();
+
+		copy_text(o, "user", m, "member_openid|user_openid|id");
+		copy_text(o, "name", m, "nickname|username");
+		json_put_bool(o, "bot", json_truth(json_get(m, "bot")));
+		json_put_bool(o, "all",
+		    slice_is(json_text_at(m, "scope"), "all"));
+		json_put_bool(o, "me", is_me(m, false) ||
+		    (user[0] != '\0' && slice_is(json_text_at(m, "id"), user)));
+		json_push_take(out, o);
+	}
+	return out;
+}
+
+/* Guilds quote by message id; groups and users carry what is quoted. */
+static struct json *
+quote(const struct json *d)
+{
+	const struct json *first = json_at(json_get(d, "msg_elements"), 0);
+	struct slice       ref = json_text_at(d,
+	    "message_reference.message_id");
+	bool               quoted = slice_is(json_text_at(d, "message_type"),
+	    "103");
+	struct json       *q;
+
+	if (ref.n == 0 && !(quoted && first != NULL))
+		return NULL;
+	q = json_new_object();
+	if (ref.n > 0)
+		json_put_text(q, "msg", ref);
+	if (quoted) {
+		copy_text(q, "msg", first, "msg_idx");
+		copy_text(q, "text", first, "content");
+		copy_text(q, "user", first,
+		    "author.member_openid|author.user_openid|author.id");
+		json_put_take(q, "attachments", attachments(first));
+	}
+	return q;
+}
+
+/* value (taken, may be NULL) as MessagePack. */
+static struct slice
+packed(struct buf *out, struct json *value)
+{
+	if (value != NULL)
+		json_to_msgpack(value, out);
+	json_free(&value);
+	return buf_slice(out);
+}
+
+/* --- the whole --------------------------------------------------------------------------- */
+
+static void
+fill_message(const struct payload *p, const struct normal_row *row,
+    const struct normal_context *c, struct normal_scratch *s,
+    struct msg_event *ev)
+{
+	ev->msg = json_text_at(p->d, "id");
+	ev->name = first_text(p->d, "member.nick|author.username");
+	ev->role = json_text_at(p->d, "author.member_role");
+	ev->from_bot = json_truth(json_path(p->d, "author.bot"));
+	ev->to_me = addresses_me(p, row, c->user);
+	ev->text = put_text(&s->text, p, row, c->user);
+	ev->attachments = packed(&s->attachments, attachments(p->d));
+	ev->mentions = packed(&s->mentions, mentions(p->d, c->user));
+	ev->quote = packed(&s->quote, quote(p->d));
+}
+
+static void
+fill_reply(const struct normal_row *row, const struct normal_context *c,
+    struct msg_event *ev)
+{
+	const struct normal_rules *r = c->rules;
+	bool                       c2c = slice_starts(ev->conv, SLICE("u:"));
+	bool                       group = slice_starts(ev->conv, SLICE("g:"));
+
+	if (row->reply == REPLY_NO ||
+	    (row->reply == REPLY_MSG ? ev->msg.n : ev->event.n) == 0)
+		return;
+	/* From arrival, not from the platform's time stamp: clocks differ,
+	 * and a refusal costs less than a reply not tried. */
+	ev->deadline = c->now_ms +
+	    (int64_t)(c2c ? r->c2c_window_ms : r->group_window_ms);
+	ev->replies_left = c2c ? r->c2c_replies
+	    : group            ? r->group_replies
+	                       : 100;
+}
+
+static void
+reset(struct normal_scratch *s)
+{
+	struct buf *all[] = { &s->id, &s->type, &s->conv, &s->text,
+		&s->attachments, &s->mentions, &s->quote, &s->data, &s->raw };
+
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		buf_reset(all[i]);
+}
+
+static bool
+failed(const struct normal_scratch *s)
+{
+	return s->id.failed || s->type.failed || s->conv.failed ||
+	    s->text.failed || s->attachments.failed || s->mentions.failed ||
+	    s->quote.failed || s->data.failed || s->raw.failed;
+}
+
+enum err
+normal_event(const struct payload *p, const struct normal_context *c,
+    struct normal_scratch *s, struct msg_event *ev)
+{
+	const struct normal_row *row = normal_row(p->type);
+
+	reset(s);
+	*ev = (struct msg_event){ .attempt = 1, .event = p->id,
+		.bot = slice_of(c->bot), .shard = slice_of(c->shard) };
+	buf_puts(&s->type, row->type);
+	if (row->name[0] == '\0')
+		buf_put(&s->type, p->type);
+	put_conv(&s->conv, p->d, row->conv, c->bot);
+	put_id(&s->id, p, row);
+	ev->id = buf_slice(&s->id);
+	ev->type = buf_slice(&s->type);
+	ev->conv = buf_slice(&s->conv);
+	ev->user = first_text(p->d, row->user);
+	ev->time = normal_time(json_text_at(p->d, "timestamp"));
+	if (ev->time == 0)
+		ev->time = c->now_ms;
+	if (row->text != TEXT_NO)
+		fill_message(p, row, c, s, ev);
+	else if (p->d != NULL && json_to_msgpack(p->d, &s->data) == ERR_OK)
+		ev->data = buf_slice(&s->data);
+	fill_reply(row, c, ev);
+	json_write(p->d, &s->raw);
+	ev->raw = buf_slice(&s->raw);
+	return failed(s) ? ERR_NOMEM : ERR_OK;
+}
+
+void
+normal_free(struct normal_scratch *s)
+{
+	struct buf *all[] = { &s->id, &s->type, &s->conv, &s->text,
+		&s->attachments, &s->mentions, &s->quote, &s->data, &s->raw };
+
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		buf_free(all[i]);
+}

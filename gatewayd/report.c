@@ -1,0 +1,145 @@
+/*
+ * What `rookery status` shows of us.
+ */
+#include "gateway.h"
+
+static struct json *
+session_json(const struct link *l, uint64_t now)
+{
+	const struct session *s = &l->session;
+	struct json          *o = json_new_object();
+
+	json_put_text(o, "bot", slice_of(s->bot));
+	json_put_text(o, "shard", slice_of(l->name));
+	json_put_text(o, "state", session_stale(s, now)
+	        ? SLICE("stale")
+	        : slice_of(session_state_name(s->state)));
+	json_put_int(o, "since_ms", (int64_t)(now - s->since_ms));
+	json_put_text(o, "why", slice_of(s->why));
+	if (s->remedy[0] != '\0')
+		json_put_text(o, "remedy", slice_of(s->remedy));
+	if (s->ready_ms != 0)
+		json_put_int(o, "session_age_s",
+		    (int64_t)((now - s->ready_ms) / 1000));
+	json_put_int(o, "seq", s->seq);
+	json_put_int(o, "events", (int64_t)l->events);
+	if (l->last_event_ms != 0)
+		json_put_int(o, "last_event_s",
+		    (int64_t)((now - l->last_event_ms) / 1000));
+	if (l->url != NULL)
+		json_put_text(o, "url", slice_of(l->url));
+	json_put_int(o, "intents", l->bot->intents);
+	json_put_int(o, "identifies", (int64_t)s->identifies);
+	json_put_int(o, "resumes", (int64_t)s->resumes);
+	json_put_int(o, "last_close", s->last_close);
+	if (l->bot->budget.total > 0)
+		json_put_int(o, "identifies_left",
+		    (int64_t)l->bot->budget.remaining);
+	return o;
+}
+
+static struct json *
+worker_json(const struct delivery_worker *w, uint64_t now)
+{
+	struct delivery_worker_info i = delivery_worker_info(w);
+	struct json                *o = json_new_object();
+
+	json_put_text(o, "name", i.name);
+	json_put_int(o, "pid", (int64_t)i.pid);
+	json_put_text(o, "handler", i.handler);
+	json_put_int(o, "window", (int64_t)i.window);
+	json_put_int(o, "in_flight", (int64_t)i.in_flight);
+	json_put_int(o, "done", (int64_t)i.done);
+	json_put_int(o, "connected_s", (int64_t)((now - i.since_ms) / 1000));
+	return o;
+}
+
+static struct json *
+queue_json(const struct gateway *g, uint64_t now)
+{
+	const struct delivery_counts *c = delivery_counts(g->delivery);
+	struct json                  *o = json_new_object();
+
+	const struct {
+		const char *key;
+		uint64_t    v;
+	} rows[] = {
+		{ "events", c->events }, { "bytes", c->bytes },
+		{ "in_flight", c->in_flight }, { "appended", c->appended },
+		{ "done", c->done }, { "duplicates", c->duplicates },
+		{ "redelivered", c->redelivered }, { "unwanted", c->unwanted },
+		{ "timeouts", c->timeouts }, { "stale_acks", c->stale },
+		{ "refused", c->refused }, { "dead", c->dead },
+		{ "unparsable", g->unparsable },
+		{ "oldest_ms", delivery_oldest_ms(g->delivery, now) },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		json_put_int(o, rows[i].key, (int64_t)rows[i].v);
+	return o;
+}
+
+static struct json *
+webhook_json(const struct gateway *g)
+{
+	struct json *o = json_new_object();
+
+	json_put_text(o, "listen", slice_of(g->conf.webhook_listen));
+	json_put_int(o, "port", net_port(g->net));
+	json_put_int(o, "requests", (int64_t)g->webhook.requests);
+	json_put_int(o, "events", (int64_t)g->webhook.events);
+	json_put_int(o, "duplicates", (int64_t)g->webhook.duplicates);
+	json_put_int(o, "validations", (int64_t)g->webhook.validations);
+	json_put_int(o, "refused", (int64_t)g->webhook.refused);
+	return o;
+}
+
+/* One word for all sessions: the worst of them. */
+static const char *
+state_of(const struct gateway *g, const char **remedy)
+{
+	const char *state = "ready";
+
+	*remedy = "";
+	for (size_t b = 0; b < g->nbots; b++)
+		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
+			const struct session *s =
+			    &g->bots[b].links[i].session;
+
+			if (s->remedy[0] != '\0')
+				*remedy = s->remedy;
+			if (s->state == SESSION_PARKED)
+				return "parked";
+			if (s->state != SESSION_LIVE)
+				state = "degraded";
+		}
+	return g->draining ? "draining" : state;
+}
+
+void
+report_send(struct gateway *g)
+{
+	uint64_t     now = loop_clock_ms();
+	struct json *app, *sessions, *workers;
+	const char  *remedy, *state = state_of(g, &remedy);
+
+	if (!g->proc.ready || g->proc.fd < 0)
+		return;
+	app = json_new_object();
+	sessions = json_new_array();
+	workers = json_new_array();
+	for (size_t b = 0; b < g->nbots; b++)
+		for (size_t i = 0; i < g->bots[b].nlinks; i++)
+			json_push_take(sessions,
+			    session_json(&g->bots[b].links[i], now));
+	for (struct delivery_worker *w =
+	         delivery_worker_next(g->delivery, NULL);
+	    w != NULL; w = delivery_worker_next(g->delivery, w))
+		json_push_take(workers, worker_json(w, now));
+	json_put_take(app, "sessions", sessions);
+	json_put_take(app, "workers", workers);
+	json_put_take(app, "queue", queue_json(g, now));
+	if (g->conf.webhook_listen[0] != '\0')
+		json_put_take(app, "webhook", webhook_json(g));
+	proc_report(&g->proc, slice_of(state), slice_of(remedy), app);
+	json_free(&app);
+}

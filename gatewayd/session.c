@@ -1,0 +1,666 @@
+/*
+ * The session's state machine: a table of steps by state and input, a table
+ * of close codes, and the one function that changes the state.  It decides;
+ * others do.
+ */
+#include "session.h"
+
+#include <stdio.h>
+
+#include "log.h"
+
+enum {
+	ASK_TIMEOUT_MS = 15000,
+	INTERVAL_MIN_MS = 1000, INTERVAL_MAX_MS = 120000,
+	IDENTIFY_WINDOW_MS = 5000,
+	CALM_MS = 60000,           /* live so long: the backoff starts anew */
+	SLOW_MS = 60000,
+	ASK_PARKED_MS = 5000,      /* apid answers from memory: asking is free */
+	ACKS_MISSED_MAX = 3,
+	RESUME_FAILURES_MAX = 3,
+	CLOSE_TO_RESUME = 4000,    /* 1000 and 1001 would end the session */
+};
+
+struct step {
+	struct session            *s;
+	const struct session_data *in;
+	uint64_t                   now;
+	struct session_action     *out;
+	size_t                     nout;
+};
+
+typedef void step_fn(struct step *);
+
+static const uint32_t steps_ms[] = { 1000, 2000, 5000, 10000, 30000, 60000,
+	0 };
+
+static const char *const state_names[SESSION_STATES] = {
+	[SESSION_IDLE] = "idle",
+	[SESSION_WAITING] = "waiting",
+	[SESSION_ASKING] = "asking",
+	[SESSION_CONNECTING] = "connecting",
+	[SESSION_IDENTIFYING] = "identifying",
+	[SESSION_RESUMING] = "resuming",
+	[SESSION_LIVE] = "live",
+	[SESSION_PARKED] = "parked",
+};
+
+const char *
+session_state_name(enum session_state s)
+{
+	return state_names[s];
+}
+
+/* --- small parts -------------------------------------------------------------- */
+
+static void
+act(struct step *st, struct session_action a)
+{
+	if (st->nout < SESSION_ACTIONS)
+		st->out[st->nout++] = a;
+}
+
+/* The only place where the state changes. */
+static void
+become(struct step *st, enum session_state to, const char *why)
+{
+	struct session *s = st->s;
+	static const enum log_level levels[SESSION_STATES] = {
+		[SESSION_IDLE] = LOG_INFO,       [SESSION_WAITING] = LOG_WARN,
+		[SESSION_ASKING] = LOG_DEBUG,    [SESSION_CONNECTING] = LOG_DEBUG,
+		[SESSION_IDENTIFYING] = LOG_INFO, [SESSION_RESUMING] = LOG_INFO,
+		[SESSION_LIVE] = LOG_INFO,       [SESSION_PARKED] = LOG_ERROR,
+	};
+
+	LOG_AT(levels[to], "session.state", KV("bot", s->bot),
+	    KV("shard", s->shard), KV("from", state_names[s->state]),
+	    KV("to", state_names[to]), KV("why", why), KV("seq", s->seq),
+	    KV("remedy", s->remedy));
+	s->state = to;
+	s->since_ms = st->now;
+	s->why = why;
+	s->deadline_ms = s->retry_ms = 0;
+}
+
+static void
+forget_session(struct session *s)
+{
+	s->id[0] = '\0';
+	s->seq = 0;
+	s->ready_ms = 0;
+	s->resume_once = false;
+	s->resume_failures = 0;
+}
+
+static void
+drop_connection(struct step *st, unsigned code)
+{
+	if (st->s->connected)
+		act(st, (struct session_action){ .kind = DO_CLOSE,
+		    .code = code });
+	st->s->connected = false;
+	st->s->beat_ms = 0;
+	st->s->beat_pending = false;
+}
+
+static void
+wait_for(struct step *st, uint64_t ms, const char *why)
+{
+	become(st, SESSION_WAITING, why);
+	st->s->retry_ms = st->now + ms;
+}
+
+static void
+park(struct step *st, uint64_t ms, const char *why, const char *remedy)
+{
+	drop_connection(st, 0);
+	st->s->remedy = remedy;
+	become(st, SESSION_PARKED, why);
+	st->s->retry_ms = st->now + ms;
+}
+
+static uint64_t
+next_backoff(struct step *st)
+{
+	return backoff_next(&st->s->backoff, st->in->chance);
+}
+
+/* A connection that had become live may be replaced at once, once: a moment
+ * of jitter, so that a thousand bots do not return together. */
+static uint64_t
+first_or_backoff(struct step *st)
+{
+	struct session *s = st->s;
+
+	if (s->state == SESSION_LIVE && s->backoff.at == 0) {
+		s->backoff.at = 1;
+		return 50 + backoff_spread(100, 50, st->in->chance);
+	}
+	return next_backoff(st);
+}
+
+/* --- connecting ------------------------------------------------------------------ */
+
+/* How long until this bot may identify again; 0 = now. */
+static uint64_t
+budget_wait(const struct session_budget *b, uint64_t now)
+{
+	if (b->total > 0 && b->remaining == 0 && b->resets_ms > now)
+		return b->resets_ms - now;
+	return b->next_ms > now ? b->next_ms - now : 0;
+}
+
+static void
+begin(struct step *st)
+{
+	struct session *s = st->s;
+	uint64_t        wait;
+
+	if (s->id[0] == '\0' && (wait = budget_wait(s->budget, st->now)) > 0) {
+		wait_for(st, wait, wait > IDENTIFY_WINDOW_MS
+		        ? "the day's sessions are used up"
+		        : "identify is paced");
+		return;
+	}
+	become(st, SESSION_ASKING, "to connect");
+	s->deadline_ms = st->now + ASK_TIMEOUT_MS;
+	act(st, (struct session_action){ .kind = DO_ASK, .fresh = s->fresh });
+}
+
+static void
+note_budget(struct session_budget *b, const struct session_data *in,
+    uint64_t now)
+{
+	uint64_t at_once = in->max_concurrency > 0 ? in->max_concurrency : 1;
+
+	b->every_ms = IDENTIFY_WINDOW_MS / at_once;
+	if (in->total == 0) /* the platform did not tell */
+		return;
+	b->total = in->total;
+	b->remaining = in->remaining;
+	b->resets_ms = now + in->reset_after_ms;
+}
+
+static void
+connect_now(struct step *st)
+{
+	struct session *s = st->s;
+
+	note_budget(s->budget, st->in, st->now);
+	if (s->id[0] == '\0' && s->budget->total > 0 &&
+	    s->budget->remaining == 0) {
+		s->remedy = "the platform allows no more sessions today; "
+		            "it is tried again when the count starts anew";
+		wait_for(st, st->in->reset_after_ms > 0
+		        ? st->in->reset_after_ms
+		        : SLOW_MS,
+		    "the day's sessions are used up");
+		return;
+	}
+	s->fresh = false;
+	s->connects++;
+	become(st, SESSION_CONNECTING, "address and token are here");
+	s->connected = true;
+	s->heard_ms = st->now;
+	s->acks_missed = 0;
+	s->deadline_ms = st->now + s->hello_timeout_ms;
+	act(st, (struct session_action){ .kind = DO_CONNECT });
+}
+
+static void
+no_answer(struct step *st)
+{
+	wait_for(st, next_backoff(st), "apid has no token or address yet");
+}
+
+static void
+park_refused(struct step *st)
+{
+	struct session *s = st->s;
+
+	snprintf(s->told, sizeof s->told, "%.*s", (int)st->in->text.n,
+	    st->in->text.n > 0 ? st->in->text.p : "");
+	s->fresh = false;
+	park(st, ASK_PARKED_MS, "the platform refuses the credentials",
+	    s->told[0] != '\0' ? s->told
+	                       : "check QQ_APP_ID and QQ_CLIENT_SECRET");
+}
+
+static uint64_t
+clamp(uint64_t v, uint64_t low, uint64_t high)
+{
+	return v < low ? low : v > high ? high : v;
+}
+
+static void
+introduce(struct step *st)
+{
+	struct session *s = st->s;
+	bool            resume = s->id[0] != '\0' && s->seq > 0;
+
+	s->interval_ms = clamp(st->in->number > 0 ? (uint64_t)st->in->number
+	                                          : 45000,
+	    INTERVAL_MIN_MS, INTERVAL_MAX_MS);
+	s->beat_ms = st->now + 1 + (s->interval_ms * st->in->chance >> 32);
+	if (!resume) {
+		uint64_t wait = budget_wait(s->budget, st->now);
+
+		/* Another shard was faster between asking and Hello. */
+		if (wait > 0) {
+			drop_connection(st, CLOSE_TO_RESUME);
+			wait_for(st, wait, "identify is paced");
+			return;
+		}
+		forget_session(s);
+		s->budget->next_ms = st->now + s->budget->every_ms;
+		if (s->budget->remaining > 0)
+			s->budget->remaining--;
+		s->identifies++;
+	} else
+		s->resumes++;
+	become(st, resume ? SESSION_RESUMING : SESSION_IDENTIFYING, "hello");
+	s->deadline_ms = st->now + s->hello_timeout_ms;
+	act(st, (struct session_action){
+	    .kind = resume ? DO_RESUME : DO_IDENTIFY });
+}
+
+/* --- serving -------------------------------------------------------------------- */
+
+static void
+note_seq(struct session *s, int64_t seq)
+{
+	if (seq > s->seq)
+		s->seq = seq;
+}
+
+static void
+go_live(struct step *st, const char *why)
+{
+	struct session *s = st->s;
+
+	s->remedy = "";
+	s->auth_failures = s->invalids = s->repeats = s->resume_failures = 0;
+	s->resume_once = false;
+	become(st, SESSION_LIVE, why);
+}
+
+static void
+serve(struct step *st)
+{
+	struct session *s = st->s;
+
+	snprintf(s->id, sizeof s->id, "%.*s", (int)st->in->text.n,
+	    st->in->text.n > 0 ? st->in->text.p : "");
+	snprintf(s->user, sizeof s->user, "%.*s", (int)st->in->more.n,
+	    st->in->more.n > 0 ? st->in->more.p : "");
+	/* A truncated id would be refused at each Resume: better none. */
+	if (st->in->text.n >= sizeof s->id)
+		s->id[0] = '\0';
+	s->seq = 0;
+	note_seq(s, st->in->seq);
+	s->ready_ms = st->now;
+	go_live(st, "ready");
+}
+
+static void
+serve_again(struct step *st)
+{
+	note_seq(st->s, st->in->seq);
+	go_live(st, "resumed");
+}
+
+static void
+pass_on(struct step *st)
+{
+	struct session *s = st->s;
+
+	note_seq(s, st->in->seq);
+	if (s->state != SESSION_LIVE) /* a long replay is not a silence */
+		s->deadline_ms = st->now + s->hello_timeout_ms;
+	act(st, (struct session_action){ .kind = DO_DELIVER });
+}
+
+static void
+beat(struct step *st)
+{
+	struct session *s = st->s;
+
+	s->beat_sent_ms = st->now;
+	s->beat_ms = st->now + s->interval_ms;
+	s->beat_pending = true;
+	act(st, (struct session_action){ .kind = DO_BEAT });
+}
+
+static void
+note_ack(struct step *st)
+{
+	st->s->beat_pending = false;
+	st->s->acks_missed = 0;
+}
+
+/* --- leaving -------------------------------------------------------------------- */
+
+/* The session stays ours; the connection does not.  Resumes that fail again
+ * and again end the session too: it is dead, whatever the codes say. */
+static void
+leave(struct step *st, unsigned code, const char *why)
+{
+	struct session *s = st->s;
+	uint64_t        ms = first_or_backoff(st);
+
+	if (s->state == SESSION_RESUMING &&
+	    (s->resume_once || ++s->resume_failures >= RESUME_FAILURES_MAX))
+		forget_session(s);
+	drop_connection(st, code);
+	wait_for(st, ms, why);
+}
+
+/* The peer is dead or behaves as if: no farewell. */
+static void
+lost(struct step *st, const char *why)
+{
+	leave(st, 0, why);
+}
+
+static void
+reconnect(struct step *st)
+{
+	leave(st, CLOSE_TO_RESUME, "the platform asks to reconnect");
+}
+
+static void
+garbage(struct step *st)
+{
+	leave(st, CLOSE_TO_RESUME,
+	    "the platform sent a frame that is none");
+}
+
+static void
+start_over(struct step *st)
+{
+	struct session *s = st->s;
+	bool            identifying = s->state == SESSION_IDENTIFYING;
+	uint64_t        ms = 1000 + ((uint64_t)4000 * st->in->chance >> 32);
+
+	if (st->in->number == 1 && s->id[0] != '\0' && !s->resume_once) {
+		s->resume_once = true;
+		drop_connection(st, CLOSE_TO_RESUME);
+		wait_for(st, ms, "session refused, may be resumed once");
+		return;
+	}
+	forget_session(s);
+	if (identifying) {
+		s->fresh = true;
+		s->invalids++;
+	}
+	if (s->invalids >= 2) {
+		ms = SLOW_MS;
+		s->remedy = "the platform refuses to identify: check "
+		            "QQ_INTENTS, QQ_SHARDS and the bot's rights";
+	}
+	drop_connection(st, CLOSE_TO_RESUME);
+	wait_for(st, ms, "session refused");
+}
+
+/* --- closes: one function per action of closes.def ------------------------------- */
+
+typedef void close_fn(struct step *, const struct session_close *);
+
+static void
+close_RESUME(struct step *st, const struct session_close *row)
+{
+	lost(st, row->meaning);
+}
+
+static void
+close_ONCE(struct step *st, const struct session_close *row)
+{
+	lost(st, row->meaning);
+	if (st->s->id[0] != '\0')
+		st->s->resume_once = true;
+}
+
+static void
+close_SLOW(struct step *st, const struct session_close *row)
+{
+	drop_connection(st, 0);
+	wait_for(st, backoff_spread(SLOW_MS, 20, st->in->chance),
+	    row->meaning);
+}
+
+static void
+close_IDENTIFY(struct step *st, const struct session_close *row)
+{
+	uint64_t ms = first_or_backoff(st);
+
+	forget_session(st->s);
+	drop_connection(st, 0);
+	wait_for(st, ms, row->meaning);
+}
+
+static void
+close_TOKEN(struct step *st, const struct session_close *row)
+{
+	struct session *s = st->s;
+	uint64_t        ms = first_or_backoff(st);
+
+	s->fresh = true;
+	if (++s->auth_failures >= 2)
+		forget_session(s);
+	if (s->auth_failures >= 3) {
+		ms = backoff_spread(SLOW_MS, 20, st->in->chance);
+		s->remedy = row->remedy;
+	}
+	drop_connection(st, 0);
+	wait_for(st, ms, row->meaning);
+}
+
+static void
+close_PARK(struct step *st, const struct session_close *row)
+{
+	forget_session(st->s);
+	park(st, st->s->park_ms, row->meaning, row->remedy);
+}
+
+static void
+close_REPEAT(struct step *st, const struct session_close *row)
+{
+	if (++st->s->repeats >= 3)
+		close_PARK(st, row);
+	else
+		close_IDENTIFY(st, row);
+}
+
+static void
+close_SHARDS(struct step *st, const struct session_close *row)
+{
+	if (!st->s->auto_shards) {
+		close_PARK(st, row);
+		return;
+	}
+	close_IDENTIFY(st, row);
+	act(st, (struct session_action){ .kind = DO_RESHARD });
+}
+
+static void
+close_BAN(struct step *st, const struct session_close *row)
+{
+	forget_session(st->s);
+	park(st, 6 * st->s->park_ms, row->meaning, row->remedy);
+}
+
+static const struct {
+	struct session_close row;
+	close_fn            *fn;
+} closes[] = {
+#define CLOSE(first, last, action, meaning, remedy)                          \
+	{ { first, last, #action, meaning, remedy }, close_##action },
+#include "closes.def"
+#undef CLOSE
+	/* What no row names: resume, but only once. */
+	{ { 0, ~0u, "ONCE", "closed with a code we do not know", "" },
+	  close_ONCE },
+};
+
+static size_t
+close_index(unsigned code)
+{
+	size_t i = 0;
+
+	while (code < closes[i].row.first || code > closes[i].row.last)
+		i++;
+	return i;
+}
+
+const struct session_close *
+session_close_row(unsigned code)
+{
+	return &closes[close_index(code)].row;
+}
+
+static void
+closed(struct step *st)
+{
+	struct session *s = st->s;
+	size_t          i;
+
+	s->last_close = (unsigned)st->in->number;
+	i = close_index(s->last_close);
+	s->closes++;
+	s->connected = false;
+	log_warn("session.closed", KV("bot", s->bot), KV("shard", s->shard),
+	    KV("code", s->last_close), KV("meaning", closes[i].row.meaning),
+	    KV("action", closes[i].row.action), KV("reason", st->in->text));
+	closes[i].fn(st, &closes[i].row);
+}
+
+/* --- time ------------------------------------------------------------------------ */
+
+static void
+silent(struct step *st)
+{
+	lost(st, "nothing came before the deadline");
+}
+
+/* A beat is due.  Any frame since the last one shows life; yet when several
+ * beats in a row stay without their ACK, ours do not arrive. */
+static void
+beat_due(struct step *st)
+{
+	struct session *s = st->s;
+
+	if (s->beat_pending) {
+		if (s->heard_ms <= s->beat_sent_ms ||
+		    ++s->acks_missed >= ACKS_MISSED_MAX) {
+			lost(st, "heartbeat without answer");
+			return;
+		}
+	}
+	beat(st);
+}
+
+static void
+tick(struct step *st)
+{
+	struct session *s = st->s;
+
+	if (s->deadline_ms != 0 && s->deadline_ms <= st->now)
+		silent(st);
+	else if (s->beat_ms != 0 && s->beat_ms <= st->now)
+		beat_due(st);
+}
+
+static void
+halt(struct step *st)
+{
+	drop_connection(st, CLOSE_TO_RESUME);
+	become(st, SESSION_IDLE, "stopped");
+}
+
+/* --- the table: an empty cell is logged, counted and otherwise nothing ------------ */
+
+static step_fn *const steps[SESSION_STATES][SESSION_INPUTS] = {
+	[SESSION_IDLE] = { [IN_START] = begin },
+	[SESSION_WAITING] = { [IN_DUE] = begin, [IN_STOP] = halt },
+	[SESSION_ASKING] = { [IN_ANSWER] = connect_now,
+	    [IN_NO_ANSWER] = no_answer, [IN_FATAL] = park_refused,
+	    [IN_DUE] = silent, [IN_STOP] = halt },
+	[SESSION_CONNECTING] = { [IN_HELLO] = introduce, [IN_CLOSED] = closed,
+	    [IN_RECONNECT] = reconnect, [IN_INVALID] = start_over,
+	    [IN_GARBAGE] = garbage, [IN_DUE] = tick, [IN_STOP] = halt },
+	[SESSION_IDENTIFYING] = { [IN_READY] = serve, [IN_INVALID] = start_over,
+	    [IN_CLOSED] = closed, [IN_RECONNECT] = reconnect,
+	    [IN_BEAT_ASKED] = beat, [IN_ACK] = note_ack,
+	    [IN_GARBAGE] = garbage, [IN_DUE] = tick, [IN_STOP] = halt },
+	[SESSION_RESUMING] = { [IN_RESUMED] = serve_again, [IN_READY] = serve,
+	    [IN_DISPATCH] = pass_on, [IN_INVALID] = start_over,
+	    [IN_CLOSED] = closed, [IN_RECONNECT] = reconnect,
+	    [IN_BEAT_ASKED] = beat, [IN_ACK] = note_ack,
+	    [IN_GARBAGE] = garbage, [IN_DUE] = tick, [IN_STOP] = halt },
+	[SESSION_LIVE] = { [IN_DISPATCH] = pass_on, [IN_RESUMED] = serve_again,
+	    [IN_INVALID] = start_over, [IN_CLOSED] = closed,
+	    [IN_RECONNECT] = reconnect, [IN_BEAT_ASKED] = beat,
+	    [IN_ACK] = note_ack, [IN_GARBAGE] = garbage, [IN_DUE] = tick,
+	    [IN_STOP] = halt },
+	[SESSION_PARKED] = { [IN_DUE] = begin, [IN_START] = begin,
+	    [IN_STOP] = halt },
+};
+
+void
+session_init(struct session *s)
+{
+	*s = (struct session){
+		.backoff = { .steps_ms = steps_ms },
+		.why = "not started",
+		.remedy = "",
+		.bot = "",
+		.hello_timeout_ms = 20000,
+		.park_ms = 600000,
+		.shards = 1,
+	};
+}
+
+size_t
+session_step(struct session *s, enum session_input input,
+    const struct session_data *in, uint64_t now_ms,
+    struct session_action out[SESSION_ACTIONS])
+{
+	struct step st = { s, in, now_ms, out, 0 };
+	step_fn    *fn = steps[s->state][input];
+
+	if (s->state == SESSION_LIVE && now_ms - s->since_ms >= CALM_MS)
+		backoff_reset(&s->backoff);
+	if (fn != NULL)
+		fn(&st);
+	else
+		log_debug("session.unexpected", KV("bot", s->bot),
+		    KV("shard", s->shard), KV("state", state_names[s->state]),
+		    KV("input", (int)input));
+	return st.nout;
+}
+
+void
+session_heard(struct session *s, uint64_t now_ms)
+{
+	s->heard_ms = now_ms;
+}
+
+uint64_t
+session_due(const struct session *s)
+{
+	uint64_t at[] = { s->deadline_ms, s->retry_ms,
+		s->connected ? s->beat_ms : 0 };
+	uint64_t due = 0;
+
+	for (size_t i = 0; i < sizeof at / sizeof *at; i++)
+		if (at[i] != 0 && (due == 0 || at[i] < due))
+			due = at[i];
+	return due;
+}
+
+bool
+session_stale(const struct session *s, uint64_t now_ms)
+{
+	return s->state == SESSION_LIVE &&
+	    now_ms - s->heard_ms > s->interval_ms + s->interval_ms / 10;
+}

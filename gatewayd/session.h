@@ -1,0 +1,146 @@
+/*
+ * session: one login on the platform's gateway, as a state machine.  No I/O
+ * and no clock: inputs and the time go in, actions come out.  The rules are
+ * those of the platform's WebSocket documentation; closes.def is its table of
+ * close codes.
+ *
+ * The owner performs each action in the order given.  After CONNECT or CLOSE
+ * nothing of an earlier connection may be fed in any more.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backoff.h"
+#include "slice.h"
+
+enum session_state {
+	SESSION_IDLE,         /* not started, or stopped */
+	SESSION_WAITING,      /* until due, then ask */
+	SESSION_ASKING,       /* for address and token */
+	SESSION_CONNECTING,   /* until Hello */
+	SESSION_IDENTIFYING,  /* until READY */
+	SESSION_RESUMING,     /* until RESUMED; events come already */
+	SESSION_LIVE,
+	SESSION_PARKED,       /* a person must act; tried again slowly */
+	SESSION_STATES
+};
+
+enum session_input {
+	IN_START,        /* begin, or begin now instead of waiting */
+	IN_ANSWER,       /* address and token are here */
+	IN_NO_ANSWER,    /* not this time */
+	IN_FATAL,        /* credentials refused; text says why */
+	IN_HELLO,        /* number: heartbeat interval, ms */
+	IN_READY,        /* seq, text: session id, more: the bot's user id */
+	IN_RESUMED,      /* seq */
+	IN_DISPATCH,     /* seq, or 0 when the frame had none */
+	IN_BEAT_ASKED,
+	IN_ACK,
+	IN_RECONNECT,
+	IN_INVALID,      /* number: 1 when the session may be resumed */
+	IN_CLOSED,       /* number: close code; text: the server's reason */
+	IN_GARBAGE,      /* a frame that is none */
+	IN_DUE,          /* session_due() has come */
+	IN_STOP,
+	SESSION_INPUTS
+};
+
+struct session_data {
+	int64_t      seq, number;
+	struct slice text, more;
+	uint32_t     chance;    /* any 32 random bits */
+	/* of an answer */
+	uint64_t     total, remaining, reset_after_ms, max_concurrency, shards;
+};
+
+enum session_action_kind {
+	DO_ASK,          /* fresh: the last token was refused */
+	DO_CONNECT,
+	DO_IDENTIFY,
+	DO_RESUME,
+	DO_BEAT,
+	DO_DELIVER,      /* the dispatch that was fed in */
+	DO_CLOSE,        /* code; 0 = abort, the peer is dead */
+	DO_RESHARD,      /* ask how many shards; count is the platform's */
+};
+
+struct session_action {
+	enum session_action_kind kind;
+	bool                     fresh;
+	unsigned                 code;
+};
+
+enum { SESSION_ACTIONS = 4, SESSION_ID_MAX = 256 };
+
+/* What all sessions of one bot share: Identify is paced and counted. */
+struct session_budget {
+	uint64_t every_ms;       /* 5 s / max_concurrency */
+	uint64_t next_ms;        /* no Identify before */
+	uint64_t total, remaining;
+	uint64_t resets_ms;      /* when remaining is total again; 0 unknown */
+};
+
+struct session {
+	/* set by the owner before IN_START, then left alone */
+	const char            *bot;
+	unsigned               shard, shards;
+	struct session_budget *budget;
+	uint64_t               hello_timeout_ms, park_ms;
+	bool                   auto_shards;
+
+	enum session_state state;
+	uint64_t           since_ms;         /* in this state */
+	bool               connected;        /* a connection is ours to close */
+
+	char     id[SESSION_ID_MAX];         /* "" = none */
+	char     user[64];                   /* the bot's own user id */
+	int64_t  seq;                        /* largest received; 0 none */
+	uint64_t ready_ms;                   /* when it began; 0 not yet */
+
+	uint64_t interval_ms, beat_ms, beat_sent_ms, heard_ms;
+	bool     beat_pending;               /* sent, not acknowledged */
+	unsigned acks_missed;
+
+	uint64_t deadline_ms, retry_ms;      /* 0 = none */
+	struct backoff backoff;
+	bool     fresh;                      /* ask for a new token */
+	bool     resume_once;                /* the next failure clears */
+	unsigned auth_failures, invalids, repeats, resume_failures;
+
+	const char *why;                     /* for people; static */
+	const char *remedy;                  /* "" = none needed; static */
+	char        told[200];               /* a reason from outside */
+	unsigned    last_close;
+	uint64_t    identifies, resumes, connects, closes;
+};
+
+/* Zeroes and sets the defaults; the owner's fields come after. */
+void session_init(struct session *);
+
+/* Returns how many actions were put into out. */
+size_t session_step(struct session *, enum session_input,
+    const struct session_data *, uint64_t now_ms,
+    struct session_action out[SESSION_ACTIONS]);
+
+/* Any frame at all counts as a sign of life. */
+void session_heard(struct session *, uint64_t now_ms);
+
+/* When IN_DUE is wanted; 0 = never. */
+uint64_t session_due(const struct session *);
+
+/* LIVE, but nothing heard for longer than a heartbeat should take. */
+bool session_stale(const struct session *, uint64_t now_ms);
+
+const char *session_state_name(enum session_state);
+
+/* The row of closes.def for a code; never NULL. */
+struct session_close {
+	unsigned    first, last;
+	const char *action, *meaning, *remedy;
+};
+const struct session_close *session_close_row(unsigned code);
+
+#endif

@@ -1,0 +1,290 @@
+/*
+ * workerd: we answer.  Takes events from gatewayd by credit, gives each to the
+ * one handler it hosts, has apid send the replies, and acknowledges.  Keeps
+ * nothing between two events: it may be killed at any moment.
+ */
+#include "worker.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "pack.h"
+
+enum { REPORT_MS = 1000, STOP_MS = 3500 };
+
+/* --- to gatewayd ------------------------------------------------------------------ */
+
+static void
+register_here(struct worker *w, uint64_t window)
+{
+	struct buf   list = { 0 };
+	struct pack  p;
+	const char  *words = w->handler->events;
+	size_t       n = 1;
+	struct msg_ready ready = { .v = 1, .name = slice_of(w->name),
+		.pid = (uint64_t)getpid(), .window = window, .late = true,
+		.handler = slice_of(w->handler->name) };
+
+	for (const char *c = words; *c != '\0'; c++)
+		n += *c == ' ';
+	pack_open(&p, &list);
+	pack_array(&p, n);
+	while (n-- > 0) {
+		size_t len = strcspn(words, " ");
+
+		pack_str(&p, (struct slice){ words, len });
+		words += len + (words[len] == ' ');
+	}
+	ready.events = buf_slice(&list);
+	bus_send(w->events, (msg_peer){ NULL, 0 }, MSG_ready, &ready);
+	buf_free(&list);
+}
+
+static void
+on_events_open(void *self)
+{
+	struct worker *w = self;
+
+	register_here(w, w->paused ? 0 : w->conf.window);
+}
+
+static void
+on_events_hello(void *self, msg_peer from, const struct msg_hello *m)
+{
+	(void)from, (void)m;
+	on_events_open(self);
+}
+
+static void
+on_events_bye(void *self, msg_peer from, const struct msg_bye *m)
+{
+	(void)self, (void)from;
+	log_info("gateway.bye", KV("reason", m->reason));
+}
+
+static const struct msg_handlers events_takes = {
+	.event = job_on_event,
+	.hello = on_events_hello,
+	.bye = on_events_bye,
+};
+
+/* --- to apid ------------------------------------------------------------------------ */
+
+static void
+on_api_open(void *self)
+{
+	job_call_again(self);
+}
+
+static void
+on_api_hello(void *self, msg_peer from, const struct msg_hello *m)
+{
+	(void)from, (void)m;
+	job_call_again(self);
+}
+
+static void
+on_api_bye(void *self, msg_peer from, const struct msg_bye *m)
+{
+	(void)self, (void)from;
+	log_info("api.bye", KV("reason", m->reason));
+}
+
+static const struct msg_handlers api_takes = {
+	.result = job_on_result,
+	.hello = on_api_hello,
+	.bye = on_api_bye,
+};
+
+/* --- to the supervisor ---------------------------------------------------------------- */
+
+static void
+pause_intake(struct worker *w)
+{
+	if (w->paused)
+		return;
+	w->paused = true;
+	register_here(w, 0);
+}
+
+static void
+on_drain(void *self, msg_peer from, const struct msg_drain *m)
+{
+	struct worker *w = self;
+
+	(void)from, (void)m;
+	pause_intake(w);
+	proc_stop(&w->proc);
+}
+
+static const struct msg_handlers parent_takes = { .drain = on_drain };
+
+static void
+on_report(void *self)
+{
+	struct worker *w = self;
+	struct json   *app = json_new_object();
+
+	json_put_text(app, "handler", slice_of(w->handler->name));
+	json_put_int(app, "in_flight", (int64_t)w->njobs);
+	json_put_int(app, "done", (int64_t)w->done);
+	json_put_int(app, "replies", (int64_t)w->replies);
+	json_put_int(app, "failed", (int64_t)w->failed);
+	json_put_int(app, "repeated", (int64_t)w->repeated);
+	proc_report(&w->proc, SLICE("ready"), (struct slice){ NULL, 0 }, app);
+	json_free(&app);
+	loop_after(w->loop, &w->reporting, REPORT_MS, on_report, w);
+}
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+static enum err
+open_bus(struct worker *w, const char *setting, const char *socket_name,
+    const struct bus_options *base, struct bus **out)
+{
+	char              *url = conf_bus(&w->conf, setting, socket_name);
+	struct bus_options o = *base;
+	enum err           e;
+
+	if (url == NULL)
+		return ERR_NOMEM;
+	o.side = BUS_CLIENT;
+	o.url = url;
+	o.keys_dir = w->conf.keys_dir;
+	o.name = "worker";
+	o.self = w;
+	e = bus_open(out, w->loop, &o);
+	free(url);
+	return e;
+}
+
+/* Unique among all workers of a gateway, on any host. */
+static void
+name_worker(struct worker *w)
+{
+	char host[40] = "worker";
+
+	if (w->conf.child_name[0] != '\0' && w->conf.keys_dir[0] == '\0') {
+		snprintf(w->name, sizeof w->name, "%s", w->conf.child_name);
+		return;
+	}
+	gethostname(host, sizeof host - 1);
+	if (w->conf.child_name[0] != '\0')
+		snprintf(w->name, sizeof w->name, "%s@%s", w->conf.child_name,
+		    host);
+	else
+		snprintf(w->name, sizeof w->name, "%s.%d", host,
+		    (int)getpid());
+}
+
+static enum err
+worker_open(struct worker *w)
+{
+	const struct bus_options events = { .sends = MSG_EVENTS_UP,
+		.takes = MSG_EVENTS_DOWN, .server = "gateway",
+		.handlers = &events_takes, .on_open = on_events_open };
+	const struct bus_options api = { .sends = MSG_API_UP,
+		.takes = MSG_API_DOWN, .server = "api",
+		.handlers = &api_takes, .on_open = on_api_open };
+	enum log_level level = LOG_INFO;
+	enum err       e;
+
+	if ((e = conf_load(&w->conf, CONF_W)) != ERR_OK) {
+		conf_log_problems(&w->conf);
+		return e;
+	}
+	log_level_of(slice_of(w->conf.log_level), &level);
+	log_open("workerd", level, strcmp(w->conf.log_format, "json") == 0);
+	if ((w->handler = handler_find(w->conf.handler)) == NULL)
+		return ERR_CONFIG;
+	name_worker(w);
+	if ((e = loop_new(&w->loop)) != ERR_OK ||
+	    (e = proc_open(&w->proc, w->loop, &w->conf, &parent_takes, w)) !=
+	        ERR_OK ||
+	    (e = open_bus(w, w->conf.bus_api, "api.sock", &api, &w->api)) !=
+	        ERR_OK ||
+	    (e = open_bus(w, w->conf.bus_events, "events.sock", &events,
+	         &w->events)) != ERR_OK)
+		return e;
+	proc_ready(&w->proc);
+	log_info("worker.start", KV("name", w->name),
+	    KV("handler", w->handler->name), KV("window", w->conf.window));
+	on_report(w);
+	return ERR_OK;
+}
+
+/* After the stop: what is in hand is answered, new events go to others. */
+static bool
+finished(struct worker *w)
+{
+	if (!proc_stopping(&w->proc))
+		return false;
+	if (w->stop_by_ms == 0) {
+		w->stop_by_ms = loop_clock_ms() + STOP_MS;
+		pause_intake(w);
+	}
+	return w->jobs == NULL || loop_clock_ms() >= w->stop_by_ms;
+}
+
+static void
+worker_close(struct worker *w)
+{
+	struct msg_bye bye = { .reason = SLICE("the worker stops") };
+
+	if (w->events != NULL)
+		bus_send(w->events, (msg_peer){ NULL, 0 }, MSG_bye, &bye);
+	bus_close(&w->events);
+	bus_close(&w->api);
+	jobs_free(w);
+	proc_close(&w->proc);
+	if (w->loop != NULL)
+		loop_cancel(w->loop, &w->reporting);
+	loop_free(&w->loop);
+	conf_free(&w->conf);
+}
+
+static int
+usage(int status)
+{
+	const struct handler *h;
+	size_t                n = handler_all(&h);
+
+	fprintf(status == 0 ? stdout : stderr,
+	    "usage: workerd [--help] [--version]\n"
+	    "Settings come from the environment and .env: rookery.env(5).\n"
+	    "Handlers (ROOKERY_HANDLER):\n");
+	for (size_t i = 0; i < n; i++)
+		fprintf(status == 0 ? stdout : stderr, "  %-14s %s\n",
+		    h[i].name, h[i].meaning);
+	return status;
+}
+
+int
+main(int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' }, { 0 }
+	};
+	struct worker w = { 0 };
+	enum err      e;
+	int           c;
+
+	while ((c = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
+		if (c == 'V')
+			return puts("workerd " ROOKERY_VERSION) < 0;
+		return usage(c == 'h' ? 0 : EXIT_USAGE_ERROR);
+	}
+	if (optind < argc)
+		return usage(EXIT_USAGE_ERROR);
+	log_open("workerd", LOG_INFO, false);
+	if ((e = worker_open(&w)) == ERR_OK)
+		while (e == ERR_OK && !finished(&w))
+			e = loop_turn(w.loop, proc_stopping(&w.proc) ? 100 : -1,
+			    NULL);
+	worker_close(&w);
+	return proc_leave(e);
+}
