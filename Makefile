@@ -1,87 +1,254 @@
 # Rookery: one Makefile, no recursion.
 #
-#   make             build/rookery and its daemons
+#   make             the programs and manual pages, under build/
 #   make run         the whole system, against the simulator until .env names a bot
-#   make test        everything under ASan and UBSan
+#   make test        every test, under ASan and UBSan    (ONLY=part-of-a-name)
 #   make bench       what it costs, as ratios to a floor
-#   make lint install clean
+#   make lint        two compilers, manual pages, scripts, house rules
+#   make install     to $(DESTDIR)$(PREFIX), /usr/local by default; make uninstall
+#   make clean       remove build/
+#
+# run, test, bench and lint install the Debian packages they lack (as root, or
+# by sudo without a password); the others only say which.
+# CC=clang or other CFLAGS make another build; V=1 shows the commands; CI=1
+# makes warnings errors.
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
-CC     ?= cc
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-PREFIX ?= /usr/local
-PKG    ?= pkg-config
-
-PROGRAMS := rookery rookeryd gatewayd apid workerd qqsim
-MSGPACK  := $(shell $(PKG) --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
+export CC
+PREFIX     ?= /usr/local
+PKG_CONFIG ?= pkg-config
+Q          := $(if $(V),,@)
+say         = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 # What each program is made of: its folder, common/, and its libraries.
+PROGRAMS := rookery rookeryd gatewayd apid workerd qqsim
 DIR_rookery  := cli
 DIR_rookeryd := supervisor
-LIBS_rookery  := libzmq json-c $(MSGPACK)
-LIBS_rookeryd := json-c $(MSGPACK)
-LIBS_gatewayd := libwebsockets libzmq json-c $(MSGPACK) libcrypto
-LIBS_apid     := libcurl libzmq json-c $(MSGPACK) libcrypto
-LIBS_workerd  := libzmq json-c $(MSGPACK)
-LIBS_qqsim    := libwebsockets libzmq libcurl json-c $(MSGPACK) libcrypto libssl
-ALL_LIBS := libwebsockets libcurl libzmq json-c $(MSGPACK) libcrypto libssl
+LIBS_common   = libzmq json-c $(MSGPACK)
+LIBS_rookery  = $(LIBS_common)
+LIBS_rookeryd = $(LIBS_common)
+LIBS_gatewayd = $(LIBS_common) libwebsockets libcrypto
+LIBS_apid     = $(LIBS_common) libcurl libcrypto
+LIBS_workerd  = $(LIBS_common)
+LIBS_qqsim    = $(LIBS_common) libwebsockets libcurl libcrypto libssl
+ALL_LIBS      = $(LIBS_common) libwebsockets libcurl libcrypto libssl
 
-CPPFLAGS += -D_GNU_SOURCE -Icommon -Iinclude
-WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-            -Wpointer-arith -Wcast-qual -Wwrite-strings -Wformat=2 -Wvla
-CFLAGS   ?= -O2 -g
-HARDEN   := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
-LDFLAGS  += -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+CFLAGS ?= -O2 -g
+WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+          -Wpointer-arith -Wcast-qual -Wwrite-strings -Wformat=2 -Wvla
 ifneq ($(CI)$(WERROR),)
-WARN += -Werror
+WARN   += -Werror
 endif
-SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+FORTIFY  := $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+HARDEN   := -fPIE -fstack-protector-strong $(FORTIFY)
+LINK     := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+SANITIZE := -fPIE -fsanitize=address,undefined -fno-sanitize-recover=undefined \
             -fno-omit-frame-pointer
+LANGUAGE := -std=gnu11 -D_GNU_SOURCE -Icommon -Iinclude
 
-STD := -std=gnu11 -MMD -MP
-LIB_CFLAGS := $(shell $(PKG) --cflags $(ALL_LIBS) 2>/dev/null)
+COMPILE      = $(CC) $(LANGUAGE) -MMD -MP $(WARN) $(HARDEN) $(CPPFLAGS) \
+               $(LIB_CFLAGS) $(CFLAGS)
+COMPILE_ASAN = $(CC) $(LANGUAGE) -MMD -MP $(WARN) $(SANITIZE) $(CPPFLAGS) \
+               $(LIB_CFLAGS) $(CFLAGS)
 
-# A build of another compiler or of other flags is another build.
-FLAVOUR := $(CC) $(CFLAGS) $(CPPFLAGS) $(WARN) $(HARDEN)
-$(shell mkdir -p build; printf '%s\n' '$(FLAVOUR)' | cmp -s - build/flavour || printf '%s\n' '$(FLAVOUR)' > build/flavour)
+# --- what must be there ------------------------------------------------------
+# build/config.mk holds what pkg-config says.  Make reads it first, makes it
+# when it is missing (installing what it needs), and then starts over.
 
-COMMON_SRC := $(wildcard common/*.c)
+GOALS  := $(or $(MAKECMDGOALS),all)
+DEPS   := scripts/deps $(if $(filter run test bench lint,$(GOALS)),,--check)
+$(shell mkdir -p build)
 
-dir_of  = $(or $(DIR_$(1)),$(1))
-srcs_of = $(wildcard $(call dir_of,$(1))/*.c)
+ifneq ($(filter-out clean help uninstall,$(GOALS)),)
+include build/config.mk
+include build/tests.mk
+endif
+
+build/config.mk: Makefile scripts/deps
+	@$(DEPS) build
+	@{ m=msgpack; $(PKG_CONFIG) --exists msgpack-c && m=msgpack-c; \
+	   echo "MSGPACK := $$m"; \
+	   for l in $(filter-out $(MSGPACK),$(ALL_LIBS)) $$m; do \
+	       echo "CFLAGS_$$l := $$($(PKG_CONFIG) --cflags $$l)"; \
+	       echo "LDLIBS_$$l := $$($(PKG_CONFIG) --libs $$l)"; \
+	   done; } > $@.new
+	@mv $@.new $@
+
+LIB_CFLAGS = $(sort $(foreach l,$(ALL_LIBS),$(CFLAGS_$(l))))
+ldlibs     = $(foreach l,$(1),$(LDLIBS_$(l)))
+
+build/deps-%: scripts/deps
+	@$(DEPS) $*
+	@touch $@
+
+# A build of another compiler or of other flags is another build; another set
+# of source files is another link.
+on_change = $(if $(filter-out x$(strip $(2)),x$(strip $(file <$(1)))),$(file >$(1),$(strip $(2))))
+FLAVOUR  := $(subst $(empty) ,;,$(CC) $(WARN) $(HARDEN) $(LINK) $(SANITIZE) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS))
+$(call on_change,build/flavour,$(FLAVOUR))
+SOURCES  := $(subst $(empty) ,;,$(wildcard */*.c))
+$(call on_change,build/sources,$(SOURCES))
+build/flavour build/sources:
+
+# --- programs ---------------------------------------------------------------
+
+srcs_of = $(wildcard $(or $(DIR_$(1)),$(1))/*.c)
 
 .PHONY: all
-all: $(PROGRAMS:%=build/%)
+all: $(PROGRAMS:%=build/%) pages
 
 define program
-build/$(1): $$(patsubst %.c,build/obj/%.o,$$(call srcs_of,$(1))) build/common.a
-	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) build/common.a $$(shell $$(PKG) --libs $$(LIBS_$(1)))
-build/asan/$(1): $$(patsubst %.c,build/asan/obj/%.o,$$(call srcs_of,$(1))) build/asan/common.a
-	$$(CC) $$(CFLAGS) $$(SANITIZE) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) build/asan/common.a $$(shell $$(PKG) --libs $$(LIBS_$(1)))
+build/$(1): $$(patsubst %.c,build/obj/%.o,$$(call srcs_of,$(1))) \
+    build/common.a build/sources
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(CFLAGS) $$(LINK) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) \
+	    build/common.a $$(call ldlibs,$$(LIBS_$(1)))
+build/asan/$(1): $$(patsubst %.c,build/asan/obj/%.o,$$(call srcs_of,$(1))) \
+    build/asan/common.a build/sources
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(CFLAGS) $$(SANITIZE) $$(LINK) $$(LDFLAGS) -o $$@ \
+	    $$(filter %.o,$$^) build/asan/common.a $$(call ldlibs,$$(LIBS_$(1)))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
-build/common.a: $(COMMON_SRC:%.c=build/obj/%.o)
-	@rm -f $@
-	ar rcs $@ $^
-build/asan/common.a: $(COMMON_SRC:%.c=build/asan/obj/%.o)
-	@rm -f $@
-	ar rcs $@ $^
+build/common.a: $(patsubst %.c,build/obj/%.o,$(wildcard common/*.c)) build/sources
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rc $@ $(filter %.o,$^)
+build/asan/common.a: $(patsubst %.c,build/asan/obj/%.o,$(wildcard common/*.c)) build/sources
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rc $@ $(filter %.o,$^)
 
 build/obj/%.o: %.c build/flavour
 	@mkdir -p $(@D)
-	$(CC) $(STD) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(WARN) $(HARDEN) -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(COMPILE) -c -o $@ $<
 build/asan/obj/%.o: %.c build/flavour
 	@mkdir -p $(@D)
-	$(CC) $(STD) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(WARN) $(SANITIZE) -fPIE -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(COMPILE_ASAN) -c -o $@ $<
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(wildcard build/obj/*/*.d build/asan/obj/*/*.d build/test/obj/*.d build/lint/*/*/*.d build/lint/*/*/*/*.d)
 
-.PHONY: clean
+# The chat page is compiled in with .incbin, which -MMD does not see.
+build/obj/qqsim/www.o build/asan/obj/qqsim/www.o: $(wildcard qqsim/www/*)
+
+.PHONY: run
+run: all
+	@exec build/rookery up
+
+# --- manual pages: lines of @name@ are printed from the tables -----------------
+
+PAGES := $(wildcard */*.[158] */*.[158].in docs/man/*.[1578] docs/man/*.[1578].in)
+
+.PHONY: pages
+pages: $(addprefix build/man/,$(notdir $(PAGES:.in=)))
+
+build/tables: build/obj/scripts/tables.o build/common.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(call ldlibs,$(LIBS_common))
+
+define page
+build/man/$(notdir $(1:.in=)): $(1) build/tables
+	@mkdir -p $$(@D)
+	$$(Q)build/tables page < $$< > $$@
+endef
+$(foreach p,$(PAGES),$(eval $(call page,$(p))))
+
+# --- tests ------------------------------------------------------------------
+# build/tests.mk: what each unit test links, from its first two lines.
+
+UNITS  := $(basename $(notdir $(wildcard tests/unit/*.c)))
+SUITES := $(patsubst tests/%/run.py,%,$(wildcard tests/*/run.py))
+only    = $(if $(ONLY),$(foreach t,$(1),$(if $(findstring $(ONLY),$(t)),$(t))),$(1))
+
+build/tests.mk: scripts/test-links $(wildcard tests/unit/*.c)
+	@scripts/test-links tests/unit/*.c > $@.new && mv $@.new $@
+
+define unit
+build/test/$(1): build/test/obj/$(1).o \
+    $$(patsubst %.c,build/asan/obj/%.o,$$(filter %.c,$$(LINKS_$(1)))) \
+    $$(if $$(filter common,$$(LINKS_$(1))),build/asan/common.a)
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(CFLAGS) $$(SANITIZE) $$(LINK) $$(LDFLAGS) -o $$@ \
+	    $$(filter %.o,$$^) $$(filter %.a,$$^) \
+	    $$(call ldlibs,$$(LIBS_test_$(1)) $$(LIBS_common))
+endef
+$(foreach t,$(UNITS),$(eval $(call unit,$(t))))
+
+build/test/obj/%.o: tests/unit/%.c build/flavour
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(COMPILE_ASAN) -I. -Itests $(addprefix -I,$(sort $(dir $(filter %.c,$(LINKS_$*))))) -c -o $@ $<
+
+.PHONY: test
+test: build/deps-test $(addprefix build/test/,$(call only,$(UNITS))) \
+    $(if $(call only,$(SUITES)),$(PROGRAMS:%=build/asan/%) all)
+	@scripts/test $(addprefix build/test/,$(call only,$(UNITS))) \
+	    $(patsubst %,tests/%/run.py,$(call only,$(SUITES)))
+
+# --- bench --------------------------------------------------------------------
+
+BENCH := $(patsubst tests/bench/%.c,build/bench/%,$(wildcard tests/bench/*.c))
+
+build/bench/%: build/obj/tests/bench/%.o build/common.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(call ldlibs,$(ALL_LIBS))
+
+.PHONY: bench
+bench: build/deps-bench all $(BENCH)
+	@tests/bench/run.py
+
+# --- lint ---------------------------------------------------------------------
+
+LINTED  := $(wildcard common/*.c supervisor/*.c gatewayd/*.c workerd/*.c \
+           apid/*.c cli/*.c qqsim/*.c scripts/*.c tests/unit/*.c tests/bench/*.c \
+           examples/*.c)
+LINT_CC  = $(LANGUAGE) -MMD -MP $(WARN) -Werror $(HARDEN) $(LIB_CFLAGS) -O2 \
+           -I. -Itests $(addprefix -I,$(sort $(dir $(filter %.c,$(LINKS_$(*F))))))
+
+build/lint/gcc/%.o: %.c build/flavour
+	@mkdir -p $(@D)
+	$(call say,GCC,$<)
+	$(Q)gcc $(LINT_CC) -c -o $@ $<
+build/lint/clang/%.o: %.c build/flavour
+	@mkdir -p $(@D)
+	$(call say,CLANG,$<)
+	$(Q)clang $(LINT_CC) -c -o $@ $<
+
+.PHONY: lint
+$(LINTED:%.c=build/lint/gcc/%.o) $(LINTED:%.c=build/lint/clang/%.o): | build/deps-lint
+lint: build/deps-lint pages $(LINTED:%.c=build/lint/gcc/%.o) \
+    $(LINTED:%.c=build/lint/clang/%.o)
+	@scripts/lint
+
+# --- install --------------------------------------------------------------------
+
+MAN_DIR = $(DESTDIR)$(PREFIX)/share/man
+
+.PHONY: install uninstall
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(PROGRAMS:%=build/%) $(DESTDIR)$(PREFIX)/bin
+	for p in $(notdir $(PAGES:.in=)); do \
+	    install -D -m 644 build/man/$$p $(MAN_DIR)/man$${p##*.}/$$p || exit; \
+	done
+	for h in $(wildcard include/*.h); do \
+	    install -D -m 644 $$h $(DESTDIR)$(PREFIX)/$$h || exit; \
+	done
+uninstall:
+	cd $(DESTDIR)$(PREFIX)/bin && rm -f $(PROGRAMS)
+	for p in $(notdir $(PAGES:.in=)); do rm -f $(MAN_DIR)/man$${p##*.}/$$p; done
+	for h in $(wildcard include/*.h); do rm -f $(DESTDIR)$(PREFIX)/$$h; done
+
+.PHONY: clean help
 clean:
 	rm -rf build
+help:
+	@sed -n '3,/^$$/s/^# \{0,1\}//p' Makefile

@@ -23,6 +23,7 @@ static bool test_bad;
 		test_##name();                                               \
 		printf("%s %s\n", test_bad ? "not ok" : "ok", #name);        \
 		test_bad ? test_failed++ : test_passed++;                    \
+		fflush(stdout);                                              \
 	} while (0)
 
 #define EXPECT(cond)                                                         \
@@ -61,7 +62,8 @@ static bool test_bad;
 		struct slice s_ = (got);                                     \
 		const char  *z_ = (want);                                    \
 									     \
-		if (s_.n != strlen(z_) || memcmp(s_.p, z_, s_.n) != 0) {     \
+		if (s_.n != strlen(z_) ||                                    \
+		    (s_.n > 0 && memcmp(s_.p, z_, s_.n) != 0)) {             \
 			printf("# %s:%d: %s is \"%.*s\", not \"%s\"\n",      \
 			    __FILE__, __LINE__, #got, (int)s_.n,             \
 			    s_.n ? s_.p : "", z_);                           \

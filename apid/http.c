@@ -1,0 +1,614 @@
+/*
+ * libcurl's multi interface on our loop.  Its callbacks only translate: the
+ * descriptors it wants watched, the time it wants to be woken, the bytes that
+ * came.  What an answer means is reply.c's.
+ *
+ * This is where most of a reply's cost arises, hence: handles, buffers and
+ * header lists are used again, and the timer is only moved when it must ring
+ * earlier.
+ */
+#include "http.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+#include <curl/curl.h>
+
+#include "conf.h"
+#include "proc.h"
+
+enum { TRACE_MAX = 128, CURL_KEPT_BODY = 65536 };
+
+struct http_headers {
+	struct curl_slist *list;
+	unsigned           refs;
+};
+
+struct http_slot {
+	CURL                *easy;
+	struct http_request *request;
+	struct http_headers *headers;
+	struct http_slot    *next;
+	struct buf           body;
+	struct slice         upload;       /* what is left of a `once` body */
+	size_t               ntrace;
+	bool                 too_large, clear;
+	char                 trace[TRACE_MAX];
+	char                 error[CURL_ERROR_SIZE];
+};
+
+struct http {
+	struct loop         *loop;
+	struct http_options  o;
+	CURLM               *multi;
+	struct http_slot    *free;
+	struct http_request *first, *last;   /* waiting for a connection */
+	size_t               running, nwaiting;
+	struct timer         timer;
+	uint64_t             wake_ms;        /* libcurl's wish; 0: none */
+	bool                 kick;           /* wants to be called at once */
+};
+
+/* --- headers --------------------------------------------------------------------- */
+
+struct http_headers *
+http_headers_new(const char *const *lines)
+{
+	struct http_headers *h = calloc(1, sizeof *h);
+
+	if (h == NULL)
+		return NULL;
+	h->refs = 1;
+	for (; *lines != NULL; lines++) {
+		struct curl_slist *more = curl_slist_append(h->list, *lines);
+
+		if (more == NULL) {
+			http_headers_free(&h);
+			return NULL;
+		}
+		h->list = more;
+	}
+	return h;
+}
+
+void
+http_headers_free(struct http_headers **hp)
+{
+	struct http_headers *h = *hp;
+
+	*hp = NULL;
+	if (h == NULL || --h->refs > 0)
+		return;
+	for (struct curl_slist *l = h->list; l != NULL; l = l->next)
+		explicit_bzero(l->data, strlen(l->data));
+	curl_slist_free_all(h->list);
+	free(h);
+}
+
+/* --- what libcurl calls ------------------------------------------------------------ */
+
+static size_t
+on_body(char *p, size_t size, size_t n, void *self)
+{
+	struct http_slot *s = self;
+
+	n *= size;
+	if (s->body.n + n > HTTP_BODY_MAX) {
+		s->too_large = true;
+		return 0;
+	}
+	buf_put(&s->body, (struct slice){ p, n });
+	return s->body.failed ? 0 : n;
+}
+
+/* One line; of several answers in a row (100, then 200) the last counts. */
+static size_t
+on_header(char *p, size_t size, size_t n, void *self)
+{
+	static const char name[] = "x-tps-trace-id:";
+	struct http_slot *s = self;
+	struct slice      line = { p, n * size }, value;
+
+	if (slice_starts(line, SLICE("HTTP/"))) {
+		s->ntrace = 0;
+	} else if (line.n >= sizeof name &&
+	    strncasecmp(line.p, name, sizeof name - 1) == 0) {
+		value = slice_trim(slice_from(line, sizeof name - 1));
+		s->ntrace = value.n < TRACE_MAX ? value.n : TRACE_MAX;
+		memcpy(s->trace, value.p, s->ntrace);
+	}
+	return line.n;
+}
+
+/* A body read this way cannot be rewound, so that libcurl does not send it
+ * again by itself when a kept connection breaks. */
+static size_t
+on_upload(char *to, size_t size, size_t n, void *self)
+{
+	struct http_slot *s = self;
+
+	n *= size;
+	if (n > s->upload.n)
+		n = s->upload.n;
+	if (n > 0)
+		memcpy(to, s->upload.p, n);
+	s->upload = slice_from(s->upload, n);
+	return n;
+}
+
+static void on_ready(void *, int, unsigned);
+
+static int
+on_socket(CURL *easy, curl_socket_t fd, int what, void *self, void *known)
+{
+	struct http *h = self;
+	unsigned want = (what & CURL_POLL_IN ? LOOP_READ : 0u) |
+	    (what & CURL_POLL_OUT ? LOOP_WRITE : 0u);
+
+	(void)easy, (void)known;
+	if (what == CURL_POLL_REMOVE) {
+		loop_unwatch(h->loop, fd);
+		return 0;
+	}
+	return loop_watch(h->loop, fd, want, on_ready, h) == ERR_OK ? 0 : -1;
+}
+
+static void on_wake(void *);
+
+static int
+on_timer(CURLM *multi, long ms, void *self)
+{
+	struct http *h = self;
+	uint64_t     at;
+
+	(void)multi;
+	h->wake_ms = 0;
+	if (ms == 0)
+		h->kick = true;
+	if (ms <= 0)
+		return 0;
+	at = h->wake_ms = loop_clock_ms() + (uint64_t)ms;
+	/* One that rings too early looks again (on_wake); most never ring. */
+	if (h->timer.slot == 0 || h->timer.at_ms > at)
+		return loop_after(h->loop, &h->timer, (uint64_t)ms, on_wake,
+		           h) == ERR_OK
+		    ? 0
+		    : -1;
+	return 0;
+}
+
+/* --- the end of a request -------------------------------------------------------------- */
+
+static enum err
+to_err(CURLcode code, const struct http_slot *s)
+{
+	switch (code) {
+	case CURLE_OK:
+		return ERR_OK;
+	case CURLE_OUT_OF_MEMORY:
+		return ERR_NOMEM;
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+	case CURLE_COULDNT_CONNECT:
+		return ERR_NETWORK;
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CIPHER:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_ISSUER_ERROR:
+		return ERR_TLS;
+	case CURLE_OPERATION_TIMEDOUT:
+		return ERR_TIMEOUT;
+	case CURLE_WRITE_ERROR:
+		return s->too_large ? ERR_TOO_LARGE : ERR_NOMEM;
+	case CURLE_URL_MALFORMAT:
+	case CURLE_UNSUPPORTED_PROTOCOL:
+		return ERR_SYNTAX;
+	default:
+		return ERR_CLOSED;
+	}
+}
+
+static void
+read_answer(struct http_slot *s, CURLcode code, struct http_answer *a)
+{
+	long status = 0, sent = 0;
+
+	curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
+	*a = (struct http_answer){ .err = to_err(code, s), .why = "",
+		.body = buf_slice(&s->body),
+		.trace = { s->trace, s->ntrace } };
+	if (status >= 200 && status <= 999)
+		a->status = (unsigned)status;
+	a->reached = true;
+	if (code == CURLE_OK)
+		return;
+	/* Not a byte of the request has left: it has surely not arrived. */
+	curl_easy_getinfo(s->easy, CURLINFO_REQUEST_SIZE, &sent);
+	a->reached = sent > 0 || a->status != 0;
+	a->why = s->error[0] != '\0' ? s->error : curl_easy_strerror(code);
+}
+
+static void
+slot_release(struct http *h, struct http_slot *s)
+{
+	if (s->body.cap > CURL_KEPT_BODY)
+		buf_free(&s->body);
+	buf_reset(&s->body);
+	s->next = h->free;
+	h->free = s;
+}
+
+/* Takes the request out of libcurl; the slot is not free yet. */
+static struct http_request *
+slot_detach(struct http *h, struct http_slot *s)
+{
+	struct http_request *r = s->request;
+
+	curl_multi_remove_handle(h->multi, s->easy);
+	curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, NULL);
+	http_headers_free(&s->headers);
+	s->request = NULL;
+	r->slot = NULL;
+	h->running--;
+	return r;
+}
+
+static void start_waiting(struct http *);
+
+static void
+take_finished(struct http *h)
+{
+	CURLMsg *m;
+	int      left;
+
+	while ((m = curl_multi_info_read(h->multi, &left)) != NULL) {
+		struct http_slot    *s;
+		struct http_request *r;
+		struct http_answer   a;
+		CURLcode             code = m->data.result;
+		char                *private;
+
+		if (m->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &private);
+		s = (struct http_slot *)(void *)private;
+		read_answer(s, code, &a);
+		r = slot_detach(h, s);
+		r->on_done(r->self, &a);
+		slot_release(h, s);
+	}
+	start_waiting(h);
+}
+
+static void
+drive(struct http *h, curl_socket_t fd, int what)
+{
+	int running;
+
+	h->kick = false;
+	curl_multi_socket_action(h->multi, fd, what, &running);
+	take_finished(h);
+}
+
+static void
+on_ready(void *self, int fd, unsigned what)
+{
+	struct http *h = self;
+
+	drive(h, fd,
+	    (what & LOOP_READ ? CURL_CSELECT_IN : 0) |
+	        (what & LOOP_WRITE ? CURL_CSELECT_OUT : 0) |
+	        (what & LOOP_HANGUP ? CURL_CSELECT_ERR : 0));
+}
+
+static void
+on_wake(void *self)
+{
+	struct http *h = self;
+	uint64_t     now = loop_clock_ms();
+
+	if (h->wake_ms == 0)
+		return;
+	if (now < h->wake_ms) {
+		loop_after(h->loop, &h->timer, h->wake_ms - now, on_wake, h);
+		return;
+	}
+	h->wake_ms = 0;
+	drive(h, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static bool
+is_kicked(void *self)
+{
+	return ((struct http *)self)->kick;
+}
+
+static void
+on_kick(void *self)
+{
+	drive(self, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* --- the beginning ----------------------------------------------------------------------- */
+
+static bool
+slot_set(struct http_slot *s, const struct http_options *o)
+{
+	CURL    *e = s->easy;
+	CURLcode c = CURLE_OK;
+
+	c |= curl_easy_setopt(e, CURLOPT_PRIVATE, s);
+	c |= curl_easy_setopt(e, CURLOPT_ERRORBUFFER, s->error);
+	c |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	c |= curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
+	c |= curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+	c |= curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+	c |= curl_easy_setopt(e, CURLOPT_WRITEDATA, s);
+	c |= curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+	c |= curl_easy_setopt(e, CURLOPT_HEADERDATA, s);
+	c |= curl_easy_setopt(e, CURLOPT_READFUNCTION, on_upload);
+	c |= curl_easy_setopt(e, CURLOPT_READDATA, s);
+	c |= curl_easy_setopt(e, CURLOPT_USERAGENT, "rookery/" ROOKERY_VERSION);
+	c |= curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+	c |= curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+	c |= curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
+	c |= curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
+	c |= curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
+	c |= curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
+	    (long)CURL_HTTP_VERSION_2TLS);
+	c |= curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
+	c |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+	    (long)HTTP_CONNECT_MS);
+	c |= curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)o->timeout_ms);
+	if (o->ca_file != NULL && o->ca_file[0] != '\0')
+		c |= curl_easy_setopt(e, CURLOPT_CAINFO, o->ca_file);
+	return c == CURLE_OK;
+}
+
+static struct http_slot *
+slot_get(struct http *h)
+{
+	struct http_slot *s = h->free;
+
+	if (s != NULL) {
+		h->free = s->next;
+		return s;
+	}
+	if ((s = calloc(1, sizeof *s)) == NULL)
+		return NULL;
+	if ((s->easy = curl_easy_init()) != NULL && slot_set(s, &h->o))
+		return s;
+	curl_easy_cleanup(s->easy);
+	free(s);
+	return NULL;
+}
+
+static void
+slot_free(struct http_slot *s)
+{
+	curl_easy_cleanup(s->easy);
+	buf_free(&s->body);
+	free(s);
+}
+
+static bool
+set_method(struct http_slot *s, const struct http_request *r)
+{
+	CURL    *e = s->easy;
+	CURLcode c = CURLE_OK;
+
+	if (strcmp(r->method, "POST") != 0) {
+		c |= curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
+		c |= curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST,
+		    strcmp(r->method, "GET") == 0 ? NULL : r->method);
+		return c == CURLE_OK;
+	}
+	s->upload = r->body;
+	c |= curl_easy_setopt(e, CURLOPT_POST, 1L);
+	c |= curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, NULL);
+	c |= curl_easy_setopt(e, CURLOPT_POSTFIELDS,
+	    r->once ? NULL : r->body.p);
+	c |= curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)r->body.n);
+	return c == CURLE_OK;
+}
+
+/* A clear request must not leave the machine by a proxy of the environment. */
+static bool
+set_proxy(struct http_slot *s, bool clear)
+{
+	if (s->clear == clear)
+		return true;
+	s->clear = clear;
+	return curl_easy_setopt(s->easy, CURLOPT_PROXY, clear ? "" : NULL) ==
+	    CURLE_OK;
+}
+
+static enum err
+begin(struct http *h, struct http_request *r)
+{
+	struct http_slot *s = slot_get(h);
+	bool clear = strncmp(r->url, "http://", 7) == 0;
+
+	if (s == NULL)
+		return ERR_NOMEM;
+	s->ntrace = 0;
+	s->too_large = false;
+	s->error[0] = '\0';
+	if (!set_method(s, r) || !set_proxy(s, clear) ||
+	    curl_easy_setopt(s->easy, CURLOPT_URL, r->url) != CURLE_OK ||
+	    curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, r->headers->list) !=
+	        CURLE_OK ||
+	    curl_multi_add_handle(h->multi, s->easy) != CURLM_OK) {
+		slot_release(h, s);
+		return ERR_NOMEM;
+	}
+	s->headers = r->headers;
+	s->headers->refs++;
+	s->request = r;
+	r->slot = s;
+	h->running++;
+	return ERR_OK;
+}
+
+static void
+give_up(struct http_request *r, enum err e)
+{
+	struct http_answer a = { .err = e, .why = err_text(e) };
+
+	r->on_done(r->self, &a);
+}
+
+static struct http_request *
+pop(struct http *h)
+{
+	struct http_request *r = h->first;
+
+	h->first = r->next;
+	if (h->first == NULL)
+		h->last = NULL;
+	h->nwaiting--;
+	r->waiting = false;
+	return r;
+}
+
+static void
+start_waiting(struct http *h)
+{
+	while (h->first != NULL && h->running < h->o.connections) {
+		struct http_request *r = pop(h);
+		enum err             e = ERR_TIMEOUT;
+
+		if (r->until_ms == 0 || loop_now(h->loop) < r->until_ms)
+			e = begin(h, r);
+		if (e != ERR_OK)
+			give_up(r, e);
+	}
+}
+
+enum err
+http_start(struct http *h, struct http_request *r)
+{
+	r->slot = NULL;
+	r->next = NULL;
+	r->waiting = false;
+	if (!conf_url_allowed(slice_of(r->url)))
+		return ERR_SYNTAX;
+	if (r->urgent || (h->first == NULL && h->running < h->o.connections))
+		return begin(h, r);
+	r->waiting = true;
+	if (h->last != NULL)
+		h->last->next = r;
+	else
+		h->first = r;
+	h->last = r;
+	h->nwaiting++;
+	return ERR_OK;
+}
+
+static void
+unqueue(struct http *h, struct http_request *r)
+{
+	struct http_request **at = &h->first, *before = NULL;
+
+	for (; *at != NULL && *at != r; at = &(*at)->next)
+		before = *at;
+	if (*at == NULL)
+		return;
+	*at = r->next;
+	if (h->last == r)
+		h->last = before;
+	h->nwaiting--;
+	r->waiting = false;
+}
+
+void
+http_cancel(struct http *h, struct http_request *r)
+{
+	struct http_slot *s = r->slot;
+
+	if (s != NULL) {
+		slot_detach(h, s);
+		slot_release(h, s);
+	} else if (r->waiting)
+		unqueue(h, r);
+}
+
+size_t
+http_running(const struct http *h)
+{
+	return h->running;
+}
+
+size_t
+http_waiting(const struct http *h)
+{
+	return h->nwaiting;
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static bool
+multi_set(struct http *h)
+{
+	CURLM    *m = h->multi;
+	CURLMcode c = CURLM_OK;
+
+	c |= curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, on_socket);
+	c |= curl_multi_setopt(m, CURLMOPT_SOCKETDATA, h);
+	c |= curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_timer);
+	c |= curl_multi_setopt(m, CURLMOPT_TIMERDATA, h);
+	c |= curl_multi_setopt(m, CURLMOPT_PIPELINING,
+	    (long)CURLPIPE_MULTIPLEX);
+	c |= curl_multi_setopt(m, CURLMOPT_MAXCONNECTS,
+	    (long)h->o.connections + 4);
+	return c == CURLM_OK;
+}
+
+enum err
+http_new(struct http **out, struct loop *loop, const struct http_options *o)
+{
+	struct http       *h;
+	struct loop_source src;
+	enum err           e = ERR_SYSTEM;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return ERR_SYSTEM;
+	if ((h = calloc(1, sizeof *h)) == NULL) {
+		curl_global_cleanup();
+		return ERR_NOMEM;
+	}
+	h->loop = loop;
+	h->o = *o;
+	src = (struct loop_source){ is_kicked, on_kick, h };
+	if ((h->multi = curl_multi_init()) == NULL || !multi_set(h) ||
+	    (e = loop_add_source(loop, &src)) != ERR_OK) {
+		http_free(&h);
+		return e;
+	}
+	*out = h;
+	return ERR_OK;
+}
+
+/* The owners have cancelled what was under way. */
+void
+http_free(struct http **hp)
+{
+	struct http *h = *hp;
+
+	if (h == NULL)
+		return;
+	*hp = NULL;
+	while (h->free != NULL) {
+		struct http_slot *s = h->free;
+
+		h->free = s->next;
+		slot_free(s);
+	}
+	curl_multi_cleanup(h->multi);
+	loop_remove_source(h->loop, h);
+	loop_cancel(h->loop, &h->timer);
+	free(h);
+	curl_global_cleanup();
+}

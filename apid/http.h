@@ -1,0 +1,73 @@
+/*
+ * http: requests to the platform, many at once, over connections that are
+ * kept.  The one file that knows libcurl.
+ *
+ * https is always verified; http goes to loopback only and through no proxy;
+ * nothing is redirected.  A request lives in its owner's struct; its end is
+ * told from the loop, never from within http_start().
+ */
+#ifndef HTTP_H
+#define HTTP_H
+
+#include <stdint.h>
+
+#include "buf.h"
+#include "err.h"
+#include "loop.h"
+
+struct http;
+struct http_slot;
+
+enum { HTTP_BODY_MAX = 4 << 20, HTTP_CONNECT_MS = 5000 };
+
+struct http_options {
+	size_t      connections;   /* requests under way at once */
+	uint64_t    timeout_ms;    /* of one request */
+	const char *ca_file;       /* "" or NULL: the system's */
+};
+
+/* Header lines, shared by any number of requests. */
+struct http_headers;
+
+struct http_answer {
+	enum err     err;       /* OK: a whole answer */
+	unsigned     status;    /* also of an answer that broke off; or 0 */
+	bool         reached;   /* the peer may have seen the request */
+	struct slice body, trace;
+	const char  *why;       /* with an error: the library's words */
+};
+
+struct http_request {
+	/* The owner's; all must stay until on_done. */
+	const char          *method, *url;
+	struct slice         body;
+	struct http_headers *headers;    /* a reference is taken while it runs */
+	uint64_t             until_ms;   /* not begun at or after; 0: always */
+	bool                 once;       /* never sent twice by the library */
+	bool                 urgent;     /* waits for no connection */
+	/* The answer's slices are good until it returns. */
+	void               (*on_done)(void *self, const struct http_answer *);
+	void                *self;
+	/* Ours. */
+	struct http_slot    *slot;
+	struct http_request *next;
+	bool                 waiting;
+};
+
+enum err http_new(struct http **, struct loop *, const struct http_options *);
+void http_free(struct http **);
+
+/* NOMEM, SYNTAX (an address that may not be asked).  on_done comes once for
+ * each success here, unless it is cancelled. */
+enum err http_start(struct http *, struct http_request *);
+void http_cancel(struct http *, struct http_request *);
+
+/* What is under way, and what waits for a connection. */
+size_t http_running(const struct http *);
+size_t http_waiting(const struct http *);
+
+/* Lines end with NULL.  They may hold a token: wiped when they go. */
+struct http_headers *http_headers_new(const char *const *lines);
+void http_headers_free(struct http_headers **);
+
+#endif

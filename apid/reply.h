@@ -1,0 +1,65 @@
+/*
+ * reply: what the platform's answer to a request means.  Status and body go
+ * in, a class (what to do) and a result (what to tell) come out; codes.def,
+ * classes.def and results.def are the tables.  No I/O.
+ */
+#ifndef REPLY_H
+#define REPLY_H
+
+#include <stdint.h>
+
+#include "json.h"
+
+enum reply_class {
+#define CLASS(name, meaning) CLASS_##name,
+#include "classes.def"
+#undef CLASS
+	CLASS_COUNT
+};
+
+enum result {
+	RESULT_OK = 0,
+#define RESULT(name, meaning) RESULT_##name,
+#include "results.def"
+#undef RESULT
+	RESULT_COUNT
+};
+
+/* "REPLY_EXPIRED"; "" for OK. */
+const char *result_name(enum result);
+const char *result_meaning(enum result);
+const char *class_name(enum reply_class);
+
+struct reply {
+	enum reply_class cls;
+	enum result      result;    /* if it ends here and is no success */
+	unsigned         status;    /* HTTP; 0: no answer */
+	uint64_t         code;      /* of the body: err_code, else code */
+	struct slice     message;   /* of the body, else ours; for people */
+	struct slice     trace;
+	struct slice     msg, audit;
+	int64_t          time_ms;
+	struct json     *doc;       /* NULL: no JSON */
+};
+
+/* What came back, or did not. */
+struct reply_input {
+	unsigned     status;        /* 0: no whole answer */
+	struct slice body, trace;
+	bool         reached;       /* the platform may have seen the request */
+	struct slice why;           /* without an answer: the reason */
+};
+
+/* Never fails.  The slices are loans from the input and from doc, which
+ * reply_free gives back. */
+void reply_read(struct reply *, const struct reply_input *);
+void reply_free(struct reply *);
+
+/* RFC 3339, or seconds or milliseconds since 1970; 0 when it is neither. */
+int64_t reply_time(const struct json *);
+
+/* The row for a body code; false: there is none.  For tests and tools. */
+bool reply_code(uint64_t code, enum reply_class *, enum result *,
+    const char **meaning);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * request: the calls of workers, each from its arrival to its result.
+ *
+ * Calls of one conversation go one after the other: the next leaves when the
+ * one before has its outcome.  A call that comes again while it is under way
+ * joins the first; after its end it gets the first outcome (sent.h).  A call
+ * waits for a token, a connection or a better moment only while its reply
+ * window is open, and all that wait are bounded by count and by bytes.
+ */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include "attempt.h"
+#include "bot.h"
+#include "call.h"
+#include "sent.h"
+#include "table.h"
+
+enum {
+	CALLS_MAX = 10000,
+	CALLS_BYTES_MAX = 64 << 20,
+	CALL_PATIENCE_MS = 60000,    /* of a call without a window */
+	CALL_WINDOW_MAX_MS = 86400000,
+	CALL_ASKERS_MAX = 8,         /* who wait for the same outcome */
+	CALL_HAND_OVER_MS = 20,      /* a worker's pipe was full: try again */
+	CALL_GIVE_UP_MS = 10000      /* and then it has a new pipe anyway */
+};
+
+struct request_counts {
+	uint64_t done, failed;
+	uint64_t results[RESULT_COUNT];
+	uint64_t joined, repeated, retried;
+	/* The last answer that was an error. */
+	uint64_t error_code, error_status;
+	int64_t  error_wall_ms;
+	char     error_trace[64], error_message[128];
+};
+
+struct requests {
+	struct loop     *loop;
+	struct http     *http;
+	bool             again;      /* sends of unknown outcome are repeated */
+	bool             closed;     /* nothing new is begun */
+	struct bot      *(*find_bot)(void *self, struct slice app);
+	enum err         (*send)(void *self, msg_peer, const struct msg_result *);
+	void            *self;
+	struct table     calls, lanes;
+	struct request  *all;
+	struct sent      sent;
+	size_t           n, bytes, running, waiting;
+	struct request_counts counts;
+	struct buf       key, url, body;    /* scratch */
+};
+
+void requests_take(struct requests *, msg_peer, const struct msg_call *);
+/* The bot's token has changed, or a doubt about it is settled. */
+void requests_on_token(struct requests *, struct bot *);
+/* Takes nothing new and begins nothing; what is under way goes on. */
+void requests_stop(struct requests *);
+/* Under way at the platform, or with a result nobody has taken yet. */
+bool requests_idle(const struct requests *);
+void requests_close(struct requests *);
+
+#endif

@@ -1,0 +1,381 @@
+/*
+ * Prints the tables the programs are made of: as .env.example, and as mdoc
+ * for the manual pages, where a line @name@ stands for a table.  It says
+ * nothing of its own: every sentence is the table's.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf.h"
+#include "err.h"
+#include "messages.h"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+/* --- words in mdoc -------------------------------------------------------- */
+
+/* One character that mdoc would not print as it is; returns its length. */
+static size_t
+put_special(const unsigned char *p)
+{
+	unsigned code;
+	size_t   n = *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : 2;
+
+	if (*p == '\\') {
+		fputs("\\e", stdout);
+		return 1;
+	}
+	code = *p & (0xffu >> (n + 1));
+	for (size_t i = 1; i < n; i++)
+		code = code << 6 | (p[i] & 0x3f);
+	printf("\\[u%04X]", code);
+	return n;
+}
+
+static void
+put_words(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+
+	while (*p != '\0')
+		if (*p == '\\' || *p >= 0x80)
+			p += put_special(p);
+		else
+			putchar(*p++);
+}
+
+/* Sentences, each on a line of its own, ending in a full stop. */
+static void
+put_sentences(const char *text)
+{
+	size_t n = strlen(text);
+
+	while (n > 0) {
+		const char *end = strstr(text, ". ");
+		size_t      len = end != NULL ? (size_t)(end - text) + 1 : n;
+		char       *one = strndup(text, len);
+
+		if (one == NULL)
+			exit(1);
+		if (one[0] == '.' || one[0] == '\'')
+			fputs("\\&", stdout);
+		put_words(one);
+		free(one);
+		text += len;
+		n -= len;
+		for (; n > 0 && *text == ' '; text++)
+			n--;
+		if (n > 0)
+			putchar('\n');
+	}
+	puts(text[-1] == '.' ? "" : ".");
+}
+
+/* A word of a macro's line; "" inside quotes is one quote. */
+static void
+put_argument(const char *text)
+{
+	putchar('"');
+	for (; *text != '\0'; text++) {
+		char one[5] = { *text };
+
+		if ((unsigned char)*text >= 0x80) {
+			size_t n = (unsigned char)*text >= 0xe0 ? 3 : 2;
+
+			memcpy(one, text, n);
+			text += n - 1;
+		}
+		put_words(*text == '"' ? "\"\"" : one);
+	}
+	putchar('"');
+}
+
+static void
+item(const char *macro, const char *name)
+{
+	printf(".It %s ", macro);
+	put_argument(name);
+}
+
+/* --- settings --------------------------------------------------------------- */
+
+static const struct {
+	unsigned    bit;
+	const char *name;
+} readers[] = {
+	{ CONF_S, "rookeryd" }, { CONF_G, "gatewayd" }, { CONF_A, "apid" },
+	{ CONF_W, "workerd" },  { CONF_C, "rookery" },  { CONF_Q, "qqsim" },
+};
+
+/* A child's own settings and the file's own name do not belong in a file. */
+static bool
+belongs_in_file(enum conf_id id)
+{
+	return (conf_info(id)->readers & CONF_C) != 0 &&
+	    id != CONF_ROOKERY_ENV_FILE;
+}
+
+static void
+put_comment(const char *text)
+{
+	size_t column = 0;
+
+	while (*text != '\0') {
+		size_t n = strcspn(text, " ");
+
+		if (column > 0 && column + 1 + n > 78) {
+			putchar('\n');
+			column = 0;
+		}
+		column += (size_t)printf(column == 0 ? "# %.*s" : " %.*s",
+		    (int)n, text);
+		text += n + strspn(text + n, " ");
+	}
+	putchar('\n');
+}
+
+/* What has no default is ready to be filled in; the rest shows its own. */
+static void
+print_env(void)
+{
+	puts("# Settings of Rookery.  Copy this file to .env and fill in what "
+	     "you need; the\n"
+	     "# environment wins over it.  NAME_FILE=path reads NAME from a "
+	     "file.  See\n"
+	     "# rookery.env(5).");
+	for (size_t i = 0; i < CONF_COUNT; i++) {
+		const struct conf_info *info = conf_info((enum conf_id)i);
+		const char *v = info->fallback;
+		bool        quoted = strpbrk(v, " #'\"") != NULL;
+
+		if (!belongs_in_file((enum conf_id)i))
+			continue;
+		putchar('\n');
+		put_comment(info->meaning);
+		printf(quoted ? "%s%s=\"%s\"\n" : "%s%s=%s\n",
+		    v[0] != '\0' ? "#" : "", info->name, v);
+	}
+}
+
+static void
+print_conf_row(const struct conf_info *info)
+{
+	const char *comma = "";
+
+	item("Ev", info->name);
+	putchar('\n');
+	put_sentences(info->meaning);
+	if (strcmp(info->type, "num") == 0)
+		printf("A number from %llu to %llu.\n",
+		    (unsigned long long)info->min,
+		    (unsigned long long)info->max);
+	else if (strcmp(info->type, "flag") == 0)
+		puts(".Cm yes\nor\n.Cm no .");
+	if (info->fallback[0] != '\0') {
+		fputs("Default:\n.Ql ", stdout);
+		put_argument(info->fallback);
+		puts(" .");
+	}
+	if (info->readers & CONF_B)
+		puts("Each bot may have its own.");
+	fputs("Read by", stdout);
+	for (size_t i = 0; i < COUNT(readers); i++)
+		if (info->readers & readers[i].bit) {
+			printf("%s %s", comma, readers[i].name);
+			comma = ",";
+		}
+	puts(".");
+}
+
+static void
+print_conf(void)
+{
+	puts(".Bl -tag -width Ds");
+	for (size_t i = 0; i < CONF_COUNT; i++)
+		print_conf_row(conf_info((enum conf_id)i));
+	puts(".El");
+}
+
+static void
+print_intents(void)
+{
+	static const struct {
+		int         bit;
+		const char *name, *who, *meaning;
+	} intents[] = {
+#define INTENT(bit, name, who, meaning) { bit, #name, #who, meaning },
+#include "intents.def"
+#undef INTENT
+	};
+
+	puts(".Bl -tag -width Ds");
+	for (size_t i = 0; i < COUNT(intents); i++) {
+		item("Cm", intents[i].name);
+		printf("\nBit %d", intents[i].bit);
+		if (strcmp(intents[i].who, "PRIVATE") == 0)
+			fputs(", private bots only", stdout);
+		else if (strcmp(intents[i].who, "RARE") == 0)
+			fputs(", not in the platform's documentation", stdout);
+		fputs(":\n", stdout);
+		put_sentences(intents[i].meaning);
+	}
+	puts(".El");
+}
+
+/* --- messages ----------------------------------------------------------------- */
+
+static const struct {
+	unsigned    way;
+	const char *text;
+} ways[] = {
+	{ MSG_EVENTS_UP, "events, worker to gatewayd" },
+	{ MSG_EVENTS_DOWN, "events, gatewayd to worker" },
+	{ MSG_API_UP, "api, worker to apid" },
+	{ MSG_API_DOWN, "api, apid to worker" },
+	{ MSG_TRUST_UP, "trust, gatewayd to apid" },
+	{ MSG_TRUST_DOWN, "trust, apid to gatewayd" },
+	{ MSG_CHILD_UP, "child, child to supervisor" },
+	{ MSG_CHILD_DOWN, "child, supervisor to child" },
+};
+
+static const char *
+type_name(const struct msg_field *f)
+{
+	return f->kind == FIELD_yes ? "flag" : f->type;
+}
+
+static void
+print_message(const struct msg_info *m)
+{
+	const char *between = "On";
+
+	printf(".Ss %s: kind %c\n", m->name, m->kind);
+	put_sentences(m->meaning);
+	for (size_t i = 0; i < COUNT(ways); i++)
+		if (m->ways & ways[i].way) {
+			printf("%s %s", between, ways[i].text);
+			between = ";";
+		}
+	puts(".\n.Bl -tag -width Ds");
+	for (size_t i = 0; i < m->nfields; i++) {
+		const struct msg_field *f = &m->fields[i];
+		size_t                  n = strlen(f->key);
+
+		n -= f->key[n - 1] == '_';
+		printf(".It Cm %.*s Pq Vt %s\n", (int)n, f->key, type_name(f));
+		put_sentences(f->meaning);
+	}
+	puts(".El");
+}
+
+static void
+print_messages(void)
+{
+	for (size_t i = 0; i < MSG_KINDS; i++)
+		print_message(msg_info((enum msg_kind)i));
+}
+
+/* --- errors, closes -------------------------------------------------------------- */
+
+static void
+print_errors(void)
+{
+	static const char *const actions[] = {
+		[ERR_RETRY] = "Tried again.",
+		[ERR_DROP] = "This input, call or peer is given up.",
+		[ERR_STOP] = "A person must act.",
+	};
+
+	puts(".Bl -tag -width Ds");
+	for (size_t i = ERR_OK + 1; i < ERR_COUNT; i++) {
+		item("Er", err_name((enum err)i));
+		putchar('\n');
+		put_sentences(err_text((enum err)i));
+		puts(actions[err_action((enum err)i)]);
+	}
+	puts(".El");
+}
+
+static void
+print_closes(void)
+{
+	static const struct {
+		int         first, last;
+		const char *action, *text[2];   /* meaning, remedy */
+	} closes[] = {
+#define CLOSE(first, last, action, ...)                                      \
+	{ first, last, #action, { __VA_ARGS__ } },
+#include "../gatewayd/closes.def"
+#undef CLOSE
+	};
+
+	puts(".Bl -tag -width Ds");
+	for (size_t i = 0; i < COUNT(closes); i++) {
+		printf(".It %d", closes[i].first);
+		if (closes[i].last != closes[i].first)
+			printf(" to %d", closes[i].last);
+		printf(" Cm %s\n", closes[i].action);
+		put_sentences(closes[i].text[0]);
+		if (closes[i].text[1] != NULL && closes[i].text[1][0] != '\0')
+			put_sentences(closes[i].text[1]);
+	}
+	puts(".El");
+}
+
+/* --- which ------------------------------------------------------------------------ */
+
+static const struct {
+	const char *name;
+	void      (*print)(void);
+} tables[] = {
+	{ "env", print_env },           { "conf", print_conf },
+	{ "intents", print_intents },   { "messages", print_messages },
+	{ "errors", print_errors },     { "closes", print_closes },
+};
+
+static bool
+print_table(struct slice name)
+{
+	for (size_t i = 0; i < COUNT(tables); i++)
+		if (slice_is(name, tables[i].name)) {
+			tables[i].print();
+			return true;
+		}
+	fprintf(stderr, "tables: no table %.*s\n", (int)name.n, name.p);
+	return false;
+}
+
+/* A manual page from stdin, its @name@ lines replaced. */
+static bool
+print_page(void)
+{
+	char  *line = NULL;
+	size_t cap = 0;
+	bool   ok = true;
+
+	while (ok && getline(&line, &cap, stdin) > 0) {
+		struct slice s = slice_trim(slice_of(line));
+
+		if (s.n > 2 && s.p[0] == '@' && s.p[s.n - 1] == '@')
+			ok = print_table((struct slice){ s.p + 1, s.n - 2 });
+		else
+			fputs(line, stdout);
+	}
+	free(line);
+	return ok;
+}
+
+int
+main(int argc, char *argv[])
+{
+	bool ok;
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: tables page < PAGE.in | tables NAME\n");
+		return 64;
+	}
+	ok = strcmp(argv[1], "page") == 0 ? print_page()
+	                                  : print_table(slice_of(argv[1]));
+	return ok && fflush(stdout) == 0 ? 0 : 1;
+}

@@ -1,0 +1,531 @@
+/*
+ * One child: the hands of its state machine.
+ */
+#include "child.h"
+
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "family.h"
+#include "log.h"
+#include "spawn.h"
+#include "vault.h"
+
+/* Bounds per turn, so that one child's flood leaves time for the others. */
+enum { PACKET_MAX = 256 * 1024, PACKETS_PER_TURN = 64,
+	OUTPUT_PER_TURN = 256 * 1024 };
+
+/* --- what it says: messages ------------------------------------------------- */
+
+static void
+on_up(void *self, msg_peer from, const struct msg_up *m)
+{
+	(void)from, (void)m;
+	child_step(self, SERVICE_UP);
+}
+
+static void
+on_beat(void *self, msg_peer from, const struct msg_beat *m)
+{
+	(void)self, (void)from, (void)m; /* any packet is one */
+}
+
+static void
+copy_text(char *to, size_t size, struct slice text)
+{
+	snprintf(to, size, "%.*s", (int)text.n, text.n > 0 ? text.p : "");
+}
+
+static void
+on_report(void *self, msg_peer from, const struct msg_report *m)
+{
+	struct child *c = self;
+	struct json  *app = NULL;
+
+	(void)from;
+	if (m->app.n > 0 && json_from_msgpack(&app, m->app) == ERR_OK) {
+		json_free(&c->app);
+		c->app = app;
+	}
+	copy_text(c->remedy, sizeof c->remedy, m->remedy);
+	if (m->state.n == 0)
+		return;
+	copy_text(c->word, sizeof c->word, m->state);
+	child_step(c,
+	    slice_is(m->state, "ready") ? SERVICE_WELL : SERVICE_ILL);
+}
+
+static void
+on_leaving(void *self, msg_peer from, const struct msg_stopping *m)
+{
+	(void)from, (void)m;
+	child_step(self, SERVICE_LEAVING);
+}
+
+static const struct msg_handlers taken = {
+	.up = on_up, .beat = on_beat, .report = on_report,
+	.stopping = on_leaving,
+};
+
+static void
+take_packet(struct child *c, struct slice packet)
+{
+	struct slice head = { packet.p, MSG_HEAD };
+	enum err     e = ERR_SYNTAX;
+
+	child_step(c, SERVICE_BEAT);
+	if (packet.n >= MSG_HEAD)
+		e = msg_dispatch(head, slice_from(packet, MSG_HEAD),
+		    MSG_CHILD_UP, &taken, c, (msg_peer){ NULL, 0 });
+	if (e != ERR_OK && c->refused++ == 0)
+		log_warn("child.packet", KV("name", c->name),
+		    KV("err", err_name(e)), KV("bytes", packet.n));
+}
+
+static void
+on_socket(void *self, int fd, unsigned what)
+{
+	struct child *c = self;
+	char         *packet = family_scratch(c->family);
+	ssize_t       n = -1;
+
+	(void)what;
+	errno = EAGAIN;
+	for (int i = 0; i < PACKETS_PER_TURN && c->socket == fd; i++) {
+		n = recv(fd, packet, PACKET_MAX, MSG_DONTWAIT | MSG_TRUNC);
+		if (n <= 0)
+			break;
+		if (n > PACKET_MAX)
+			c->refused++;
+		else
+			take_packet(c, (struct slice){ packet, (size_t)n });
+	}
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		/* It hung up; its end, or its silence, decides. */
+		loop_unwatch(family_loop(c->family), fd);
+		close(fd);
+		c->socket = -1;
+	}
+}
+
+/* --- what it says: lines ------------------------------------------------------ */
+
+static void
+on_line(void *self, struct slice line, uint64_t number)
+{
+	struct child *c = self;
+
+	family_heard(c->family, c, line, number);
+}
+
+/* Once a second at most: it must not become a flood itself. */
+static void
+tell_dropped(struct child *c, bool now)
+{
+	uint64_t ms = loop_now(family_loop(c->family)), n;
+
+	if (!now && ms < c->dropped_told_ms + 1000)
+		return;
+	if ((n = lines_newly_dropped(&c->lines)) == 0)
+		return;
+	c->dropped_told_ms = ms;
+	log_warn("child.output_dropped", KV("name", c->name), KV("lines", n));
+}
+
+static void
+read_output(struct child *c, size_t most)
+{
+	char   *bytes = family_scratch(c->family);
+	ssize_t n = 1;
+
+	while (most > 0 && n > 0) {
+		n = read(c->output[0], bytes, PACKET_MAX);
+		if (n > 0) {
+			lines_feed(&c->lines, (struct slice){ bytes,
+			    (size_t)n }, loop_now(family_loop(c->family)),
+			    family_line_number(c->family), on_line, c);
+			most -= (size_t)n < most ? (size_t)n : most;
+		}
+	}
+	tell_dropped(c, false);
+}
+
+static void
+on_output(void *self, int fd, unsigned what)
+{
+	(void)fd, (void)what;
+	read_output(self, OUTPUT_PER_TURN);
+}
+
+/* --- hands -------------------------------------------------------------------- */
+
+static void on_due(void *self);
+
+/* A deadline that moves away, with each beat, leaves the timer as it is. */
+static void
+arm(struct child *c)
+{
+	struct loop *loop = family_loop(c->family);
+	uint64_t     at = c->service.deadline_ms, now = loop_now(loop);
+
+	/* What is over without a process waits for the plan, not for time. */
+	if (at == SERVICE_NEVER || (at <= now && !service_alive(&c->service)))
+		loop_cancel(loop, &c->timer);
+	else if (c->timer.slot == 0 || at < c->timer.at_ms)
+		loop_after(loop, &c->timer, at > now ? at - now : 0, on_due,
+		    c);
+}
+
+static void
+on_due(void *self)
+{
+	struct child *c = self;
+
+	if (c->service.deadline_ms <= loop_now(family_loop(c->family)))
+		child_step(c, SERVICE_DUE);
+	else
+		arm(c);
+}
+
+static bool
+make_socket(struct child *c, int *theirs)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return false;
+	*theirs = fcntl(pair[1], F_DUPFD_CLOEXEC, FD_OURS);
+	close(pair[1]);
+	c->socket = pair[0];
+	return *theirs >= 0 && loop_watch(family_loop(c->family), pair[0],
+	    LOOP_READ, on_socket, c) == ERR_OK;
+}
+
+static void
+forget_process(struct child *c)
+{
+	struct loop *loop = family_loop(c->family);
+
+	if (c->socket >= 0) {
+		loop_unwatch(loop, c->socket);
+		close(c->socket);
+	}
+	if (c->pidfd >= 0)
+		close(c->pidfd);
+	c->socket = c->pidfd = -1;
+	c->pid = 0;
+	json_free(&c->app);
+	c->word[0] = '\0';
+}
+
+static void ended(struct child *, enum service_end, int number);
+
+static void
+start_process(struct child *c)
+{
+	const struct settings *s = family_settings(c->family);
+	const struct service_kind *kind = service_kind(c->id);
+	struct spawn spawn = { .program = kind->program,
+		.env = &c->environment, .output = c->output[1], .socket = -1,
+		.secret = settings_vault(s, c->id) };
+	char *path = conf_path(family_bin_dir(c->family), kind->program);
+	int   why = 0;
+
+	buf_reset(&c->environment);
+	settings_environment(s, c->id, c->name, SPAWN_SOCKET_FD,
+	    spawn.secret >= 0 ? SPAWN_SECRET_FD : -1, &c->environment);
+	c->remedy[0] = c->last_line[0] = '\0';
+	spawn.path = path;
+	if (path == NULL || !make_socket(c, &spawn.socket) ||
+	    spawn_start(&spawn, &c->pid, &c->pidfd) != ERR_OK)
+		why = errno != 0 ? errno : ENOMEM;
+	if (spawn.socket >= 0)
+		close(spawn.socket);
+	if (why != 0) {
+		log_error("child.spawn", KV("name", c->name),
+		    KV("program", path != NULL ? path : kind->program),
+		    KV("why", strerror(why)));
+		forget_process(c);
+		ended(c, SERVICE_BY_SPAWN, why);
+	}
+	free(path);
+}
+
+static void
+act(struct child *c, enum service_action action)
+{
+	struct msg_drain drain = { .grace_ms = c->service.limits->drain_ms };
+
+	switch (action) {
+	case SERVICE_NOTHING:
+		break;
+	case SERVICE_DO_SPAWN:
+		start_process(c);
+		break;
+	case SERVICE_DO_DRAIN:
+		child_tell(c, MSG_drain, &drain);
+		break;
+	case SERVICE_DO_TERM:
+		spawn_signal(c->pidfd, SIGTERM);
+		break;
+	case SERVICE_DO_ABORT:
+		spawn_signal(c->pidfd, SIGABRT);
+		break;
+	case SERVICE_DO_KILL:
+		spawn_kill_group(c->pid);
+		break;
+	}
+}
+
+static void
+log_change(const struct child *c, enum service_state was)
+{
+	const struct service *s = &c->service;
+	char                  text[80];
+
+	if (s->state == SERVICE_BACKOFF || s->state == SERVICE_FAILED)
+		log_warn("child.state", KV("name", c->name),
+		    KV("from", service_state_name(was)),
+		    KV("to", service_state_name(s->state)),
+		    KV("exit", child_last_exit(c, text, sizeof text)),
+		    KV("delay_ms", s->state == SERVICE_BACKOFF
+		            ? s->deadline_ms - s->since_ms : 0),
+		    KV("restarts", s->restarts));
+	else
+		log_info("child.state", KV("name", c->name),
+		    KV("from", service_state_name(was)),
+		    KV("to", service_state_name(s->state)),
+		    KV("pid", (int)c->pid),
+		    KV("generation", s->generation));
+}
+
+/* Everything that follows from one answer of the state machine. */
+static void
+follow(struct child *c, enum service_state was, enum service_action action)
+{
+	enum service_state is = c->service.state;
+
+	act(c, action);
+	arm(c);
+	if (c->service.state != is || is == was)
+		return; /* a failed spawn has told its own story */
+	log_change(c, was);
+	family_changed(c->family, c, was);
+}
+
+void
+child_step(struct child *c, enum service_input input)
+{
+	enum service_state was = c->service.state;
+
+	follow(c, was, service_step(&c->service, input,
+	    loop_now(family_loop(c->family)), backoff_chance()));
+}
+
+static void
+ended(struct child *c, enum service_end end, int number)
+{
+	enum service_state was = c->service.state;
+
+	follow(c, was, service_exited(&c->service, end, number,
+	    loop_now(family_loop(c->family)), backoff_chance()));
+}
+
+/* Its group is killed while the dead leader still holds the number, so that
+ * nothing of this generation is left when the next one starts. */
+void
+child_reap(struct child *c, const siginfo_t *how)
+{
+	siginfo_t    si;
+	struct slice last;
+	pid_t        pid = c->pid;
+	uint64_t     number, now = loop_now(family_loop(c->family));
+
+	if (c->socket >= 0) /* its last report */
+		on_socket(c, c->socket, LOOP_READ);
+	spawn_kill_group(c->pid);
+	waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG);
+	read_output(c, OUTPUT_PER_TURN);
+	lines_end(&c->lines, now, family_line_number(c->family), on_line, c);
+	tell_dropped(c, true);
+	if (lines_from_end(&c->lines, 0, &last, &number))
+		copy_text(c->last_line, sizeof c->last_line, last);
+	forget_process(c);
+	family_lost(c->family, c, pid);
+	ended(c,
+	    how->si_code == CLD_EXITED ? SERVICE_BY_CODE : SERVICE_BY_SIGNAL,
+	    how->si_status);
+}
+
+void
+child_hasten(struct child *c, uint64_t at_ms)
+{
+	service_hasten(&c->service, at_ms);
+	arm(c);
+}
+
+void
+child_tell(struct child *c, enum msg_kind kind, const void *msg)
+{
+	char       head[MSG_HEAD];
+	struct buf packet = { 0 };
+
+	if (c->socket < 0)
+		return;
+	buf_put(&packet, (struct slice){ "RK1?", MSG_HEAD });
+	if (msg_encode(kind, msg, head, &packet) == ERR_OK) {
+		memcpy(packet.p, head, MSG_HEAD);
+		if (send(c->socket, packet.p, packet.n,
+		        MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			log_warn("child.tell", KV("name", c->name),
+			    KV("message", msg_name(kind)),
+			    KV("why", strerror(errno)));
+	}
+	buf_free(&packet);
+}
+
+/* --- for those who ask ------------------------------------------------------------ */
+
+uint64_t
+child_rss_kib(const struct child *c)
+{
+	char               path[40], text[80];
+	int                fd;
+	ssize_t            n;
+	unsigned long long pages = 0;
+	struct slice       s;
+
+	if (c->pid == 0)
+		return 0;
+	snprintf(path, sizeof path, "/proc/%d/statm", (int)c->pid);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+		return 0;
+	n = read(fd, text, sizeof text);
+	close(fd);
+	s = (struct slice){ text, n > 0 ? (size_t)n : 0 };
+	while (s.n > 0 && s.p[0] != ' ') /* the second number */
+		s = slice_from(s, 1);
+	s = slice_trim(s);
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] == ' ')
+			s.n = i;
+	if (!slice_u64(s, &pages))
+		return 0;
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
+}
+
+const char *
+child_last_exit(const struct child *c, char *text, size_t size)
+{
+	const struct service_exit *x = &c->service.last;
+	const char *cause = service_cause_name(x->cause);
+
+	text[0] = '\0';
+	if (x->end == SERVICE_BY_CODE)
+		snprintf(text, size, "exit %d, %s", x->number, cause);
+	else if (x->end == SERVICE_BY_SIGNAL)
+		snprintf(text, size, "SIG%s, %s", sigabbrev_np(x->number) != NULL
+		        ? sigabbrev_np(x->number) : "?", cause);
+	else if (x->end == SERVICE_BY_SPAWN)
+		snprintf(text, size, "not started: %s", strerror(x->number));
+	return text;
+}
+
+const char *
+child_remedy(const struct child *c, char *text, size_t size)
+{
+	const struct service *s = &c->service;
+
+	snprintf(text, size, "%s", c->remedy);
+	if (text[0] != '\0')
+		return text;
+	if (s->state == SERVICE_FAILED)
+		snprintf(text, size, "put right what it said when it ended "
+		    "(rookery logs %s), then rookery start %s%s%s", c->name,
+		    c->name, c->last_line[0] != '\0' ? "; it said: " : "",
+		    c->last_line);
+	else if (s->stuck)
+		snprintf(text, size, "killed, but the kernel has not ended it "
+		    "(process %d): look at its disks and mounts",
+		    (int)c->pid);
+	else if (s->state == SERVICE_BACKOFF &&
+	    s->last.end == SERVICE_BY_SPAWN)
+		snprintf(text, size, "the program %s must stand beside "
+		    "rookeryd and be executable",
+		    service_kind(c->id)->program);
+	return text;
+}
+
+/* --- life ---------------------------------------------------------------------------- */
+
+static bool
+make_pipe(struct child *c)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return false;
+	c->output[0] = fds[0];
+	c->output[1] = fcntl(fds[1], F_DUPFD_CLOEXEC, FD_OURS);
+	close(fds[1]);
+	return c->output[1] >= 0 &&
+	    fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0 &&
+	    loop_watch(family_loop(c->family), fds[0], LOOP_READ, on_output,
+	        c) == ERR_OK;
+}
+
+enum err
+child_new(struct child **out, struct family *f, enum service_id id,
+    unsigned number)
+{
+	struct child *c = calloc(1, sizeof *c);
+	const char   *kind = service_kind(id)->name;
+
+	if (c == NULL)
+		return ERR_NOMEM;
+	c->family = f;
+	c->id = id;
+	c->number = number;
+	c->pidfd = c->socket = c->output[0] = c->output[1] = -1;
+	if (number > 0)
+		snprintf(c->name, sizeof c->name, "%s/%u", kind, number);
+	else
+		snprintf(c->name, sizeof c->name, "%s", kind);
+	lines_open(&c->lines, loop_now(family_loop(f)));
+	service_open(&c->service, family_limits(f), loop_now(family_loop(f)));
+	if (!make_pipe(c)) {
+		child_free(&c);
+		return ERR_SYSTEM;
+	}
+	*out = c;
+	return ERR_OK;
+}
+
+void
+child_free(struct child **cp)
+{
+	struct child *c = *cp;
+
+	if (c == NULL)
+		return;
+	*cp = NULL;
+	loop_cancel(family_loop(c->family), &c->timer);
+	if (c->pid != 0)
+		spawn_kill_group(c->pid);
+	forget_process(c);
+	if (c->output[0] >= 0) {
+		loop_unwatch(family_loop(c->family), c->output[0]);
+		close(c->output[0]);
+	}
+	if (c->output[1] >= 0)
+		close(c->output[1]);
+	lines_close(&c->lines);
+	buf_free(&c->environment);
+	free(c);
+}

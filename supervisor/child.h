@@ -1,0 +1,63 @@
+/*
+ * child: one process of ours with all that belongs to it: its state machine,
+ * its pidfd, the socket it reports on, the pipe it talks into.  It does what
+ * the state machine says and tells the family what happened.
+ */
+#ifndef CHILD_H
+#define CHILD_H
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include "json.h"
+#include "lines.h"
+#include "loop.h"
+#include "messages.h"
+#include "service.h"
+#include "settings.h"
+
+enum { CHILD_NAME_MAX = 32, CHILD_REMEDY_MAX = 512 };
+
+struct family;
+
+struct child {
+	struct family  *family;
+	enum service_id id;
+	unsigned        number;            /* worker/2: 2; else 0 */
+	char            name[CHILD_NAME_MAX];
+	struct service  service;
+	struct timer    timer;             /* the service's deadline */
+	pid_t           pid;               /* 0: no process */
+	int             pidfd, socket;     /* -1 */
+	int             output[2];         /* kept over restarts */
+	struct buf      environment;       /* of the process that runs */
+	struct lines    lines;
+	struct json    *app;               /* as it reported, or NULL */
+	char            word[32];          /* its own word for its state */
+	char            remedy[CHILD_REMEDY_MAX];
+	char            last_line[256];    /* what it said at its end */
+	uint64_t        refused;           /* packets that were none */
+	uint64_t        dropped_told_ms;
+	unsigned        roll_from;         /* rolling restart: generation */
+	bool            rolls, surplus;    /* surplus: goes when stopped */
+};
+
+enum err child_new(struct child **, struct family *, enum service_id,
+    unsigned number);
+/* What is left of its process is killed. */
+void child_free(struct child **);
+
+void child_step(struct child *, enum service_input);
+/* Its process ended: reaps it.  Group and last words are taken care of. */
+void child_reap(struct child *, const siginfo_t *);
+void child_hasten(struct child *, uint64_t at_ms);
+/* Messages of MSG_CHILD_DOWN; lost when there is no process. */
+void child_tell(struct child *, enum msg_kind, const void *msg);
+/* Resident memory, KiB; 0: unknown. */
+uint64_t child_rss_kib(const struct child *);
+/* What a person must do, or "". */
+const char *child_remedy(const struct child *, char *text, size_t size);
+/* How the last process ended, in words, or "". */
+const char *child_last_exit(const struct child *, char *text, size_t size);
+
+#endif

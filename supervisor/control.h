@@ -1,0 +1,26 @@
+/*
+ * control: what the lines on the status socket mean; commands.def is the
+ * table.  A request is {"v":1,"id":..,"cmd":"status", ...}, its answer repeats
+ * v and id and says ok, or error and message.
+ */
+#ifndef CONTROL_H
+#define CONTROL_H
+
+#include "family.h"
+#include "status.h"
+
+struct control {
+	struct family  *family;
+	struct status   status;
+	char           *path;
+	uint64_t        seq;
+	enum plan_state shown;        /* overall state last told to watchers */
+};
+
+enum err control_open(struct control *, struct family *, struct loop *,
+    const char *run_dir);
+void control_close(struct control *);
+/* After family_turn(): answers those who waited for what has happened. */
+void control_turn(struct control *);
+
+#endif

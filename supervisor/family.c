@@ -1,0 +1,613 @@
+/*
+ * The children together.  Decisions are made once per turn, in family_turn(),
+ * from the states that the turn has left.
+ */
+#include "family.h"
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "proc.h"
+#include "spawn.h"
+
+enum { SCRATCH_BYTES = 256 * 1024, SIM_LOOK_MS = 200, HURRY_MS = 300 };
+
+/* --- lent to child.c ----------------------------------------------------------- */
+
+struct loop *
+family_loop(struct family *f)
+{
+	return f->loop;
+}
+
+const struct settings *
+family_settings(const struct family *f)
+{
+	return f->settings;
+}
+
+const struct service_limits *
+family_limits(const struct family *f)
+{
+	return &f->limits;
+}
+
+const char *
+family_bin_dir(const struct family *f)
+{
+	return f->bin_dir;
+}
+
+char *
+family_scratch(struct family *f)
+{
+	return f->scratch;
+}
+
+uint64_t *
+family_line_number(struct family *f)
+{
+	return &f->line_number;
+}
+
+void
+family_heard(struct family *f, struct child *c, struct slice line,
+    uint64_t number)
+{
+	output_line(f->output, c->name, line);
+	if (f->listener.heard != NULL)
+		f->listener.heard(f->listener.self, c, line, number);
+}
+
+/* --- who there is ------------------------------------------------------------------ */
+
+bool
+family_matches(const struct child *c, struct slice name)
+{
+	return name.n == 0 || slice_is(name, "all") ||
+	    slice_is(name, c->name) ||
+	    slice_is(name, service_kind(c->id)->name);
+}
+
+struct child *
+family_find(struct family *f, struct slice name)
+{
+	for (size_t i = 0; i < f->nchildren; i++)
+		if (family_matches(f->children[i], name))
+			return f->children[i];
+	return NULL;
+}
+
+static struct child *
+find_pid(struct family *f, pid_t pid)
+{
+	for (size_t i = 0; i < f->nchildren; i++)
+		if (f->children[i]->pid == pid)
+			return f->children[i];
+	return NULL;
+}
+
+static struct child *
+find_member(struct family *f, enum service_id id, unsigned number)
+{
+	for (size_t i = 0; i < f->nchildren; i++)
+		if (f->children[i]->id == id &&
+		    f->children[i]->number == number)
+			return f->children[i];
+	return NULL;
+}
+
+/* Kept in the order of services.def, workers by number. */
+static enum err
+add(struct family *f, enum service_id id, unsigned number)
+{
+	struct child *c = find_member(f, id, number);
+	size_t        at = f->nchildren;
+	enum err      e;
+
+	if (c != NULL) {
+		c->surplus = false;
+		child_step(c, SERVICE_START);
+		return ERR_OK;
+	}
+	if (f->nchildren == FAMILY_MAX)
+		return ERR_FULL;
+	if ((e = child_new(&c, f, id, number)) != ERR_OK)
+		return e;
+	while (at > 0 && (f->children[at - 1]->id > id ||
+	                     (f->children[at - 1]->id == id &&
+	                         f->children[at - 1]->number > number))) {
+		f->children[at] = f->children[at - 1];
+		at--;
+	}
+	f->children[at] = c;
+	f->nchildren++;
+	child_step(c, SERVICE_START);
+	return ERR_OK;
+}
+
+static void
+make_surplus(struct child *c)
+{
+	c->surplus = true;
+	child_step(c, SERVICE_STOP);
+}
+
+static void
+drop_surplus(struct family *f)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < f->nchildren; i++) {
+		struct child *c = f->children[i];
+
+		if (!c->surplus || service_alive(&c->service)) {
+			f->children[kept++] = c;
+			continue;
+		}
+		if (f->rolling == c)
+			f->rolling = NULL;
+		child_free(&c);
+	}
+	f->nchildren = kept;
+}
+
+enum err
+family_scale(struct family *f, unsigned workers)
+{
+	enum err e = ERR_OK;
+
+	if (!settings_runs(f->settings, SERVICE_ID_worker))
+		return ERR_NOT_FOUND;
+	for (unsigned n = 1; n <= workers && e == ERR_OK; n++)
+		if (find_member(f, SERVICE_ID_worker, n) == NULL ||
+		    find_member(f, SERVICE_ID_worker, n)->surplus)
+			e = add(f, SERVICE_ID_worker, n);
+	for (size_t i = f->nchildren; i-- > 0;)
+		if (f->children[i]->id == SERVICE_ID_worker &&
+		    f->children[i]->number > workers)
+			make_surplus(f->children[i]);
+	f->settings->conf.workers = workers;
+	return e;
+}
+
+/* The children that the configuration asks for. */
+static enum err
+arrange(struct family *f)
+{
+	enum err e = ERR_OK;
+
+	for (enum service_id id = 0; id < SERVICE_IDS && e == ERR_OK; id++) {
+		bool runs = settings_runs(f->settings, id);
+
+		if (service_kind(id)->many && runs)
+			e = family_scale(f,
+			    (unsigned)f->settings->conf.workers);
+		else if (runs && find_member(f, id, 0) == NULL)
+			e = add(f, id, 0);
+		for (size_t i = 0; i < f->nchildren && !runs; i++)
+			if (f->children[i]->id == id)
+				make_surplus(f->children[i]);
+	}
+	return e;
+}
+
+/* --- the plan, once per turn ------------------------------------------------------- */
+
+static size_t
+rows_of(const struct family *f, struct plan_row rows[FAMILY_MAX])
+{
+	for (size_t i = 0; i < f->nchildren; i++) {
+		const struct service_kind *kind =
+		    service_kind(f->children[i]->id);
+
+		rows[i] = (struct plan_row){ &f->children[i]->service,
+			kind->rank, kind->retires };
+	}
+	return f->nchildren;
+}
+
+enum plan_state
+family_state(const struct family *f)
+{
+	struct plan_row rows[FAMILY_MAX];
+
+	return plan_state(rows, rows_of(f, rows), f->stopping);
+}
+
+bool
+family_is_down(const struct family *f)
+{
+	struct plan_row rows[FAMILY_MAX];
+
+	return f->stopping && plan_is_down(rows, rows_of(f, rows));
+}
+
+static void
+start_what_may(struct family *f)
+{
+	struct plan_row rows[FAMILY_MAX];
+	size_t          n = rows_of(f, rows);
+
+	for (size_t i = 0; i < n; i++)
+		if (settings_know(f->settings, f->children[i]->id) &&
+		    plan_may_go(rows, n, i, loop_now(f->loop)))
+			child_step(f->children[i], SERVICE_GO);
+}
+
+static void
+stop_what_must(struct family *f)
+{
+	struct plan_row    rows[FAMILY_MAX];
+	size_t             n = rows_of(f, rows);
+	enum service_input input;
+
+	for (size_t i = n; i-- > 0;) {
+		struct child *c = f->children[i];
+		uint64_t      share = service_kind(c->id)->stop_by;
+
+		if (!plan_stop(rows, n, i, &input))
+			continue;
+		child_step(c, input);
+		child_hasten(c, f->stop_signals > 1
+		        ? loop_now(f->loop) + HURRY_MS
+		        : f->stop_at_ms + f->limits.stop_ms * share / 100);
+	}
+}
+
+static bool
+is_replaced(const struct child *c)
+{
+	return c->service.generation > c->roll_from &&
+	    (c->service.state == SERVICE_READY ||
+	        c->service.state == SERVICE_DEGRADED);
+}
+
+/* The new one did not come up: the others stay as they are. */
+static bool
+roll_failed(const struct child *c)
+{
+	enum service_state s = c->service.state;
+
+	return s == SERVICE_FAILED || !c->service.wanted ||
+	    (s == SERVICE_BACKOFF && c->service.generation > c->roll_from);
+}
+
+static void
+cancel_roll(struct family *f)
+{
+	for (size_t i = 0; i < f->nchildren; i++)
+		f->children[i]->rolls = false;
+	f->rolling = NULL;
+}
+
+static void
+roll_on(struct family *f)
+{
+	struct child *c = f->rolling;
+
+	if (c != NULL && roll_failed(c)) {
+		log_warn("family.roll", KV("name", c->name),
+		    KV("why", "the new process did not become ready; the "
+		              "others are not touched"));
+		cancel_roll(f);
+		return;
+	}
+	if (c != NULL && !is_replaced(c))
+		return;
+	if (c != NULL)
+		c->rolls = false;
+	f->rolling = NULL;
+	for (size_t i = 0; i < f->nchildren; i++)
+		if (f->children[i]->rolls) {
+			f->rolling = f->children[i];
+			child_step(f->rolling, SERVICE_RESTART);
+			return;
+		}
+}
+
+void
+family_roll(struct family *f, struct slice name)
+{
+	for (size_t i = 0; i < f->nchildren; i++) {
+		struct child *c = f->children[i];
+
+		if (!family_matches(c, name) || c->rolls || c->surplus)
+			continue;
+		c->rolls = true;
+		c->roll_from = c->service.generation;
+	}
+}
+
+static void
+note_ready(struct family *f)
+{
+	char *url;
+
+	if (f->was_ready || family_state(f) != PLAN_READY)
+		return;
+	f->was_ready = true;
+	log_info("family.ready", KV("children", f->nchildren),
+	    KV("ms", loop_now(f->loop) - f->opened_ms));
+	if ((url = settings_chat_url(f->settings)) != NULL) {
+		printf("rookery: chat with the bot at %s\n", url);
+		fflush(stdout);
+	}
+	free(url);
+}
+
+void
+family_turn(struct family *f)
+{
+	drop_surplus(f);
+	if (f->stopping) {
+		stop_what_must(f);
+		return;
+	}
+	roll_on(f);
+	start_what_may(f);
+	note_ready(f);
+}
+
+/* --- stopping ------------------------------------------------------------------------ */
+
+void
+family_stop(struct family *f)
+{
+	uint64_t now = loop_now(f->loop);
+
+	f->stop_signals++;
+	if (!f->stopping) {
+		f->stopping = true;
+		f->stop_at_ms = now;
+		loop_cancel(f->loop, &f->sim_wait);
+		cancel_roll(f);
+		log_info("family.stop",
+		    KV("within_ms", f->limits.stop_ms));
+	} else {
+		log_info("family.hurry", KV("signals", f->stop_signals));
+		for (size_t i = 0; i < f->nchildren; i++) {
+			child_step(f->children[i], SERVICE_STOP);
+			child_hasten(f->children[i],
+			    f->stop_signals > 2 ? now : now + HURRY_MS);
+		}
+	}
+	stop_what_must(f);
+}
+
+/* Give up as a whole: nothing can work. */
+static void
+give_up(struct family *f, enum err why)
+{
+	f->failed = why;
+	if (!f->stopping)
+		family_stop(f);
+}
+
+/* --- the simulator --------------------------------------------------------------------- */
+
+/* Restarts those whose environment would be another now. */
+static void
+renew(struct family *f, bool secret_changed)
+{
+	struct buf env = { 0 };
+
+	for (size_t i = 0; i < f->nchildren; i++) {
+		struct child *c = f->children[i];
+		bool          holds = settings_vault(f->settings, c->id) >= 0;
+
+		if (!service_alive(&c->service))
+			continue;
+		buf_reset(&env);
+		settings_environment(f->settings, c->id, c->name,
+		    SPAWN_SOCKET_FD, holds ? SPAWN_SECRET_FD : -1, &env);
+		if (slice_eq(buf_slice(&env), buf_slice(&c->environment)) &&
+		    !(holds && secret_changed))
+			continue;
+		log_info("family.renew", KV("name", c->name));
+		child_step(c, SERVICE_RESTART);
+	}
+	buf_free(&env);
+}
+
+static void
+load_sim(struct family *f)
+{
+	bool     changed = false;
+	enum err e = settings_load_sim(f->settings, &changed);
+
+	if (e != ERR_OK)
+		give_up(f, e);
+	else
+		renew(f, changed);
+}
+
+static void
+on_look_for_sim(void *self)
+{
+	struct family *f = self;
+	uint64_t       waited = loop_now(f->loop) - f->opened_ms;
+
+	if (settings_sim_is_there(f->settings)) {
+		load_sim(f);
+	} else if (waited < f->limits.ready_ms) {
+		loop_after(f->loop, &f->sim_wait, SIM_LOOK_MS,
+		    on_look_for_sim, f);
+	} else {
+		log_error("config.bad", KV("setting", "QQ_APP_ID"),
+		    KV("why", "is not set, and no simulator has left its file"),
+		    KV("file", f->settings->sim_env),
+		    KV("remedy", "set QQ_APP_ID and QQ_CLIENT_SECRET, or "
+		                 "start the simulator (ROOKERY_SERVICES=sim) "
+		                 "with the same ROOKERY_SIM_DIR"));
+		give_up(f, ERR_CONFIG);
+	}
+}
+
+/* --- what happened ------------------------------------------------------------------------ */
+
+void
+family_changed(struct family *f, struct child *c, enum service_state was)
+{
+	enum service_state is = c->service.state;
+
+	if (c->id == SERVICE_ID_sim && was == SERVICE_STARTING &&
+	    (is == SERVICE_READY || is == SERVICE_DEGRADED))
+		load_sim(f);
+	/* Nothing can work without it, so the person at the terminal is told
+	 * at once. */
+	if (c->id == SERVICE_ID_sim && is == SERVICE_FAILED &&
+	    !f->settings->has_sim)
+		give_up(f, ERR_CONFIG);
+	if (f->listener.changed != NULL)
+		f->listener.changed(f->listener.self, c, was);
+}
+
+/* gatewayd takes a dead worker's events back at once. */
+void
+family_lost(struct family *f, struct child *c, pid_t pid)
+{
+	struct msg_gone gone = { .name = slice_of(c->name),
+		.pid = (uint64_t)pid };
+	struct child   *gateway = find_member(f, SERVICE_ID_gateway, 0);
+
+	if (c->id == SERVICE_ID_worker && gateway != NULL)
+		child_tell(gateway, MSG_gone, &gone);
+}
+
+static void
+on_child_signal(void *self, int signal)
+{
+	struct family *f = self;
+
+	(void)signal;
+	for (;;) {
+		siginfo_t     si = { 0 };
+		struct child *c;
+
+		/* Looked at first, so that the number stays taken. */
+		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+		    si.si_pid == 0)
+			return;
+		if ((c = find_pid(f, si.si_pid)) != NULL) {
+			child_reap(c, &si);
+			continue;
+		}
+		/* An orphan of somebody's, left to us. */
+		f->strangers++;
+		waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
+	}
+}
+
+/* --- configuration ---------------------------------------------------------------------------- */
+
+static void
+take_limits(struct family *f)
+{
+	const struct conf *c = &f->settings->conf;
+
+	f->limits = (struct service_limits){
+		.ready_ms = c->ready_ms,
+		.watchdog_ms = c->watchdog_ms,
+		/* one event may take so long */
+		.drain_ms = c->event_timeout_ms + 1000,
+		.stop_ms = c->stop_ms,
+	};
+}
+
+enum err
+family_reload(struct family *f)
+{
+	struct msg_reload reload = { .reason = SLICE("asked to") };
+	enum log_level    level;
+	bool              changed = false;
+	enum err          e = settings_reload(f->settings, &changed);
+
+	if (e != ERR_OK) {
+		log_error("family.reload", KV("err", err_name(e)),
+		    KV("why", "the configuration has problems; the old one "
+		              "stays in force"));
+		return e;
+	}
+	take_limits(f);
+	if (log_level_of(slice_of(f->settings->conf.log_level), &level))
+		log_set_level(level);
+	if ((e = arrange(f)) != ERR_OK)
+		return e;
+	renew(f, changed);
+	for (size_t i = 0; i < f->nchildren; i++) {
+		struct child *c = f->children[i];
+
+		if (c->service.state == SERVICE_FAILED && c->service.wanted)
+			child_step(c, SERVICE_START);
+		else
+			child_tell(c, MSG_reload, &reload);
+	}
+	log_info("family.reload", KV("children", f->nchildren));
+	return ERR_OK;
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+enum err
+family_open(struct family *f, struct loop *loop, struct settings *settings,
+    struct output *output)
+{
+	enum err e;
+
+	*f = (struct family){ .loop = loop, .settings = settings,
+		.output = output, .opened_ms = loop_clock_ms() };
+	take_limits(f);
+	f->bin_dir = proc_bin_dir();
+	f->scratch = malloc(SCRATCH_BYTES);
+	if (f->bin_dir == NULL || f->scratch == NULL)
+		return ERR_NOMEM;
+	if ((e = loop_signal(loop, SIGCHLD, on_child_signal, f)) != ERR_OK ||
+	    (e = arrange(f)) != ERR_OK)
+		return e;
+	if (settings->needs_sim && !settings->runs_sim) {
+		log_info("family.wait_sim", KV("file", settings->sim_env),
+		    KV("ms", f->limits.ready_ms));
+		return loop_after(loop, &f->sim_wait, 0, on_look_for_sim, f);
+	}
+	return ERR_OK;
+}
+
+/* Descendants that left their group have been handed to us by the kernel. */
+static void
+kill_strangers(void)
+{
+	char    text[4096], *p = text;
+	int     fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	while (*p != '\0') {
+		long pid = strtol(p, &p, 10);
+
+		if (pid > 0)
+			kill((pid_t)pid, SIGKILL);
+		p += strspn(p, " ");
+	}
+}
+
+void
+family_close(struct family *f)
+{
+	if (f->loop == NULL)
+		return;
+	loop_cancel(f->loop, &f->sim_wait);
+	for (size_t i = 0; i < f->nchildren; i++)
+		child_free(&f->children[i]);
+	kill_strangers();
+	free(f->bin_dir);
+	free(f->scratch);
+}

@@ -1,0 +1,77 @@
+/*
+ * family: all children together: who there is, in which order they start,
+ * stop and are replaced, and whose death is whose news.
+ */
+#ifndef FAMILY_H
+#define FAMILY_H
+
+#include "child.h"
+#include "output.h"
+#include "plan.h"
+
+enum { FAMILY_WORKERS_MAX = 256,
+	FAMILY_MAX = FAMILY_WORKERS_MAX + SERVICE_IDS };
+
+/* Who is told, when not NULL. */
+struct family_listener {
+	void (*changed)(void *self, const struct child *,
+	    enum service_state was);
+	void (*heard)(void *self, const struct child *, struct slice line,
+	    uint64_t number);
+	void  *self;
+};
+
+struct family {
+	struct loop           *loop;
+	struct settings       *settings;
+	struct output         *output;
+	struct family_listener listener;
+	char                  *bin_dir, *scratch;
+	struct service_limits  limits;
+	struct child          *children[FAMILY_MAX];   /* in starting order */
+	size_t                 nchildren;
+	struct child          *rolling;     /* being replaced by a roll */
+	struct timer           sim_wait;
+	uint64_t               opened_ms, stop_at_ms, line_number, strangers;
+	unsigned               stop_signals;
+	bool                   stopping, was_ready;
+	enum err               failed;      /* why it stops, if not asked to */
+};
+
+enum err family_open(struct family *, struct loop *, struct settings *,
+    struct output *);
+void family_close(struct family *);
+
+/* After each turn of the loop: what may start, what must stop now. */
+void family_turn(struct family *);
+/* Stops everything, in order; called again it hurries. */
+void family_stop(struct family *);
+/* Stopped, and no process is left. */
+bool family_is_down(const struct family *);
+enum plan_state family_state(const struct family *);
+
+/* By name (worker/2), service (worker: all of them) or "": all. */
+bool family_matches(const struct child *, struct slice name);
+struct child *family_find(struct family *, struct slice name);
+/* Replaces these one by one, each once the one before is ready. */
+void family_roll(struct family *, struct slice name);
+/* How many workers there shall be. */
+enum err family_scale(struct family *, unsigned workers);
+/* Reads the configuration again and acts on what is different. */
+enum err family_reload(struct family *);
+
+/* --- for child.c ------------------------------------------------------------ */
+
+struct loop *family_loop(struct family *);
+const struct settings *family_settings(const struct family *);
+const struct service_limits *family_limits(const struct family *);
+const char *family_bin_dir(const struct family *);
+/* Room for one read, shared by all. */
+char *family_scratch(struct family *);
+uint64_t *family_line_number(struct family *);
+void family_heard(struct family *, struct child *, struct slice line,
+    uint64_t number);
+void family_changed(struct family *, struct child *, enum service_state was);
+void family_lost(struct family *, struct child *, pid_t);
+
+#endif

@@ -1,0 +1,231 @@
+/*
+ * rookeryd: starts the daemons, watches them, replaces them, stops them.  Part
+ * of every event's way only by keeping that way there: it sees no event, and
+ * what it knows of a child is what the child reports.
+ */
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "log.h"
+#include "proc.h"
+
+struct rookeryd {
+	struct loop    *loop;
+	struct settings settings;
+	struct proc     proc;
+	struct output   output;
+	struct family   family;
+	struct control  control;
+};
+
+static const char usage[] =
+    "usage: rookeryd [--sim]\n"
+    "  --sim      run the simulator, and talk to it instead of the platform\n"
+    "  --help     this text\n"
+    "  --version  the version\n"
+    "Settings are in rookery.env(5), the rest in rookeryd(8).\n";
+
+/* -1: go on; else the exit status. */
+static int
+read_options(int argc, char *argv[], bool *sim)
+{
+	static const struct option options[] = {
+		{ "sim", no_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+		if (o == 's') {
+			*sim = true;
+		} else if (o == 'h') {
+			fputs(usage, stdout);
+			return EXIT_DONE;
+		} else if (o == 'V') {
+			puts("rookery " ROOKERY_VERSION);
+			return EXIT_DONE;
+		} else {
+			fputs(usage, stderr);
+			return EXIT_USAGE_ERROR;
+		}
+	}
+	if (optind == argc)
+		return -1;
+	fputs(usage, stderr);
+	return EXIT_USAGE_ERROR;
+}
+
+/* --- signals ------------------------------------------------------------------ */
+
+static void
+on_stop(void *self, int signal)
+{
+	struct rookeryd *r = self;
+
+	log_info("rookeryd.signal", KV("signal", signal));
+	proc_stop(&r->proc);
+	family_stop(&r->family);
+}
+
+static void
+on_hangup(void *self, int signal)
+{
+	struct rookeryd *r = self;
+
+	(void)signal;
+	family_reload(&r->family);
+}
+
+/* --- life ---------------------------------------------------------------------- */
+
+/* One per run folder.  The file names who holds it. */
+static enum err
+lock(const char *run_dir)
+{
+	char    *path = conf_path(run_dir, "rookeryd.lock"), text[32] = "";
+	enum err e = path != NULL ? proc_lock(path, NULL) : ERR_NOMEM;
+	int      fd = path != NULL ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	ssize_t  n;
+
+	if (e == ERR_BUSY && fd >= 0) {
+		n = read(fd, text, sizeof text - 1);
+		text[n > 0 ? n : 0] = '\0';
+		text[strcspn(text, "\n")] = '\0';
+		log_error("rookeryd.busy", KV("run_dir", run_dir),
+		    KV("pid", text),
+		    KV("why", "a supervisor runs here already"),
+		    KV("remedy", "rookery stop, or set another "
+		                 "ROOKERY_RUN_DIR"));
+	} else if (e == ERR_OK && fd >= 0) {
+		n = snprintf(text, sizeof text, "%d\n", (int)getpid());
+		if (ftruncate(fd, 0) < 0 || write(fd, text, (size_t)n) != n)
+			e = ERR_SYSTEM;
+	}
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return e;
+}
+
+static void
+tell_what_runs(const struct settings *s)
+{
+	if (s->runs_sim && settings_have_bot(s))
+		log_warn("rookeryd.simulator",
+		    KV("why", "asked for: the configured bot is not used"));
+	else if (s->runs_sim)
+		log_info("rookeryd.simulator",
+		    KV("why", "no QQ_APP_ID is set: the simulator plays the "
+		              "platform"),
+		    KV("remedy", "for a real bot set QQ_APP_ID and "
+		                 "QQ_CLIENT_SECRET"));
+	for (size_t i = 0; i < s->conf.nbots; i++)
+		if (!s->needs_sim)
+			log_info("rookeryd.bot",
+			    KV("app_id", s->conf.bots[i].qq_app_id));
+}
+
+static enum err
+open_all(struct rookeryd *r)
+{
+	const struct conf *c = &r->settings.conf;
+	enum err           e;
+
+	if ((e = proc_make_dir(c->run_dir, 0750)) != ERR_OK ||
+	    (e = proc_make_dir(c->state_dir, 0700)) != ERR_OK ||
+	    (e = lock(c->run_dir)) != ERR_OK ||
+	    (e = loop_new(&r->loop)) != ERR_OK ||
+	    (e = proc_open(&r->proc, r->loop, c, NULL, NULL)) != ERR_OK)
+		return e;
+	/* proc's handler would only stop this process. */
+	if ((e = loop_signal(r->loop, SIGTERM, on_stop, r)) != ERR_OK ||
+	    (e = loop_signal(r->loop, SIGINT, on_stop, r)) != ERR_OK ||
+	    (e = loop_signal(r->loop, SIGHUP, on_hangup, r)) != ERR_OK)
+		return e;
+	/* Orphans of our children are ours to reap, whatever pid we have. */
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		return ERR_SYSTEM;
+	output_open(&r->output, r->loop,
+	    strcmp(c->log_format, "json") == 0);
+	tell_what_runs(&r->settings);
+	if ((e = control_open(&r->control, &r->family, r->loop,
+	         c->run_dir)) != ERR_OK)
+		return e;
+	return family_open(&r->family, r->loop, &r->settings, &r->output);
+}
+
+static enum err
+run(struct rookeryd *r)
+{
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && !family_is_down(&r->family)) {
+		family_turn(&r->family);
+		control_turn(&r->control);
+		output_flush(&r->output);
+		if (r->family.was_ready)
+			proc_ready(&r->proc);
+		if (!family_is_down(&r->family))
+			e = loop_turn(r->loop, -1, NULL);
+	}
+	return e != ERR_OK ? e : r->family.failed;
+}
+
+static void
+close_all(struct rookeryd *r)
+{
+	control_close(&r->control);
+	family_close(&r->family);
+	output_close(&r->output);
+	proc_close(&r->proc);
+	loop_free(&r->loop);
+	settings_close(&r->settings);
+}
+
+/* A container that offers the simulator beside a bot that needs none. */
+static bool
+is_needless(const struct settings *s)
+{
+	return strcmp(s->conf.services, "sim") == 0 && !s->asked_sim &&
+	    settings_have_bot(s);
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct rookeryd r = { 0 };
+	enum log_level  level = LOG_INFO;
+	bool            sim = false;
+	int             status = read_options(argc, argv, &sim);
+	enum err        e;
+
+	if (status >= 0)
+		return status;
+	log_open("rookeryd", LOG_INFO, false);
+	proc_guard();
+	if ((e = settings_open(&r.settings, sim)) == ERR_OK) {
+		log_level_of(slice_of(r.settings.conf.log_level), &level);
+		log_open("rookeryd", level,
+		    strcmp(r.settings.conf.log_format, "json") == 0);
+		if (is_needless(&r.settings)) {
+			log_info("rookeryd.needless",
+			    KV("why", "QQ_APP_ID is set: no simulator is "
+			              "needed"));
+		} else if ((e = open_all(&r)) == ERR_OK) {
+			e = run(&r);
+		}
+	}
+	close_all(&r);
+	return proc_leave(e);
+}

@@ -1,0 +1,368 @@
+/*
+ * The state machine of one child: steps[state][input].  An empty cell is an
+ * input that means nothing in that state.  Only become() changes the state.
+ */
+#include "service.h"
+
+#include <stddef.h>
+
+/* The exit statuses after which only a person can help; see proc.h. */
+enum { STATUS_USAGE = 64, STATUS_CONFIG = 78 };
+
+static const uint32_t delays_ms[] = { 100, 200, 400, 800, 1600, 3200, 6400,
+	12800, 25600, 30000, 0 };
+
+static const struct {
+	const char *name;
+	bool        alive;
+} states[] = {
+#define AS_ROW(NAME, word, alive, meaning) { word, alive },
+	SERVICE_STATES(AS_ROW)
+#undef AS_ROW
+};
+
+static const char *const causes[] = { "itself", "asked", "not ready in time",
+	"watchdog" };
+
+/* What a step may need besides the service. */
+struct now {
+	uint64_t ms;
+	uint32_t chance;
+};
+
+typedef enum service_action step_fn(struct service *, const struct now *);
+
+const char *
+service_state_name(enum service_state state)
+{
+	return states[state].name;
+}
+
+const char *
+service_cause_name(enum service_cause cause)
+{
+	return causes[cause];
+}
+
+bool
+service_alive(const struct service *s)
+{
+	return states[s->state].alive;
+}
+
+bool
+service_wants_go(const struct service *s, uint64_t now_ms)
+{
+	return s->wanted &&
+	    (s->state == SERVICE_STOPPED ||
+	        (s->state == SERVICE_BACKOFF && now_ms >= s->deadline_ms));
+}
+
+static void
+become(struct service *s, enum service_state state, uint64_t deadline_ms,
+    const struct now *now)
+{
+	if (s->state != state)
+		s->since_ms = now->ms;
+	s->state = state;
+	s->deadline_ms = deadline_ms;
+}
+
+static uint64_t
+next_beat_due(const struct service *s, const struct now *now)
+{
+	return s->limits->watchdog_ms > 0 ? now->ms + s->limits->watchdog_ms
+	                                  : SERVICE_NEVER;
+}
+
+/* --- towards a process ------------------------------------------------------ */
+
+static enum service_action
+want(struct service *s, const struct now *now)
+{
+	(void)now;
+	s->wanted = true;
+	return SERVICE_NOTHING;
+}
+
+/* An operator's word ends a delay and pardons what was. */
+static enum service_action
+revive(struct service *s, const struct now *now)
+{
+	s->wanted = true;
+	s->streak = 0;
+	backoff_reset(&s->delay);
+	become(s, SERVICE_STOPPED, SERVICE_NEVER, now);
+	return SERVICE_NOTHING;
+}
+
+static enum service_action
+go(struct service *s, const struct now *now)
+{
+	if (!service_wants_go(s, now->ms))
+		return SERVICE_NOTHING;
+	s->generation++;
+	s->cause = SERVICE_ITSELF;
+	s->pressure = SERVICE_CALM;
+	s->again = s->ill = s->was_ready = s->stuck = false;
+	s->beat_at_ms = now->ms;
+	become(s, SERVICE_STARTING, now->ms + s->limits->ready_ms, now);
+	return SERVICE_DO_SPAWN;
+}
+
+static enum service_action
+up(struct service *s, const struct now *now)
+{
+	s->ever_ready = s->was_ready = true;
+	s->ready_at_ms = s->beat_at_ms = now->ms;
+	become(s, s->ill ? SERVICE_DEGRADED : SERVICE_READY,
+	    next_beat_due(s, now), now);
+	return SERVICE_NOTHING;
+}
+
+static enum service_action
+beat(struct service *s, const struct now *now)
+{
+	s->beat_at_ms = now->ms;
+	s->deadline_ms = next_beat_due(s, now);
+	return SERVICE_NOTHING;
+}
+
+static enum service_action
+note_ill(struct service *s, const struct now *now)
+{
+	s->ill = true;
+	if (s->state == SERVICE_READY)
+		become(s, SERVICE_DEGRADED, next_beat_due(s, now), now);
+	return SERVICE_NOTHING;
+}
+
+static enum service_action
+note_well(struct service *s, const struct now *now)
+{
+	s->ill = false;
+	if (s->state == SERVICE_DEGRADED)
+		become(s, SERVICE_READY, next_beat_due(s, now), now);
+	return SERVICE_NOTHING;
+}
+
+/* --- towards the end of a process -------------------------------------------- */
+
+static enum service_action
+end(struct service *s, enum service_cause cause, enum service_pressure pressure,
+    uint64_t grace_ms, const struct now *now)
+{
+	static const enum service_action said[] = {
+		[SERVICE_DRAINING] = SERVICE_DO_DRAIN,
+		[SERVICE_TOLD] = SERVICE_DO_TERM,
+		[SERVICE_FORCED] = SERVICE_DO_KILL,
+	};
+
+	s->cause = cause;
+	s->pressure = pressure;
+	become(s, SERVICE_STOPPING, now->ms + grace_ms, now);
+	return said[pressure];
+}
+
+static enum service_action
+stop(struct service *s, const struct now *now)
+{
+	s->wanted = s->again = false;
+	return end(s, SERVICE_ASKED, SERVICE_TOLD, s->limits->stop_ms, now);
+}
+
+static enum service_action
+replace(struct service *s, const struct now *now)
+{
+	s->wanted = s->again = true;
+	return end(s, SERVICE_ASKED, SERVICE_TOLD, s->limits->stop_ms, now);
+}
+
+static enum service_action
+drain(struct service *s, const struct now *now)
+{
+	s->again = true;
+	return end(s, SERVICE_ASKED, SERVICE_DRAINING, s->limits->drain_ms,
+	    now);
+}
+
+static enum service_action
+retire(struct service *s, const struct now *now)
+{
+	s->wanted = s->again = false;
+	return end(s, SERVICE_ASKED, SERVICE_DRAINING, s->limits->drain_ms,
+	    now);
+}
+
+/* It leaves by itself: told by somebody else, or at its wits' end. */
+static enum service_action
+leave(struct service *s, const struct now *now)
+{
+	end(s, SERVICE_ITSELF, SERVICE_TOLD, s->limits->stop_ms, now);
+	return SERVICE_NOTHING;
+}
+
+static enum service_action
+too_slow(struct service *s, const struct now *now)
+{
+	return end(s, SERVICE_NOT_READY, SERVICE_FORCED, SERVICE_KILL_MS, now);
+}
+
+/* ABORT rather than KILL at first: it leaves a trace of where it hung. */
+static enum service_action
+silent(struct service *s, const struct now *now)
+{
+	s->watchdogs++;
+	end(s, SERVICE_WATCHDOG, SERVICE_TOLD, SERVICE_KILL_MS, now);
+	return SERVICE_DO_ABORT;
+}
+
+static enum service_action
+push(struct service *s, const struct now *now)
+{
+	if (s->pressure == SERVICE_DRAINING)
+		return end(s, s->cause, SERVICE_TOLD, s->limits->stop_ms, now);
+	s->stuck = s->pressure == SERVICE_FORCED;
+	return end(s, s->cause, SERVICE_FORCED, SERVICE_KILL_MS, now);
+}
+
+static enum service_action
+stop_stopping(struct service *s, const struct now *now)
+{
+	s->wanted = s->again = false;
+	s->cause = SERVICE_ASKED;
+	if (s->pressure == SERVICE_DRAINING)
+		return end(s, SERVICE_ASKED, SERVICE_TOLD, s->limits->stop_ms,
+		    now);
+	return SERVICE_NOTHING;
+}
+
+static enum service_action
+want_again(struct service *s, const struct now *now)
+{
+	(void)now;
+	s->wanted = s->again = true;
+	return SERVICE_NOTHING;
+}
+
+static enum service_action
+rest(struct service *s, const struct now *now)
+{
+	s->wanted = false;
+	become(s, SERVICE_STOPPED, SERVICE_NEVER, now);
+	return SERVICE_NOTHING;
+}
+
+/* --- after the end ------------------------------------------------------------- */
+
+static bool
+is_hopeless(const struct service_exit *x)
+{
+	return x->end == SERVICE_BY_CODE && x->cause == SERVICE_ITSELF &&
+	    (x->number == STATUS_CONFIG || x->number == STATUS_USAGE);
+}
+
+/* At once for one that did work, if it is the first time in a while. */
+static uint64_t
+delay_ms(struct service *s, const struct now *now)
+{
+	uint64_t worked_ms = s->was_ready ? now->ms - s->ready_at_ms : 0;
+	bool     at_once;
+
+	if (worked_ms >= SERVICE_FORGIVEN_MS) {
+		s->streak = 0;
+		backoff_reset(&s->delay);
+	}
+	at_once = s->was_ready &&
+	    (s->streak == 0 || worked_ms >= SERVICE_SOLID_MS);
+	s->streak++;
+	return at_once ? 0 : backoff_next(&s->delay, now->chance);
+}
+
+static enum service_action
+exited(struct service *s, const struct now *now)
+{
+	s->last.cause = s->cause;
+	s->stuck = false;
+	if (!s->wanted) {
+		become(s, SERVICE_STOPPED, SERVICE_NEVER, now);
+	} else if (s->again) {
+		s->restarts++;
+		become(s, SERVICE_STOPPED, SERVICE_NEVER, now);
+	} else if (is_hopeless(&s->last)) {
+		become(s, SERVICE_FAILED, SERVICE_NEVER, now);
+	} else {
+		s->restarts++;
+		become(s, SERVICE_BACKOFF, now->ms + delay_ms(s, now), now);
+	}
+	return SERVICE_NOTHING;
+}
+
+/* --- the table -------------------------------------------------------------------- */
+
+#define ALIVE_STEPS                                                          \
+	[SERVICE_START] = want, [SERVICE_STOP] = stop,                       \
+	[SERVICE_RESTART] = replace, [SERVICE_DRAIN] = drain,                \
+	[SERVICE_RETIRE] = retire, [SERVICE_WELL] = note_well,               \
+	[SERVICE_ILL] = note_ill, [SERVICE_LEAVING] = leave,                 \
+	[SERVICE_EXITED] = exited
+#define WORKING_STEPS [SERVICE_BEAT] = beat, [SERVICE_DUE] = silent
+#define DOWN_STEPS                                                           \
+	[SERVICE_START] = revive, [SERVICE_RESTART] = revive,                \
+	[SERVICE_STOP] = rest, [SERVICE_RETIRE] = rest
+
+static step_fn *const steps[SERVICE_STATE_COUNT][SERVICE_INPUT_COUNT] = {
+	[SERVICE_STOPPED] = { DOWN_STEPS, [SERVICE_GO] = go },
+	[SERVICE_STARTING] = { ALIVE_STEPS, [SERVICE_UP] = up,
+		[SERVICE_DUE] = too_slow, [SERVICE_SPAWN_FAILED] = exited },
+	[SERVICE_READY] = { ALIVE_STEPS, WORKING_STEPS },
+	[SERVICE_DEGRADED] = { ALIVE_STEPS, WORKING_STEPS },
+	[SERVICE_STOPPING] = { [SERVICE_START] = want_again,
+		[SERVICE_RESTART] = want_again,
+		[SERVICE_STOP] = stop_stopping,
+		[SERVICE_RETIRE] = stop_stopping,
+		[SERVICE_EXITED] = exited, [SERVICE_DUE] = push },
+	[SERVICE_BACKOFF] = { DOWN_STEPS, [SERVICE_GO] = go },
+	[SERVICE_FAILED] = { DOWN_STEPS },
+};
+
+void
+service_open(struct service *s, const struct service_limits *limits,
+    uint64_t now_ms)
+{
+	*s = (struct service){
+		.limits = limits,
+		.delay = { .steps_ms = delays_ms },
+		.since_ms = now_ms,
+		.deadline_ms = SERVICE_NEVER,
+	};
+}
+
+enum service_action
+service_step(struct service *s, enum service_input input, uint64_t now_ms,
+    uint32_t chance)
+{
+	const struct now now = { now_ms, chance };
+	step_fn         *step = steps[s->state][input];
+
+	return step != NULL ? step(s, &now) : SERVICE_NOTHING;
+}
+
+enum service_action
+service_exited(struct service *s, enum service_end how, int number,
+    uint64_t now_ms, uint32_t chance)
+{
+	if (!service_alive(s))
+		return SERVICE_NOTHING;
+	s->last = (struct service_exit){ .end = how, .number = number };
+	return service_step(s,
+	    how == SERVICE_BY_SPAWN ? SERVICE_SPAWN_FAILED : SERVICE_EXITED,
+	    now_ms, chance);
+}
+
+void
+service_hasten(struct service *s, uint64_t at_ms)
+{
+	if (s->state == SERVICE_STOPPING && at_ms < s->deadline_ms)
+		s->deadline_ms = at_ms;
+}

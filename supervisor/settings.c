@@ -1,0 +1,391 @@
+/*
+ * The configuration of the system and of each of its children.  Reads the
+ * settings, hides the secrets, builds environments; starts nothing.
+ */
+#include "settings.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "vault.h"
+
+static const char secret_name[] = "QQ_CLIENT_SECRET";
+static const char secret_file_name[] = "QQ_CLIENT_SECRET_FILE";
+
+/* What of our own environment a child sees besides its settings. */
+static const char *const passed_on[] = { "PATH", "HOME", "LANG", "LC_ALL",
+	"TZ" };
+
+static const struct service_kind kinds[SERVICE_IDS] = {
+#define SERVICE(id, program, reader, many, retires, stop_by, meaning)        \
+	{ #id, program, reader, many, retires, stop_by, SERVICE_ID_##id,     \
+	  meaning },
+#include "services.def"
+#undef SERVICE
+};
+
+const struct service_kind *
+service_kind(enum service_id id)
+{
+	return &kinds[id];
+}
+
+static bool
+has_word(const char *words, const char *word)
+{
+	size_t n = strlen(word);
+
+	while (*words != '\0') {
+		size_t w = strcspn(words, " ,");
+
+		if (w == n && memcmp(words, word, n) == 0)
+			return true;
+		words += w + (words[w] != '\0');
+	}
+	return false;
+}
+
+/* --- secrets ------------------------------------------------------------------ */
+
+static void
+wipe_secrets(struct conf *c)
+{
+	secret_wipe(&c->qq_client_secret);
+	for (size_t i = 0; i < c->nbots; i++)
+		wipe_secrets(&c->bots[i]);
+}
+
+/* From the settings, and from our own memory, into a vault. */
+static enum err
+hide_secret(struct conf *c, int *vault)
+{
+	enum err e = ERR_OK;
+
+	*vault = -1;
+	if (c->qq_client_secret.n > 0)
+		e = vault_seal(vault, &c->qq_client_secret);
+	wipe_secrets(c);
+	if (e != ERR_OK)
+		log_error("config.secret", KV("err", err_name(e)),
+		    KV("why", "no sealed memory to keep the app secret in"));
+	return e;
+}
+
+/* The value is gone from our environment after this; so that a reload finds
+ * it all the same, the environment names the vault. */
+static void
+hide_environment(int vault)
+{
+	char path[40];
+
+	if (getenv(secret_name) == NULL)
+		return;
+	vault_scrub(secret_name);
+	if (vault < 0)
+		return;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", vault);
+	setenv(secret_file_name, path, 1);
+}
+
+static void
+close_vault(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* A reload that read the secret from our own old vault points the environment
+ * at the new one. */
+static void
+replace_vault(int *old, int new)
+{
+	char        was[40], is[40];
+	const char *named = getenv(secret_file_name);
+
+	snprintf(was, sizeof was, "/proc/self/fd/%d", *old);
+	snprintf(is, sizeof is, "/proc/self/fd/%d", new);
+	if (named != NULL && *old >= 0 && new >= 0 && strcmp(named, was) == 0)
+		setenv(secret_file_name, is, 1);
+	close_vault(old);
+	*old = new;
+}
+
+/* --- which simulator, if any ------------------------------------------------------ */
+
+static bool
+from_default(const struct conf *c, enum conf_id id)
+{
+	return c->from[id] != NULL && strcmp(c->from[id], "default") == 0;
+}
+
+static bool
+conf_has_bot(const struct conf *c)
+{
+	return c->qq_app_id[0] != '\0' || c->nbots > 0;
+}
+
+bool
+settings_have_bot(const struct settings *s)
+{
+	return conf_has_bot(&s->conf);
+}
+
+static void
+choose_sim(struct settings *s)
+{
+	const struct conf *c = &s->conf;
+	bool               bot = conf_has_bot(c);
+
+	s->runs_sim = s->asked_sim || has_word(c->services, "sim") ||
+	    (!bot && from_default(c, CONF_ROOKERY_SERVICES));
+	s->needs_sim = s->runs_sim ||
+	    (!bot && (has_word(c->services, "api") ||
+	                 has_word(c->services, "gateway")));
+}
+
+bool
+settings_runs(const struct settings *s, enum service_id id)
+{
+	if (id == SERVICE_ID_sim)
+		return s->runs_sim;
+	return has_word(s->conf.services, kinds[id].name);
+}
+
+static bool
+reads_bot(enum service_id id)
+{
+	return id == SERVICE_ID_api || id == SERVICE_ID_gateway;
+}
+
+bool
+settings_know(const struct settings *s, enum service_id id)
+{
+	return !reads_bot(id) || !s->needs_sim || s->has_sim;
+}
+
+bool
+settings_sim_is_there(const struct settings *s)
+{
+	return access(s->sim_env, R_OK) == 0;
+}
+
+enum err
+settings_load_sim(struct settings *s, bool *secret_changed)
+{
+	struct conf sim;
+	int         vault = -1;
+	enum err    e;
+
+	if ((e = conf_load_file(&sim, CONF_S, s->sim_env)) != ERR_OK) {
+		conf_log_problems(&sim);
+		log_error("sim.env", KV("file", s->sim_env),
+		    KV("err", err_name(e)));
+	} else {
+		e = hide_secret(&sim, &vault);
+	}
+	if (e != ERR_OK) {
+		conf_free(&sim);
+		return e;
+	}
+	*secret_changed = s->has_sim && !vault_same(s->sim_secret, vault);
+	if (s->has_sim)
+		conf_free(&s->sim);
+	close_vault(&s->sim_secret);
+	s->sim = sim;
+	s->sim_secret = vault;
+	s->has_sim = true;
+	return ERR_OK;
+}
+
+/* --- open, reload, close -------------------------------------------------------- */
+
+static char *
+sim_env_path(const struct conf *c)
+{
+	char *path;
+	int   n;
+
+	n = c->sim_dir[0] != '\0'
+	    ? asprintf(&path, "%s/sim.env", c->sim_dir)
+	    : asprintf(&path, "%s/sim/sim.env", c->state_dir);
+	return n < 0 ? NULL : path;
+}
+
+enum err
+settings_open(struct settings *s, bool asked_sim)
+{
+	enum err e;
+
+	*s = (struct settings){ .secret = -1, .sim_secret = -1,
+		.asked_sim = asked_sim };
+	e = conf_load(&s->conf, CONF_S);
+	if (e == ERR_CONFIG)
+		conf_log_problems(&s->conf);
+	if (e != ERR_OK || (e = hide_secret(&s->conf, &s->secret)) != ERR_OK)
+		return e;
+	hide_environment(s->secret);
+	choose_sim(s);
+	s->sim_env = sim_env_path(&s->conf);
+	return s->sim_env != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+void
+settings_close(struct settings *s)
+{
+	if (s->has_sim)
+		conf_free(&s->sim);
+	conf_free(&s->conf);
+	free(s->sim_env);
+	close_vault(&s->secret);
+	close_vault(&s->sim_secret);
+}
+
+enum err
+settings_reload(struct settings *s, bool *secret_changed)
+{
+	struct conf fresh;
+	int         vault = -1;
+	char       *path = NULL;
+	enum err    e = conf_load(&fresh, CONF_S);
+
+	if (e == ERR_CONFIG)
+		conf_log_problems(&fresh);
+	if (e == ERR_OK && (path = sim_env_path(&fresh)) == NULL)
+		e = ERR_NOMEM;
+	if (e == ERR_OK)
+		e = hide_secret(&fresh, &vault);
+	if (e != ERR_OK) {
+		free(path);
+		conf_free(&fresh);
+		return e;
+	}
+	*secret_changed = !vault_same(s->secret, vault);
+	free(s->sim_env);
+	s->sim_env = path;
+	conf_free(&s->conf);
+	s->conf = fresh;
+	replace_vault(&s->secret, vault);
+	choose_sim(s);
+	return ERR_OK;
+}
+
+void
+settings_log_level_take(struct settings *s, char *level)
+{
+	char *from = strdup("operator");
+
+	free(s->conf.log_level);
+	s->conf.log_level = level;
+	if (from == NULL)
+		return;
+	free(s->conf.from[CONF_ROOKERY_LOG]);
+	s->conf.from[CONF_ROOKERY_LOG] = from;
+}
+
+/* --- a child's environment ------------------------------------------------------- */
+
+/* The simulator's word counts for what belongs to a bot, but which events it
+ * is asked for, and by how many sessions, stays a wish of ours. */
+static const struct conf *
+source_of(const struct settings *s, enum conf_id id)
+{
+	bool wish = id == CONF_QQ_INTENTS || id == CONF_QQ_SHARDS;
+
+	if (!s->needs_sim || !s->has_sim)
+		return &s->conf;
+	if (s->sim.from[id] != NULL &&
+	    strcmp(s->sim.from[id], s->sim_env) == 0)
+		return &s->sim;
+	return (conf_info(id)->readers & CONF_B) && !wish ? &s->sim : &s->conf;
+}
+
+static void
+put_pair(struct buf *env, const char *name, const char *value)
+{
+	buf_putf(env, "%s=%s", name, value);
+	buf_put(env, (struct slice){ "", 1 });
+}
+
+static bool
+is_ours_to_set(enum conf_id id)
+{
+	return id == CONF_ROOKERY_CHILD_FD || id == CONF_ROOKERY_CHILD_NAME ||
+	    id == CONF_ROOKERY_ENV_FILE || id == CONF_QQ_CLIENT_SECRET;
+}
+
+static void
+put_setting(const struct settings *s, enum service_id service,
+    enum conf_id id, struct buf *env)
+{
+	const struct conf_info *info = conf_info(id);
+	const struct conf      *from = source_of(s, id);
+	char                   *value;
+
+	if (!(info->readers & kinds[service].reader) || is_ours_to_set(id))
+		return;
+	/* The simulator makes credentials of its own: real ones would end up
+	 * in its files. */
+	if (service == SERVICE_ID_sim && (info->readers & CONF_B))
+		return;
+	if (id == CONF_ROOKERY_BOTS_DIR && s->needs_sim) {
+		put_pair(env, info->name, "/dev/null");
+		return;
+	}
+	if (from_default(from, id))
+		return;
+	if ((value = conf_value(from, id)) == NULL)
+		env->failed = true;
+	else
+		put_pair(env, info->name, value);
+	free(value);
+}
+
+int
+settings_vault(const struct settings *s, enum service_id id)
+{
+	if (id != SERVICE_ID_api)
+		return -1;
+	return s->needs_sim ? s->sim_secret : s->secret;
+}
+
+void
+settings_environment(const struct settings *s, enum service_id service,
+    const char *child_name, int socket_fd, int secret_fd, struct buf *env)
+{
+	char text[40];
+
+	for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
+		if (getenv(passed_on[i]) != NULL)
+			put_pair(env, passed_on[i], getenv(passed_on[i]));
+	for (size_t i = 0; i < CONF_COUNT; i++)
+		put_setting(s, service, (enum conf_id)i, env);
+	/* Everything is said here: a child reads no file of settings. */
+	put_pair(env, "ROOKERY_ENV_FILE", "");
+	put_pair(env, "ROOKERY_CHILD_NAME", child_name);
+	snprintf(text, sizeof text, "%d", socket_fd);
+	put_pair(env, "ROOKERY_CHILD_FD", text);
+	if (secret_fd < 0)
+		return;
+	snprintf(text, sizeof text, "/proc/self/fd/%d", secret_fd);
+	put_pair(env, secret_file_name, text);
+}
+
+char *
+settings_chat_url(const struct settings *s)
+{
+	const char *base;
+	size_t      n;
+	char       *url;
+
+	if (!s->needs_sim || !s->has_sim)
+		return NULL;
+	base = conf_api_url(&s->sim);
+	n = strlen(base);
+	while (n > 0 && base[n - 1] == '/')
+		n--;
+	return asprintf(&url, "%.*s/", (int)n, base) < 0 ? NULL : url;
+}

@@ -1,0 +1,132 @@
+/*
+ * posix_spawn and pidfds.  posix_spawn rather than fork: it shares the memory
+ * until the exec, so a start costs the same however large the parent is, and
+ * a failed exec is an error here and not an exit there.
+ */
+#include "spawn.h"
+
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The array that exec wants, pointing into the block. */
+static char **
+vector_of(struct buf *env)
+{
+	size_t n = 0, i = 0;
+	char **v;
+
+	for (size_t at = 0; at < env->n; at++)
+		n += env->p[at] == '\0';
+	if (env->failed || (v = calloc(n + 1, sizeof *v)) == NULL)
+		return NULL;
+	for (size_t at = 0; at < env->n; at += strlen(env->p + at) + 1)
+		v[i++] = env->p + at;
+	return v;
+}
+
+static int
+set_actions(posix_spawn_file_actions_t *fa, const struct spawn *s)
+{
+	int e;
+
+	if ((e = posix_spawn_file_actions_addopen(fa, STDIN_FILENO,
+	         "/dev/null", O_RDONLY, 0)) != 0 ||
+	    (e = posix_spawn_file_actions_adddup2(fa, s->output,
+	         STDOUT_FILENO)) != 0 ||
+	    (e = posix_spawn_file_actions_adddup2(fa, s->output,
+	         STDERR_FILENO)) != 0 ||
+	    (e = posix_spawn_file_actions_adddup2(fa, s->socket,
+	         SPAWN_SOCKET_FD)) != 0)
+		return e;
+	if (s->secret < 0)
+		return posix_spawn_file_actions_addclosefrom_np(fa,
+		    SPAWN_SECRET_FD);
+	if ((e = posix_spawn_file_actions_adddup2(fa, s->secret,
+	         SPAWN_SECRET_FD)) != 0)
+		return e;
+	return posix_spawn_file_actions_addclosefrom_np(fa,
+	    SPAWN_SECRET_FD + 1);
+}
+
+static int
+set_attributes(posix_spawnattr_t *attr)
+{
+	sigset_t none, all;
+	int      e;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	if ((e = posix_spawnattr_setflags(attr,
+	         POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+	             POSIX_SPAWN_SETSIGDEF)) != 0 ||
+	    (e = posix_spawnattr_setsigmask(attr, &none)) != 0)
+		return e;
+	return posix_spawnattr_setsigdefault(attr, &all);
+}
+
+static int
+run(const struct spawn *s, char **env, pid_t *pid)
+{
+	posix_spawn_file_actions_t fa;
+	posix_spawnattr_t          attr;
+	char                      *name = strdup(s->program);
+	char *argv[2] = { name, NULL };
+	int   e = name == NULL ? ENOMEM : 0;
+
+	if (e == 0 && (e = posix_spawn_file_actions_init(&fa)) == 0) {
+		if ((e = posix_spawnattr_init(&attr)) == 0) {
+			if ((e = set_actions(&fa, s)) == 0 &&
+			    (e = set_attributes(&attr)) == 0)
+				e = posix_spawn(pid, s->path, &fa, &attr, argv,
+				    env);
+			posix_spawnattr_destroy(&attr);
+		}
+		posix_spawn_file_actions_destroy(&fa);
+	}
+	free(name);
+	return e;
+}
+
+enum err
+spawn_start(const struct spawn *s, pid_t *pid, int *pidfd)
+{
+	char **env = vector_of(s->env);
+	int    e = env != NULL ? run(s, env, pid) : ENOMEM;
+
+	free(env);
+	if (e != 0) {
+		errno = e;
+		return ERR_SYSTEM;
+	}
+	/* It may have ended already; its number is not free until we reap it,
+	 * so this cannot be another process. */
+	*pidfd = (int)syscall(SYS_pidfd_open, *pid, 0);
+	if (*pidfd >= 0)
+		return ERR_OK;
+	e = errno;
+	kill(-*pid, SIGKILL);
+	kill(*pid, SIGKILL);
+	waitpid(*pid, NULL, 0);
+	errno = e;
+	return ERR_SYSTEM;
+}
+
+void
+spawn_signal(int pidfd, int signal)
+{
+	(void)!syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+/* Only while its leader runs or is not reaped: the number is its own then. */
+void
+spawn_kill_group(pid_t pid)
+{
+	kill(-pid, SIGKILL);
+}

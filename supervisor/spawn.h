@@ -1,0 +1,30 @@
+/*
+ * spawn: one process, set up so that it can neither see nor disturb what is
+ * not its own: a session of its own, no descriptor but those it is given,
+ * signals as at birth.
+ */
+#ifndef SPAWN_H
+#define SPAWN_H
+
+#include <sys/types.h>
+
+#include "buf.h"
+#include "err.h"
+
+/* Where the child finds what it is given. */
+enum { SPAWN_SOCKET_FD = 3, SPAWN_SECRET_FD = 4 };
+
+struct spawn {
+	const char *path, *program;
+	struct buf *env;            /* NAME=value strings, each ending in NUL */
+	int         output, socket, secret;    /* secret: -1 for none */
+};
+
+/* *pidfd (close-on-exec) stays good for this process even when its number is
+ * used again.  SYSTEM: errno says why it could not be run. */
+enum err spawn_start(const struct spawn *, pid_t *, int *pidfd);
+/* To the process; to its whole group. */
+void spawn_signal(int pidfd, int signal);
+void spawn_kill_group(pid_t);
+
+#endif
