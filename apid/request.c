@@ -58,6 +58,8 @@ struct request {
 	char                  store[];      /* key, url, body */
 };
 
+enum { SUBMIT_AGAIN_MS = 200 };
+
 static void go(struct request *);
 static void finish(struct request *, enum result);
 
@@ -276,8 +278,10 @@ submit(struct request *r)
 		rs->running++;
 		return;
 	}
+	/* Out of memory: it stays at the head of its lane a little longer. */
 	snprintf(r->message, sizeof r->message, "%s", err_text(e));
-	finish(r, RESULT_PLATFORM);
+	r->state = PAUSING;
+	wait_until(r, loop_now(rs->loop) + SUBMIT_AGAIN_MS);
 }
 
 /* It is this call's turn. */
@@ -379,24 +383,14 @@ keep_data(struct request *r, const struct reply *p)
 		buf_free(&r->data);
 }
 
-/* The platform refuses the token.  Once a better one may mend it. */
+/* The platform refuses the token: the token is asked for anew, and the call
+ * is sent once more, be it with the same one.  A second refusal is final. */
 static void
 want_token(struct request *r)
 {
-	r->refused = true;
+	r->refused = bot_doubt(r->bot, r->generation) == TOKEN_WAIT;
 	r->answers = r->bot->token.answers;
-	switch (bot_doubt(r->bot, r->generation)) {
-	case TOKEN_NEWER:
-		r->refused = false;
-		go(r);
-		break;
-	case TOKEN_WAIT:
-		go(r);
-		break;
-	case TOKEN_SAME:
-		finish(r, r->result);
-		break;
-	}
+	go(r);
 }
 
 static void
@@ -405,8 +399,9 @@ act(struct request *r, const struct reply *p)
 	struct requests       *rs = r->owner;
 	struct attempt_verdict v;
 
+	/* Asking the kernel for chance costs a call: not for a mere success. */
 	v = attempt_judge(&r->attempt, &r->rules, p, loop_now(rs->loop),
-	    backoff_chance());
+	    p->cls == CLASS_DONE ? 0 : backoff_chance());
 	if (v.next != NEXT_DONE && rs->closed) {
 		/* We leave; the worker will ask the next of us. */
 		r->state = PAUSING;
@@ -731,13 +726,10 @@ requests_on_token(struct requests *rs, struct bot *b)
 		r->state = PAUSING;
 		if (r->refused && r->answers == b->token.answers) {
 			token_enter(r); /* its doubt is not settled yet */
-		} else if (r->refused &&
-		    r->generation == b->token.generation) {
-			finish(r, r->result); /* the same token again */
-		} else {
-			r->refused = false;
-			submit(r);
+			continue;
 		}
+		r->refused = false;
+		submit(r);
 	}
 }
 

@@ -78,7 +78,7 @@ uint64_t token_left_ms(const struct token *, uint64_t now_ms);
 enum token_advice {
 	TOKEN_NEWER,   /* there is a newer one: use that */
 	TOKEN_WAIT,    /* wait until `answers` has grown, then look again */
-	TOKEN_SAME     /* asked a moment ago, it is the same: give up */
+	TOKEN_SAME     /* asked a moment ago, it is the same one */
 };
 /* The platform has refused the token of this generation. */
 enum token_advice token_doubt(struct token *, uint64_t generation,

@@ -317,15 +317,15 @@ url_host(struct slice url)
 			h = slice_from(url, i + 3);
 			break;
 		}
-	for (size_t i = 0; i < h.n; i++) {
-		if (h.p[i] == '@') /* user:password is not a host */
-			return (struct slice){ NULL, 0 };
-		if (strchr("/?#", h.p[i]) != NULL ||
-		    (h.p[i] == ':' && (h.p[0] != '[' || h.p[i - 1] == ']'))) {
+	for (size_t i = 0; i < h.n; i++)
+		if (strchr("/?#", h.p[i]) != NULL)
 			h.n = i;
-			break;
-		}
-	}
+	/* 127.0.0.1:x@example.org is at example.org: no user, no password */
+	if (h.n > 0 && memchr(h.p, '@', h.n) != NULL)
+		return (struct slice){ NULL, 0 };
+	for (size_t i = 0; i < h.n; i++)
+		if (h.p[i] == ':' && (h.p[0] != '[' || h.p[i - 1] == ']'))
+			h.n = i;
 	return h;
 }
 

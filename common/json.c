@@ -11,7 +11,9 @@
 
 #include "pack.h"
 
-enum { DEPTH_MAX = 32 };
+/* CROWD_MAX: objects and arrays in one document; an empty one costs us a
+ * thousand times the bytes it is written in. */
+enum { DEPTH_MAX = 32, CROWD_MAX = 1 << 16 };
 
 static struct json_object *
 in(const struct json *j)
@@ -25,6 +27,47 @@ out(struct json_object *o)
 	return (struct json *)(void *)o;
 }
 
+/* Two bytes no UTF-8 character begins with: overlong, a surrogate, or beyond
+ * Unicode. */
+static bool
+is_no_character(unsigned char c, unsigned char next)
+{
+	return c == 0xc0 || c == 0xc1 || c > 0xf4 ||
+	    (c == 0xe0 && next < 0xa0) || (c == 0xed && next >= 0xa0) ||
+	    (c == 0xf0 && next < 0x90) || (c == 0xf4 && next >= 0x90);
+}
+
+/* json-c's strict mode still takes 'single quotes', NaN, "1.", NUL bytes
+ * after the value, and in strings control characters and overlong UTF-8. */
+static bool
+is_json_text(struct slice text)
+{
+	static const char allowed[] = "{}[]:, \t\r\n0123456789+-.eEtrufalsn";
+	size_t            crowd = 0;
+	bool              quoted = false;
+
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+		unsigned char next =
+		    i + 1 < text.n ? (unsigned char)text.p[i + 1] : 0;
+
+		if (quoted && (c < 0x20 || is_no_character(c, next)))
+			return false;
+		if (quoted && c == '\\')
+			i++;
+		else if (c == '"')
+			quoted = !quoted;
+		else if (!quoted) {
+			if (c == '\0' || strchr(allowed, c) == NULL)
+				return false;
+			if (c == '.' && (next < '0' || next > '9'))
+				return false;
+			crowd += c == '{' || c == '[';
+		}
+	}
+	return crowd <= CROWD_MAX;
+}
+
 enum err
 json_parse(struct json **doc, struct slice text)
 {
@@ -33,7 +76,7 @@ json_parse(struct json **doc, struct slice text)
 	enum json_tokener_error je;
 
 	*doc = NULL;
-	if (text.n == 0 || text.n > INT_MAX)
+	if (text.n == 0 || text.n > INT_MAX || !is_json_text(text))
 		return ERR_SYNTAX;
 	if ((t = json_tokener_new_ex(DEPTH_MAX)) == NULL)
 		return ERR_NOMEM;
@@ -353,18 +396,23 @@ json_to_msgpack(const struct json *j, struct buf *b)
 	return b->failed ? ERR_NOMEM : ERR_OK;
 }
 
-static enum err unpack_value(struct unpack *, struct json_object **,
+struct reading {
+	struct unpack u;
+	size_t        crowd;   /* maps and arrays so far */
+};
+
+static enum err unpack_value(struct reading *, struct json_object **,
     unsigned depth);
 
 static enum err
-unpack_array(struct unpack *u, size_t n, struct json_object *array,
+unpack_array(struct reading *r, size_t n, struct json_object *array,
     unsigned depth)
 {
 	struct json_object *v;
 	enum err            e;
 
 	while (n-- > 0) {
-		if ((e = unpack_value(u, &v, depth + 1)) != ERR_OK)
+		if ((e = unpack_value(r, &v, depth + 1)) != ERR_OK)
 			return e;
 		if (json_object_array_add(array, v) < 0) {
 			json_object_put(v);
@@ -375,7 +423,7 @@ unpack_array(struct unpack *u, size_t n, struct json_object *array,
 }
 
 static enum err
-unpack_map(struct unpack *u, size_t n, struct json_object *object,
+unpack_map(struct reading *r, size_t n, struct json_object *object,
     unsigned depth)
 {
 	struct json_object *v;
@@ -384,21 +432,21 @@ unpack_map(struct unpack *u, size_t n, struct json_object *object,
 
 	while (n-- > 0) {
 		char *k;
-		int   r;
+		int   added;
 
-		if ((e = unpack_next(u, &key)) != ERR_OK)
+		if ((e = unpack_next(&r->u, &key)) != ERR_OK)
 			return e;
 		if (key.type != UNPACK_STR)
 			return ERR_SYNTAX;
-		if ((e = unpack_value(u, &v, depth + 1)) != ERR_OK)
+		if ((e = unpack_value(r, &v, depth + 1)) != ERR_OK)
 			return e;
 		if ((k = slice_dup(key.bytes)) == NULL) {
 			json_object_put(v);
 			return ERR_NOMEM;
 		}
-		r = json_object_object_add(object, k, v);
+		added = json_object_object_add(object, k, v);
 		free(k);
-		if (r < 0) {
+		if (added < 0) {
 			json_object_put(v);
 			return ERR_NOMEM;
 		}
@@ -407,7 +455,7 @@ unpack_map(struct unpack *u, size_t n, struct json_object *object,
 }
 
 static enum err
-unpack_value(struct unpack *u, struct json_object **o, unsigned depth)
+unpack_value(struct reading *r, struct json_object **o, unsigned depth)
 {
 	struct unpack_item it;
 	enum err           e;
@@ -415,8 +463,11 @@ unpack_value(struct unpack *u, struct json_object **o, unsigned depth)
 	*o = NULL;
 	if (depth > DEPTH_MAX)
 		return ERR_SYNTAX;
-	if ((e = unpack_next(u, &it)) != ERR_OK)
+	if ((e = unpack_next(&r->u, &it)) != ERR_OK)
 		return e;
+	if ((it.type == UNPACK_ARRAY || it.type == UNPACK_MAP) &&
+	    ++r->crowd > CROWD_MAX)
+		return ERR_SYNTAX;
 	switch (it.type) {
 	case UNPACK_NIL:
 		return ERR_OK;
@@ -439,11 +490,11 @@ unpack_value(struct unpack *u, struct json_object **o, unsigned depth)
 		break;
 	case UNPACK_ARRAY:
 		if ((*o = json_object_new_array()) != NULL)
-			e = unpack_array(u, it.count, *o, depth);
+			e = unpack_array(r, it.count, *o, depth);
 		break;
 	case UNPACK_MAP:
 		if ((*o = json_object_new_object()) != NULL)
-			e = unpack_map(u, it.count, *o, depth);
+			e = unpack_map(r, it.count, *o, depth);
 		break;
 	}
 	if (e == ERR_OK && *o == NULL)
@@ -458,12 +509,12 @@ unpack_value(struct unpack *u, struct json_object **o, unsigned depth)
 enum err
 json_from_msgpack(struct json **doc, struct slice bytes)
 {
-	struct unpack       u;
+	struct reading      r = { .crowd = 0 };
 	struct json_object *o;
 	enum err            e;
 
-	unpack_open(&u, bytes);
-	if ((e = unpack_value(&u, &o, 0)) == ERR_OK && !unpack_done(&u)) {
+	unpack_open(&r.u, bytes);
+	if ((e = unpack_value(&r, &o, 0)) == ERR_OK && !unpack_done(&r.u)) {
 		json_object_put(o);
 		o = NULL;
 		e = ERR_SYNTAX;

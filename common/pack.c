@@ -87,7 +87,8 @@ pack_raw(struct pack *p, struct slice s)
 void
 unpack_open(struct unpack *u, struct slice s)
 {
-	u->p = (const unsigned char *)s.p;
+	/* NULL + 0 is undefined in C. */
+	u->p = (const unsigned char *)(s.p != NULL ? s.p : "");
 	u->end = u->p + s.n;
 }
 

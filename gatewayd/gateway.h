@@ -74,6 +74,7 @@ struct gateway {
 	uint64_t             asks;             /* numbers the questions */
 	uint64_t             unparsable, stop_by_ms;
 	char                 run[24];          /* names this run to workers */
+	char                 api_run[40];      /* the run of apid we know */
 	bool                 draining;
 };
 

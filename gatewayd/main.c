@@ -17,11 +17,19 @@ enum {
 	STOP_MS = 2000,          /* for acks that are under way */
 };
 
+/* Another run of apid than the one we knew: what that one was asked is lost. */
 static void
 on_hello(void *self, msg_peer from, const struct msg_hello *m)
 {
-	(void)from, (void)m;
-	link_ask_again(self);
+	struct gateway *g = self;
+	bool            other = g->api_run[0] != '\0' &&
+	    !slice_is(m->session, g->api_run);
+
+	(void)from;
+	snprintf(g->api_run, sizeof g->api_run, "%.*s", (int)m->session.n,
+	    m->session.n > 0 ? m->session.p : "");
+	if (other)
+		link_ask_again(g);
 }
 
 static const struct msg_handlers trust_takes = {

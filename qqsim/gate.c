@@ -185,7 +185,8 @@ session_give(struct platform *p, struct session *s, struct payload *y,
 			return SENT_NOBODY;
 	if (e != NULL && e->state == EVENT_NEW)
 		ledger_state(&p->ledger, e, EVENT_KEPT);
-	if (s->conn == NULL || s->conn->stalled)
+	if (s->conn == NULL || s->conn->stalled ||
+	    s->conn->state != CONN_LIVE)
 		return SENT_KEPT;
 	wake(p, s->conn);
 	return SENT_LIVE;

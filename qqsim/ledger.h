@@ -79,6 +79,7 @@ struct event {
 	int                  expect;      /* visible replies; -1: any number */
 	unsigned             dispatched, accepted, doubled;
 	bool                 acknowledged;   /* an interaction's PUT */
+	unsigned             load;        /* the load it is of; 0: none */
 	struct event_reply  *replies;     /* accepted or held, visible or not */
 	unsigned             nreplies;
 };

@@ -18,6 +18,7 @@ enum goal { GOAL_NONE, GOAL_UP, GOAL_READY, GOAL_DOWN };
 struct due {
 	char     name[CHILD_NAME_MAX];
 	unsigned generation;          /* at least */
+	bool     rolling;             /* it has its turn, unless it fails */
 };
 
 struct job {
@@ -153,14 +154,13 @@ judge_up(const struct child *c, const struct due *d, enum goal goal)
 
 	if (s->state == SERVICE_FAILED)
 		return FAILED;
-	if (s->generation < d->generation)
-		return c->rolls || s->wanted ? PENDING : FAILED;
 	if (!s->wanted)
 		return goal == GOAL_READY ? DONE : FAILED;
-	return s->state == SERVICE_READY ||
-	        (goal == GOAL_UP && s->state == SERVICE_DEGRADED)
-	    ? DONE
-	    : PENDING;
+	if (s->generation >= d->generation &&
+	    (s->state == SERVICE_READY ||
+	        (goal == GOAL_UP && s->state == SERVICE_DEGRADED)))
+		return DONE;
+	return d->rolling && !c->rolls ? FAILED : PENDING;
 }
 
 static enum verdict
@@ -258,6 +258,7 @@ answer_when(struct control *ctl, struct client *c, const struct json *req,
 			continue;
 		memcpy(d->name, child->name, sizeof d->name);
 		d->generation = child->service.generation + (fresh ? 1 : 0);
+		d->rolling = fresh && child->rolls;
 		j->ndue++;
 	}
 	/* judged in control_turn(), when the plan has had its say */
@@ -339,10 +340,10 @@ do_restart(struct control *ctl, struct client *c, const struct json *req)
 
 	if (!name_of(ctl, c, req, &name))
 		return;
-	answer_when(ctl, c, req, name, GOAL_UP, true);
 	if (json_truth(json_get(req, "rolling")))
 		family_roll(ctl->family, name);
-	else
+	answer_when(ctl, c, req, name, GOAL_UP, true);
+	if (!json_truth(json_get(req, "rolling")))
 		step_all(ctl, name, SERVICE_RESTART);
 }
 
@@ -437,9 +438,9 @@ send_line(struct client *c, const struct json *id, const char *name,
 /* Of the children's newest lines not counted yet, the one said last. */
 static bool
 step_back(const struct family *f, struct slice name,
-    size_t counted[FAMILY_MAX])
+    size_t counted[FAMILY_MAX], size_t *bytes)
 {
-	size_t   best = FAMILY_MAX;
+	size_t   best = FAMILY_MAX, n = 0;
 	uint64_t latest = 0;
 
 	for (size_t i = 0; i < f->nchildren; i++) {
@@ -451,11 +452,14 @@ step_back(const struct family *f, struct slice name,
 		        &number) && number > latest) {
 			latest = number;
 			best = i;
+			n = line.n;
 		}
 	}
-	if (best < FAMILY_MAX)
-		counted[best]++;
-	return best < FAMILY_MAX;
+	if (best == FAMILY_MAX || n > *bytes)
+		return false;
+	*bytes -= n;
+	counted[best]++;
+	return true;
 }
 
 /* The reverse: the oldest of those counted. */
@@ -492,6 +496,8 @@ do_logs(struct control *ctl, struct client *c, const struct json *req)
 	const struct json *id = json_get(req, "id");
 	struct slice       name = json_text_at(req, "name");
 	size_t             counted[FAMILY_MAX] = { 0 };
+	/* All of it waits to be read at first. */
+	size_t             bytes = STATUS_UNREAD_MAX / 4;
 	int64_t            n = LINES_DEFAULT;
 	struct job        *j;
 
@@ -500,7 +506,7 @@ do_logs(struct control *ctl, struct client *c, const struct json *req)
 		say_no(c, id, "NOT_FOUND", "no child or service of that name");
 		return;
 	}
-	while (n-- > 0 && step_back(ctl->family, name, counted))
+	while (n-- > 0 && step_back(ctl->family, name, counted, &bytes))
 		;
 	while (step_forward(ctl->family, c, id, counted))
 		;

@@ -74,7 +74,6 @@ on_stop(void *self, int signal)
 	struct rookeryd *r = self;
 
 	log_info("rookeryd.signal", KV("signal", signal));
-	proc_stop(&r->proc);
 	family_stop(&r->family);
 }
 
@@ -159,10 +158,10 @@ open_all(struct rookeryd *r)
 	output_open(&r->output, r->loop,
 	    strcmp(c->log_format, "json") == 0);
 	tell_what_runs(&r->settings);
-	if ((e = control_open(&r->control, &r->family, r->loop,
-	         c->run_dir)) != ERR_OK)
+	if ((e = family_open(&r->family, r->loop, &r->settings,
+	         &r->output)) != ERR_OK)
 		return e;
-	return family_open(&r->family, r->loop, &r->settings, &r->output);
+	return control_open(&r->control, &r->family, r->loop, c->run_dir);
 }
 
 static enum err
@@ -176,6 +175,8 @@ run(struct rookeryd *r)
 		output_flush(&r->output);
 		if (r->family.was_ready)
 			proc_ready(&r->proc);
+		if (r->family.stopping)
+			proc_stop(&r->proc);
 		if (!family_is_down(&r->family))
 			e = loop_turn(r->loop, -1, NULL);
 	}

@@ -12,7 +12,7 @@
 enum {
 	STATUS_CLIENTS_MAX = 32, STATUS_LINE_MAX = 4096,
 	/* What a client leaves unread; one that leaves more is cut off. */
-	STATUS_UNREAD_MAX = 8 << 20,
+	STATUS_UNREAD_MAX = 4 << 20,
 };
 
 struct status;

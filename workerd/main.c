@@ -79,11 +79,19 @@ on_api_open(void *self)
 	job_call_again(self);
 }
 
+/* Another run of apid than the one we knew: its calls are open again. */
 static void
 on_api_hello(void *self, msg_peer from, const struct msg_hello *m)
 {
-	(void)from, (void)m;
-	job_call_again(self);
+	struct worker *w = self;
+	bool           other = w->api_run[0] != '\0' &&
+	    !slice_is(m->session, w->api_run);
+
+	(void)from;
+	snprintf(w->api_run, sizeof w->api_run, "%.*s", (int)m->session.n,
+	    m->session.n > 0 ? m->session.p : "");
+	if (other)
+		job_call_again(w);
 }
 
 static void

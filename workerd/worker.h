@@ -35,6 +35,7 @@ struct worker {
 	uint64_t              done, replies, failed, repeated;
 	struct timer          reporting;
 	char                  name[80];
+	char                  api_run[40];   /* the run of apid we know */
 	bool                  paused;
 };
 

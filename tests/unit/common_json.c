@@ -299,8 +299,25 @@ TEST(msgpack_from_strangers)
 	    ERR_SYNTAX);
 }
 
+/* [{},{},...] of about n bytes, built in p. */
+static enum err
+parse_crowd(char *p, size_t n)
+{
+	struct json *j;
+	size_t       at = 0;
+	enum err     e;
+
+	p[at++] = '[';
+	for (; at + 4 < n; at += 3)
+		memcpy(p + at, "{},", 3);
+	p[at - 1] = ']';
+	e = json_parse(&j, (struct slice){ p, at });
+	json_free(&j);
+	return e;
+}
+
 /* A frame of a megabyte must not become a gigabyte of objects. */
-TEST(msgpack_crowds_are_refused)
+TEST(crowds_are_refused)
 {
 	enum { CROWD = 1000000 };
 	char        *p = malloc(CROWD + 5);
@@ -311,8 +328,10 @@ TEST(msgpack_crowds_are_refused)
 	memcpy(p, "\xdd\x00\x0f\x42\x40", 5);
 	memset(p + 5, '\x80', CROWD);
 	EXPECT(json_from_msgpack(&j, (struct slice){ p, CROWD + 5 }) ==
-	    ERR_TOO_LARGE);
+	    ERR_SYNTAX);
 	EXPECT(j == NULL);
+	EXPECT(parse_crowd(p, CROWD) == ERR_SYNTAX);
+	EXPECT(parse_crowd(p, 3 * 65000) == ERR_OK);
 	free(p);
 }
 
@@ -328,6 +347,6 @@ main(void)
 	RUN(builders_escape);
 	RUN(msgpack_and_back);
 	RUN(msgpack_from_strangers);
-	RUN(msgpack_crowds_are_refused);
+	RUN(crowds_are_refused);
 	return test_done();
 }

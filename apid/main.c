@@ -1,0 +1,355 @@
+/*
+ * apid: talks to the platform's API.  The only holder of the app secrets and
+ * the access tokens.  Workers hand it calls and get results; gatewayd asks it
+ * for what a session or a webhook needs.  Waits for: those two sockets, the
+ * platform's answers, the token's next renewal.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bus.h"
+#include "log.h"
+#include "peers.h"
+#include "report.h"
+#include "request.h"
+#include "trust.h"
+
+enum { LEAVE_MS = 3000, RUN_MODE = 0750, TRUST_MODE = 0700, API, TRUST };
+
+/* One of our two sockets, and who is on it. */
+struct endpoint {
+	struct apid *apid;
+	struct bus  *bus;
+	char        *url;
+	struct peers peers;
+};
+
+struct apid {
+	struct conf     conf;
+	struct loop    *loop;
+	struct proc     proc;
+	struct http    *http;
+	struct bot     *bots;
+	size_t          nbots;
+	struct requests requests;
+	struct trust    trust;
+	struct report   report;
+	struct endpoint api, trusted;
+	char            session[17];    /* this run's name */
+	bool            leaving, late;
+	uint64_t        grace_ms;
+	struct timer    leave;
+};
+
+/* --- what arrives ------------------------------------------------------------ */
+
+static struct bot *
+find_bot(void *self, struct slice app)
+{
+	struct apid *a = self;
+
+	for (size_t i = 0; i < a->nbots; i++)
+		if (slice_eq(a->bots[i].app, app))
+			return &a->bots[i];
+	return NULL;
+}
+
+static void
+on_call(void *self, msg_peer from, const struct msg_call *m)
+{
+	struct endpoint *p = self;
+
+	requests_take(&p->apid->requests, from, m);
+	report_touch(&p->apid->report);
+}
+
+static void
+on_session_ask(void *self, msg_peer from, const struct msg_session_ask *m)
+{
+	struct endpoint *p = self;
+
+	trust_session_ask(&p->apid->trust, from, m);
+}
+
+static void
+on_key_ask(void *self, msg_peer from, const struct msg_key_ask *m)
+{
+	struct endpoint *p = self;
+
+	trust_key_ask(&p->apid->trust, from, m);
+}
+
+static void
+on_sign_ask(void *self, msg_peer from, const struct msg_sign_ask *m)
+{
+	struct endpoint *p = self;
+
+	trust_sign_ask(&p->apid->trust, from, m);
+}
+
+/* A peer we do not know believes in an earlier run of ours: tell it, and it
+ * asks again what that one has not answered. */
+static void
+on_heard(void *self, msg_peer from)
+{
+	struct endpoint *p = self;
+	struct apid     *a = p->apid;
+	struct msg_hello hello = { .v = 1, .session = slice_of(a->session),
+		.beat_ms = BUS_BEAT_MS, .max = MSG_MAX };
+
+	if (peers_heard(&p->peers, from, loop_now(a->loop)))
+		bus_send(p->bus, from, MSG_hello, &hello);
+}
+
+/* --- what leaves ---------------------------------------------------------------- */
+
+static enum err
+send_result(void *self, msg_peer to, const struct msg_result *m)
+{
+	struct apid *a = self;
+	enum err     e = bus_send(a->api.bus, to, MSG_result, m);
+
+	if (e != ERR_OK && e != ERR_FULL)
+		log_warn("result.lost", KV("id", m->id),
+		    KV("why", err_text(e)));
+	report_touch(&a->report);
+	return e;
+}
+
+static void
+send_trust(void *self, msg_peer to, enum msg_kind kind, const void *m)
+{
+	struct apid *a = self;
+	enum err     e = bus_send(a->trusted.bus, to, kind, m);
+
+	if (e != ERR_OK)
+		log_warn("answer.lost", KV("kind", msg_name(kind)),
+		    KV("why", err_text(e)));
+}
+
+static void
+on_token(void *self, struct bot *b)
+{
+	struct apid *a = self;
+
+	requests_on_token(&a->requests, b);
+	trust_on_token(&a->trust, b);
+	report_state(&a->report);
+}
+
+static void
+on_drain(void *self, msg_peer from, const struct msg_drain *m)
+{
+	struct apid *a = self;
+
+	(void)from;
+	if (m->grace_ms > 0 && m->grace_ms < a->grace_ms)
+		a->grace_ms = m->grace_ms;
+	proc_stop(&a->proc);
+}
+
+/* --- opening ------------------------------------------------------------------------ */
+
+static const struct msg_handlers api_takes = { .call = on_call };
+static const struct msg_handlers trust_takes = {
+	.session_ask = on_session_ask, .key_ask = on_key_ask,
+	.sign_ask = on_sign_ask,
+};
+static const struct msg_handlers parent_says = { .drain = on_drain };
+
+static enum err
+open_endpoint(struct apid *a, struct endpoint *p, int which)
+{
+	bool               api = which == API;
+	const struct conf *c = &a->conf;
+	struct bus_options o = { .side = BUS_SERVER,
+		.sends = api ? MSG_API_DOWN : MSG_TRUST_DOWN,
+		.takes = api ? MSG_API_UP : MSG_TRUST_UP,
+		.keys_dir = c->keys_dir, .name = "api",
+		.admit = { api ? "worker" : "gateway" },
+		.handlers = api ? &api_takes : &trust_takes,
+		.self = p, .on_heard = on_heard };
+
+	p->apid = a;
+	p->url = conf_bus(c, api ? c->bus_api : c->bus_trust,
+	    api ? "api.sock" : "trust/trust.sock");
+	if (p->url == NULL)
+		return ERR_NOMEM;
+	o.url = p->url;
+	return bus_open(&p->bus, a->loop, &o);
+}
+
+static enum err
+make_folders(const struct conf *c)
+{
+	char    *trust = conf_path(c->run_dir, "trust");
+	enum err e = ERR_NOMEM;
+
+	if (trust != NULL &&
+	    (e = proc_make_dir(c->run_dir, RUN_MODE)) == ERR_OK)
+		e = proc_make_dir(trust, TRUST_MODE);
+	free(trust);
+	return e;
+}
+
+static enum err
+open_bots(struct apid *a)
+{
+	enum err e = ERR_OK;
+
+	if (a->conf.nbots == 0) {
+		log_error("config.bad", KV("setting", "QQ_APP_ID"),
+		    KV("why", "is empty"),
+		    KV("remedy", "set QQ_APP_ID and QQ_CLIENT_SECRET, or run "
+		                 "against the simulator: rookery up --sim"));
+		return ERR_CONFIG;
+	}
+	if ((a->bots = calloc(a->conf.nbots, sizeof *a->bots)) == NULL)
+		return ERR_NOMEM;
+	while (a->nbots < a->conf.nbots && e == ERR_OK) {
+		e = bot_open(&a->bots[a->nbots], &a->conf.bots[a->nbots],
+		    a->loop, a->http, on_token, a);
+		a->nbots++;
+	}
+	return e;
+}
+
+static void
+wire(struct apid *a)
+{
+	bool again = strcmp(a->conf.unsure_sends, "again") == 0;
+
+	a->requests.loop = a->loop;
+	a->requests.http = a->http;
+	a->requests.again = again;
+	a->requests.find_bot = find_bot;
+	a->requests.send = send_result;
+	a->requests.self = a;
+	a->trust = (struct trust){ .loop = a->loop, .http = a->http,
+		.find_bot = find_bot, .send = send_trust, .self = a };
+	a->report = (struct report){ .proc = &a->proc, .loop = a->loop,
+		.http = a->http, .bots = a->bots, .nbots = a->nbots,
+		.requests = &a->requests };
+	snprintf(a->session, sizeof a->session, "%08x%08x", backoff_chance(),
+	    backoff_chance());
+	a->grace_ms = LEAVE_MS;
+}
+
+static enum err
+apid_open(struct apid *a)
+{
+	enum log_level      level = LOG_INFO;
+	struct http_options http;
+	enum err            e;
+
+	e = conf_load(&a->conf, CONF_A);
+	if (e != ERR_NOMEM) {
+		log_level_of(slice_of(a->conf.log_level), &level);
+		log_open("apid", level,
+		    strcmp(a->conf.log_format, "json") == 0);
+		conf_log_problems(&a->conf);
+	}
+	if (e != ERR_OK)
+		return e;
+	http = (struct http_options){
+		.connections = a->conf.send_connections,
+		.timeout_ms = a->conf.send_timeout_ms,
+		.ca_file = a->conf.ca_file };
+	if ((e = loop_new(&a->loop)) != ERR_OK ||
+	    (e = proc_open(&a->proc, a->loop, &a->conf, &parent_says, a)) !=
+	        ERR_OK ||
+	    (e = make_folders(&a->conf)) != ERR_OK ||
+	    (e = http_new(&a->http, a->loop, &http)) != ERR_OK ||
+	    (e = open_bots(a)) != ERR_OK)
+		return e;
+	wire(a);
+	if ((e = open_endpoint(a, &a->api, API)) == ERR_OK)
+		e = open_endpoint(a, &a->trusted, TRUST);
+	return e;
+}
+
+/* --- leaving -------------------------------------------------------------------------- */
+
+static void
+on_late(void *self)
+{
+	struct apid *a = self;
+
+	a->late = true;
+}
+
+/* The end: nothing new; what is under way gets its answer, for a while.  What
+ * has not left is not answered: its worker will ask the next of us. */
+static bool
+apid_done(struct apid *a)
+{
+	if (!proc_stopping(&a->proc))
+		return false;
+	if (!a->leaving) {
+		a->leaving = true;
+		requests_stop(&a->requests);
+		log_info("apid.leaving",
+		    KV("running", a->requests.running),
+		    KV("calls", a->requests.n));
+		loop_after(a->loop, &a->leave, a->grace_ms, on_late, a);
+	}
+	return a->late || requests_idle(&a->requests);
+}
+
+static void
+close_endpoint(struct endpoint *p)
+{
+	bus_close(&p->bus);
+	peers_close(&p->peers);
+	free(p->url);
+}
+
+static void
+apid_close(struct apid *a)
+{
+	requests_close(&a->requests);
+	trust_close(&a->trust);
+	for (size_t i = 0; i < a->nbots; i++)
+		bot_close(&a->bots[i]);
+	http_free(&a->http);
+	close_endpoint(&a->api);
+	close_endpoint(&a->trusted);
+	report_close(&a->report);
+	if (a->loop != NULL)
+		loop_cancel(a->loop, &a->leave);
+	proc_close(&a->proc);
+	loop_free(&a->loop);
+	free(a->bots);
+	conf_free(&a->conf);
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct apid a = { 0 };
+	enum err    e;
+
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		puts("apid " ROOKERY_VERSION);
+		return EXIT_DONE;
+	}
+	if (argc > 1) {
+		bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
+
+		fputs("usage: apid [--help | --version]\n"
+		      "Settings come from the environment and .env: see "
+		      "apid(8) and rookery.env(5).\n",
+		    help ? stdout : stderr);
+		return help ? EXIT_DONE : EXIT_USAGE_ERROR;
+	}
+	proc_guard();
+	if ((e = apid_open(&a)) == ERR_OK) {
+		proc_ready(&a.proc);
+		report_state(&a.report);
+		log_info("apid.ready", KV("bots", a.nbots));
+		while (e == ERR_OK && !apid_done(&a))
+			e = loop_turn(a.loop, -1, NULL);
+	}
+	apid_close(&a);
+	return proc_leave(e);
+}

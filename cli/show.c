@@ -1,0 +1,421 @@
+/*
+ * rookery status and watch: the supervisor's snapshot, for a person.  What a
+ * child reports of itself is its own business; what is not there is not
+ * printed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "table.h"
+
+enum { SNAPSHOT_MS = 10000 };
+
+static const struct {
+	const char *state;
+	enum colour colour;
+} colours[] = {
+	{ "ready", GOOD }, { "failed", BAD }, { "parked", BAD },
+	{ "stopped", FAINT },
+};
+
+static enum colour
+colour_of(struct slice state)
+{
+	for (size_t i = 0; i < sizeof colours / sizeof *colours; i++)
+		if (slice_is(state, colours[i].state))
+			return colours[i].colour;
+	return WARN;
+}
+
+/* --- cells ---------------------------------------------------------------------- */
+
+static void
+set_text(struct table *t, size_t column, const struct json *o, const char *key)
+{
+	table_set(t, column, json_text_at(o, key));
+}
+
+static void
+set_state(struct table *t, size_t column, struct slice state)
+{
+	table_set(t, column, state);
+	table_colour(t, column, colour_of(state));
+}
+
+static void
+set_age(struct table *t, size_t column, const struct json *o, const char *key,
+    int64_t unit_ms)
+{
+	int64_t v;
+	char    text[32];
+
+	if (json_int_at(o, key, &v) && v >= 0 && v < INT64_MAX / unit_ms)
+		table_set(t, column,
+		    slice_of(cli_age(v * unit_ms, text, sizeof text)));
+}
+
+/* A number; 0 is left out. */
+static void
+set_count(struct table *t, size_t column, const struct json *o,
+    const char *key)
+{
+	int64_t v;
+
+	if (json_int_at(o, key, &v) && v != 0)
+		set_text(t, column, o, key);
+}
+
+/* --- children -------------------------------------------------------------------- */
+
+static const char *const child_titles[] = { "NAME", "STATE", "FOR", "PID",
+	"MEMORY", "RESTARTS", "LAST EXIT", NULL };
+
+/* Its own word, where it says more than ours. */
+static struct slice
+state_of(const struct json *child, char *text, size_t size)
+{
+	struct slice state = json_text_at(child, "state");
+	struct slice word = json_text_at(child, "word");
+
+	if (!slice_is(state, "degraded") || word.n == 0 ||
+	    slice_is(word, "degraded"))
+		return state;
+	snprintf(text, size, "degraded: %.*s", (int)word.n, word.p);
+	return slice_of(text);
+}
+
+static void
+add_child(struct table *t, const struct json *child)
+{
+	char    text[64];
+	int64_t kib = 0, restarts = 0;
+
+	table_row(t);
+	set_text(t, 0, child, "name");
+	set_state(t, 1, state_of(child, text, sizeof text));
+	table_colour(t, 1, colour_of(json_text_at(child, "state")));
+	set_age(t, 2, child, "since_ms", 1);
+	set_count(t, 3, child, "pid");
+	if (json_int_at(child, "rss_kib", &kib))
+		table_set(t, 4, slice_of(cli_kib(kib, text, sizeof text)));
+	set_count(t, 5, child, "restarts");
+	if (json_int_at(child, "restarts", &restarts) && restarts > 0)
+		table_colour(t, 5, WARN);
+	set_text(t, 6, child, "last_exit.text");
+}
+
+static void
+print_children(const struct cli *cli, const struct json *children)
+{
+	struct table t;
+
+	table_open(&t, child_titles);
+	for (size_t i = 0; i < json_count(children); i++)
+		add_child(&t, json_at(children, i));
+	table_print(&t, stdout, cli->colour);
+	table_free(&t);
+}
+
+/* --- what gatewayd reports ----------------------------------------------------------- */
+
+static const char *const session_titles[] = { "SESSION", "SHARD", "STATE",
+	"FOR", "SEQ", "LAST EVENT", "IDENTIFIES LEFT", NULL };
+
+static void
+add_session(struct table *t, const struct json *s)
+{
+	table_row(t);
+	set_text(t, 0, s, "bot");
+	set_text(t, 1, s, "shard");
+	set_state(t, 2, json_text_at(s, "state"));
+	set_age(t, 3, s, "session_age_s", 1000);
+	set_count(t, 4, s, "seq");
+	set_age(t, 5, s, "last_event_s", 1000);
+	set_text(t, 6, s, "identifies_left");
+}
+
+static const char *const worker_titles[] = { "WORKER", "WHERE", "HANDLER",
+	"CONNECTED FOR", "WINDOW", "IN FLIGHT", "DONE", NULL };
+
+static bool
+is_child(const struct json *children, struct slice name)
+{
+	for (size_t i = 0; i < json_count(children); i++)
+		if (slice_eq(json_text_at(json_at(children, i), "name"), name))
+			return true;
+	return false;
+}
+
+static void
+add_worker(struct table *t, const struct json *w, const struct json *children)
+{
+	table_row(t);
+	set_text(t, 0, w, "name");
+	table_set(t, 1, is_child(children, json_text_at(w, "name"))
+	        ? SLICE("here")
+	        : SLICE("elsewhere"));
+	set_text(t, 2, w, "handler");
+	set_age(t, 3, w, "connected_s", 1000);
+	set_text(t, 4, w, "window");
+	set_text(t, 5, w, "in_flight");
+	set_text(t, 6, w, "done");
+}
+
+static void
+print_app(const struct cli *cli, const struct json *app,
+    const struct json *children)
+{
+	const struct json *sessions = json_get(app, "sessions");
+	const struct json *workers = json_get(app, "workers");
+	struct table       t;
+
+	if (json_count(sessions) > 0) {
+		table_open(&t, session_titles);
+		for (size_t i = 0; i < json_count(sessions); i++)
+			add_session(&t, json_at(sessions, i));
+		fputc('\n', stdout);
+		table_print(&t, stdout, cli->colour);
+		table_free(&t);
+	}
+	if (json_count(workers) > 0) {
+		table_open(&t, worker_titles);
+		for (size_t i = 0; i < json_count(workers); i++)
+			add_worker(&t, json_at(workers, i), children);
+		fputc('\n', stdout);
+		table_print(&t, stdout, cli->colour);
+		table_free(&t);
+	}
+}
+
+/* key=value of a flat object: queue, webhook, token, calls. */
+static void
+print_member(void *self, const char *key, const struct json *value)
+{
+	struct slice text = json_text(value);
+	bool        *first = self;
+
+	if (json_is_object(value) || json_is_array(value) || text.n == 0)
+		return;
+	printf("%s%s ", *first ? "" : ", ", key);
+	table_put_clean(stdout, text);
+	*first = false;
+}
+
+static void
+print_flat(void *self, const char *key, const struct json *value)
+{
+	bool first = true;
+
+	(void)self;
+	if (!json_is_object(value))
+		return;
+	printf("%-10s ", key);
+	json_each(value, print_member, &first);
+	fputc('\n', stdout);
+}
+
+/* --- remedies -------------------------------------------------------------------------- */
+
+static void
+print_remedy(struct slice who, struct slice remedy, bool *any)
+{
+	if (remedy.n == 0)
+		return;
+	fputs(*any ? "  " : "\nto do:\n  ", stdout);
+	table_put_clean(stdout, who);
+	fputs(": ", stdout);
+	table_put_clean(stdout, remedy);
+	fputc('\n', stdout);
+	*any = true;
+}
+
+static void
+print_remedies(const struct json *children)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < json_count(children); i++) {
+		const struct json *c = json_at(children, i);
+		const struct json *s = json_path(c, "app.sessions");
+		struct slice       own = json_text_at(c, "remedy");
+
+		print_remedy(json_text_at(c, "name"), own, &any);
+		for (size_t k = 0; k < json_count(s); k++) {
+			struct slice r = json_text_at(json_at(s, k), "remedy");
+
+			if (!slice_eq(r, own))
+				print_remedy(json_text_at(json_at(s, k),
+				    "bot"), r, &any);
+		}
+	}
+}
+
+/* --- the whole --------------------------------------------------------------------------- */
+
+static void
+print_head(const struct cli *cli, const struct json *a)
+{
+	struct slice state = json_text_at(a, "state");
+	struct slice chat = json_text_at(a, "chat");
+	int64_t      up = 0;
+	char         text[32];
+	static const char *const escapes[] = { [PLAIN] = "",
+		[GOOD] = "\033[32m", [WARN] = "\033[33m", [BAD] = "\033[31m",
+		[FAINT] = "\033[2m" };
+
+	json_int_at(a, "supervisor.uptime_ms", &up);
+	printf("rookery is %s%.*s%s, up %s%s\n",
+	    cli->colour ? escapes[colour_of(state)] : "", (int)state.n,
+	    state.n > 0 ? state.p : "", cli->colour ? "\033[0m" : "",
+	    cli_age(up, text, sizeof text),
+	    json_truth(json_path(a, "supervisor.simulator"))
+	        ? ", with the simulator"
+	        : "");
+	if (chat.n > 0)
+		printf("chat with the bot at %.*s\n", (int)chat.n, chat.p);
+	fputc('\n', stdout);
+}
+
+static void
+print_snapshot(const struct cli *cli, const struct json *a)
+{
+	const struct json *children = json_get(a, "children");
+
+	print_head(cli, a);
+	print_children(cli, children);
+	for (size_t i = 0; i < json_count(children); i++)
+		print_app(cli, json_get(json_at(children, i), "app"),
+		    children);
+	for (size_t i = 0; i < json_count(children); i++) {
+		const struct json *app = json_get(json_at(children, i), "app");
+
+		if (json_count(children) > 0 && app != NULL && i == 0)
+			fputc('\n', stdout);
+		json_each(app, print_flat, NULL);
+	}
+	print_remedies(children);
+}
+
+static void
+print_json(const struct json *doc)
+{
+	struct slice text = json_print(doc);
+
+	printf("%.*s\n", (int)text.n, text.n > 0 ? text.p : "");
+	fflush(stdout);
+}
+
+static enum status
+show_answer(struct cli *cli, const struct json *answer)
+{
+	if (cli->given & OPT_JSON)
+		print_json(answer);
+	else if (json_truth(json_get(answer, "ok")))
+		print_snapshot(cli, answer);
+	if (!json_truth(json_get(answer, "ok")))
+		return cli_verdict(answer);
+	return slice_is(json_text_at(answer, "state"), "ready")
+	    ? STATUS_DONE
+	    : STATUS_FAILED;
+}
+
+static enum status
+broken(enum err e)
+{
+	fprintf(stderr, "rookery: the supervisor: %s\n", err_text(e));
+	return e == ERR_TIMEOUT ? STATUS_TIMEOUT : STATUS_FAILED;
+}
+
+enum status
+command_status(struct cli *cli)
+{
+	struct link  link;
+	struct json *answer = NULL;
+	enum status  status = cli_connect(cli, &link);
+	enum err     e;
+
+	if (status != STATUS_DONE) {
+		if (cli->given & OPT_JSON)
+			puts("{\"v\":1,\"ok\":false,"
+			     "\"error\":\"NO_SUPERVISOR\"}");
+		return status;
+	}
+	if ((e = link_send(&link, cli_request("status"))) == ERR_OK &&
+	    (e = link_next(&link, SNAPSHOT_MS, &answer)) == ERR_OK)
+		status = show_answer(cli, answer);
+	else
+		status = broken(e);
+	json_free(&answer);
+	link_close(&link);
+	return status;
+}
+
+/* --- watch ---------------------------------------------------------------------------------- */
+
+static void
+print_change(const struct cli *cli, const struct json *change)
+{
+	const struct json *child = json_get(change, "child");
+	struct slice       state = json_text_at(change, "state");
+	static const char *const titles[] = { "", "", "", "", NULL };
+	struct table       t;
+	char               text[64];
+
+	table_open(&t, titles);
+	t.n = 0;
+	table_row(&t);
+	if (child == NULL) {
+		table_set(&t, 0, SLICE("rookery"));
+		set_state(&t, 2, state);
+	} else {
+		set_text(&t, 0, child, "name");
+		set_text(&t, 1, change, "from");
+		set_state(&t, 2, state_of(child, text, sizeof text));
+		table_colour(&t, 2, colour_of(json_text_at(child, "state")));
+		if (slice_is(json_text_at(child, "state"), "backoff") ||
+		    slice_is(json_text_at(child, "state"), "failed"))
+			set_text(&t, 3, child, "last_exit.text");
+	}
+	printf("%-12s %-9s -> ", t.rows[0][0].text, t.rows[0][1].text);
+	memmove(t.rows[0], t.rows[0] + 2, 2 * sizeof t.rows[0][0]);
+	t.columns = 2;
+	table_print(&t, stdout, cli->colour);
+	table_free(&t);
+	fflush(stdout);
+}
+
+enum status
+command_watch(struct cli *cli)
+{
+	struct link  link;
+	struct json *next = NULL;
+	enum status  status = cli_connect(cli, &link);
+	enum err     e;
+
+	if (status != STATUS_DONE)
+		return status;
+	if ((e = link_send(&link, cli_request("watch"))) == ERR_OK &&
+	    (e = link_next(&link, SNAPSHOT_MS, &next)) == ERR_OK)
+		show_answer(cli, next);
+	if (e == ERR_OK && !(cli->given & OPT_JSON))
+		fputc('\n', stdout);
+	fflush(stdout);
+	while (e == ERR_OK) {
+		json_free(&next);
+		if ((e = link_next(&link, -1, &next)) != ERR_OK)
+			break;
+		if (cli->given & OPT_JSON)
+			print_json(next);
+		else
+			print_change(cli, next);
+	}
+	json_free(&next);
+	link_close(&link);
+	if (e == ERR_CLOSED) {
+		fputs("rookery: the supervisor has gone\n", stderr);
+		return STATUS_NO_SUPERVISOR;
+	}
+	return broken(e);
+}

@@ -1,0 +1,925 @@
+#!/usr/bin/env python3
+"""The supervisor and rookery(1) against children of every kind.
+
+Drives the binaries of build/asan in folders of their own, beside children
+made from child.c.  Waits for events with a deadline, never for a time."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ASAN = os.path.join(ROOT, "build", "asan")
+DEADLINE_S = 40
+DAEMONS = ("qqsim", "apid", "gatewayd", "workerd")
+
+
+class Failed(Exception):
+    pass
+
+
+def expect(condition, what):
+    if not condition:
+        raise Failed(what)
+
+
+def until(what, question, deadline_s=DEADLINE_S):
+    """The first answer that is true."""
+    end = time.monotonic() + deadline_s
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise Failed("not in time: " + what)
+        time.sleep(0.01)
+
+
+def build_child(folder):
+    libs = subprocess.run(
+        "pkg-config --libs --cflags json-c $(pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack)",
+        shell=True, check=True, capture_output=True, text=True).stdout.split()
+    out = os.path.join(folder, "child")
+    subprocess.run(
+        [os.environ.get("CC", "gcc"), "-std=gnu11", "-D_GNU_SOURCE", "-g",
+         "-Wall", "-Wextra", "-fsanitize=address,undefined",
+         "-I" + os.path.join(ROOT, "common"), "-o", out,
+         os.path.join(ROOT, "tests", "supervisor", "child.c"),
+         os.path.join(ASAN, "common.a")] + libs, check=True)
+    return out
+
+
+class Status:
+    """One connection to a status socket."""
+
+    def __init__(self, path):
+        self.s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.s.settimeout(DEADLINE_S)
+        self.s.connect(path)
+        self.f = self.s.makefile("rwb")
+
+    def send(self, **request):
+        self.f.write(json.dumps(request).encode() + b"\n")
+        self.f.flush()
+
+    def next(self):
+        line = self.f.readline()
+        return json.loads(line) if line else None
+
+    def ask(self, **request):
+        self.send(v=1, id=7, **request)
+        return self.next()
+
+    def close(self):
+        self.f.close()
+        self.s.close()
+
+
+class System:
+    """A rookeryd in a folder of its own."""
+
+    def __init__(self, env=None, behave=None, args=(), bot=True, wait="ready",
+                 without=(), program="rookeryd", stderr=None):
+        self.dir = tempfile.mkdtemp(prefix="rk-")
+        self.bin = os.path.join(self.dir, "bin")
+        os.mkdir(self.bin)
+        for name in ("rookeryd", "rookery"):
+            shutil.copy(os.path.join(ASAN, name), self.bin)
+        for name in DAEMONS:
+            if name not in without:
+                os.link(CHILD, os.path.join(self.bin, name))
+        for name, words in (behave or {}).items():
+            self.behave(name, words)
+        self.env = {"PATH": os.environ["PATH"], "ROOKERY_RUN_DIR": os.path.join(self.dir, "run"),
+                    "ROOKERY_STATE_DIR": os.path.join(self.dir, "state")}
+        if bot:
+            self.env["QQ_APP_ID"] = "102999999"
+            self.env["QQ_CLIENT_SECRET"] = "very-secret-value"
+        self.env.update(env or {})
+        self.log = os.path.join(self.dir, "log")
+        self.out = os.path.join(self.dir, "out")
+        self.p = subprocess.Popen(
+            [os.path.join(self.bin, program)] + list(args), cwd=self.dir, env=self.env,
+            stdin=subprocess.DEVNULL, stdout=open(self.out, "wb"),
+            stderr=stderr if stderr is not None else open(self.log, "wb"))
+        SYSTEMS.append(self)
+        if wait:
+            self.wait_state(wait)
+
+    def behave(self, name, words):
+        with open(os.path.join(self.bin, name.replace("/", "-") + ".behave"), "w") as f:
+            f.write("".join(w + "\n" for w in words))
+
+    def file(self, name, kind):
+        try:
+            with open(os.path.join(self.bin, name.replace("/", "-") + "." + kind)) as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def status_path(self):
+        return os.path.join(self.dir, "run", "status.sock")
+
+    def connect(self):
+        def attempt():
+            try:
+                return Status(self.status_path())
+            except OSError:
+                if self.p.poll() is not None:
+                    raise Failed("rookeryd ended with %d:\n%s" % (self.p.returncode, self.said()))
+                return None
+        return until("status socket", attempt)
+
+    def ask(self, **request):
+        c = self.connect()
+        try:
+            return c.ask(**request)
+        finally:
+            c.close()
+
+    def snapshot(self):
+        return self.ask(cmd="status")
+
+    def child(self, name):
+        for c in self.snapshot()["children"]:
+            if c["name"] == name:
+                return c
+        return None
+
+    def wait_state(self, state):
+        try:
+            return until("state " + state, lambda: self.snapshot()["state"] == state)
+        except Failed as e:
+            raise Failed("%s\n%s\n%s" % (e, json.dumps(self.snapshot(), indent=1), self.said()))
+
+    def wait_child(self, name, **want):
+        def matches():
+            c = self.child(name)
+            return c if c and all(c.get(k) == v for k, v in want.items()) else None
+        try:
+            return until("%s %s" % (name, want), matches)
+        except Failed as e:
+            raise Failed("%s\n%s\n%s" % (e, self.child(name), self.said()))
+
+    def said(self):
+        try:
+            with open(self.log, errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def cli(self, *args, env=None):
+        return subprocess.run([os.path.join(self.bin, "rookery")] + list(args), cwd=self.dir,
+                              env=dict(self.env, **(env or {})), capture_output=True, text=True,
+                              timeout=DEADLINE_S)
+
+    def stop(self, sig=signal.SIGTERM):
+        """Signals, waits; returns (exit status, seconds)."""
+        start = time.monotonic()
+        if self.p.poll() is None:
+            self.p.send_signal(sig)
+        try:
+            status = self.p.wait(DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.p.kill()
+            self.p.wait()
+            raise Failed("rookeryd did not stop:\n" + self.said())
+        return status, time.monotonic() - start
+
+    def clean(self):
+        if self.p.poll() is None:
+            self.stop()
+        said = self.said()
+        for word in ("AddressSanitizer", "LeakSanitizer", "runtime error"):
+            expect(word not in said, "sanitizer:\n" + said)
+        expect("very-secret-value" not in said, "the secret is in the log")
+        left = processes_in(self.bin)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.dir)
+        expect(not left, "processes are left: %s" % left)
+
+
+def processes_in(folder):
+    """Pids whose program stands in this folder."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink("/proc/%s/exe" % pid).startswith(folder):
+                found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
+def alive(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def position(text, *words):
+    at = [text.find(w) for w in words]
+    expect(-1 not in at, "missing one of %s in:\n%s" % (words, text))
+    return at
+
+
+# --- starting ---------------------------------------------------------------------
+
+
+def test_starts_in_order():
+    s = System(env={"ROOKERY_WORKERS": "2"})
+    at = position(s.said(), "name=api from=stopped to=starting", "name=api from=starting to=ready",
+                  "name=gateway from=stopped to=starting", "name=gateway from=starting to=ready",
+                  "name=worker/1 from=stopped to=starting")
+    expect(at == sorted(at), "not in order")
+    expect([c["name"] for c in s.snapshot()["children"]] == ["api", "gateway", "worker/1", "worker/2"], "names")
+
+
+def test_simulator_without_credentials():
+    s = System(bot=False)
+    expect([c["name"] for c in s.snapshot()["children"]] == ["sim", "api", "gateway", "worker/1"], "children")
+    with open(s.out) as f:
+        expect("rookery: chat with the bot at http://127.0.0.1:8484/\n" == f.read(), "banner")
+    given = s.file("api", "given")
+    expect("QQ_APP_ID=102000001" in given and "secret 9" in given, given)
+    expect("secret" not in s.file("gateway", "given").replace("secret 0", ""), "gateway has a secret")
+
+
+def test_sim_option_hides_the_bot():
+    s = System(args=["--sim"], env={"QQ_INTENTS": "GUILDS"})
+    expect("QQ_APP_ID=102000001" in s.file("api", "given"), "not the simulator's id")
+    expect("102999999" not in s.file("sim", "given") + s.file("gateway", "given"), "the real id is out")
+    expect("QQ_INTENTS=GUILDS" in s.file("gateway", "given"), "a wish is lost")
+    expect("secret 0" in s.file("sim", "given"), "the simulator has a secret")
+
+
+def test_environment_is_from_scratch():
+    s = System(env={"ROOKERY_WINDOW": "17", "LEAKED": "x", "LD_LIBRARY_PATH": "/nowhere", "TZ": "UTC"})
+    api, gateway, worker = (s.file(n, "given") for n in ("api", "gateway", "worker/1"))
+    for given in (api, gateway, worker):
+        expect("LEAKED" not in given and "LD_LIBRARY_PATH" not in given, given)
+        expect("TZ=UTC\n" in given and "ROOKERY_ENV_FILE=\n" in given, given)
+        expect("ROOKERY_CHILD_FD=3\n" in given, given)
+        expect("very-secret-value" not in given, given)
+        for fd in range(5, 64):
+            expect("fd %d\n" % fd not in given, "descriptor %d leaked" % fd)
+    expect("ROOKERY_WINDOW=17\n" in worker and "ROOKERY_WINDOW" not in gateway, "wrong reader")
+    expect("QQ_CLIENT_SECRET_FILE=/proc/self/fd/4\n" in api and "secret 17" in api, api)
+    expect("SECRET" not in gateway + worker, "a secret where it must not be")
+    expect("QQ_APP_ID" not in worker, "a worker knows the bot")
+    expect("fd 4\n" not in worker, "a worker has a fifth descriptor")
+    with open("/proc/%d/environ" % s.p.pid, "rb") as f:
+        expect(b"very-secret" not in f.read(), "the secret is in rookeryd's environment")
+
+
+def test_secret_is_not_in_memory():
+    # not by the environment, of which the sanitizer keeps a copy
+    d = tempfile.mkdtemp(prefix="rk-")
+    path = os.path.join(d, "env")
+    with open(path, "w") as f:
+        f.write("QQ_APP_ID=1\nQQ_CLIENT_SECRET=very-secret-value\n")
+    s = System(bot=False, env={"ROOKERY_ENV_FILE": path})
+    shutil.rmtree(d)
+    expect("secret 17" in s.file("api", "given"), "apid has no secret")
+    found = 0
+    with open("/proc/%d/maps" % s.p.pid) as maps, open("/proc/%d/mem" % s.p.pid, "rb", 0) as mem:
+        for line in maps:
+            span, perms = line.split()[:2]
+            low, high = (int(x, 16) for x in span.split("-"))
+            if not perms.startswith("rw") or high - low > 1 << 28:
+                continue
+            mem.seek(low)
+            try:
+                found += mem.read(high - low).count(b"very-secret-value")
+            except OSError:
+                pass
+    expect(found == 0, "%d copies of the secret" % found)
+
+
+def test_needless_simulator():
+    s = System(env={"ROOKERY_SERVICES": "sim"}, wait=None)
+    expect(s.p.wait(DEADLINE_S) == 0, "exit status")
+    expect("no simulator is needed" in s.said(), s.said())
+
+
+def test_awaits_a_simulator_elsewhere():
+    s = System(bot=False, wait="starting", env={"ROOKERY_SERVICES": "api worker", "ROOKERY_SIM_DIR": "shared"})
+    expect(s.child("api")["state"] == "stopped", "api runs too early")
+    os.mkdir(os.path.join(s.dir, "shared"))
+    with open(os.path.join(s.dir, "shared", "new"), "w") as f:
+        f.write("QQ_APP_ID=55\nQQ_CLIENT_SECRET=sesame\nQQ_API_URL=http://127.0.0.1:1\n")
+    os.rename(os.path.join(s.dir, "shared", "new"), os.path.join(s.dir, "shared", "sim.env"))
+    s.wait_state("ready")
+    expect("QQ_APP_ID=55" in s.file("api", "given") and "secret 6" in s.file("api", "given"), "credentials")
+
+
+def test_no_simulator_comes():
+    s = System(bot=False, wait=None, env={"ROOKERY_SERVICES": "api", "ROOKERY_READY_MS": "300"})
+    expect(s.p.wait(DEADLINE_S) == 78, "exit status %s" % s.p.returncode)
+    expect("set QQ_APP_ID and QQ_CLIENT_SECRET" in s.said(), s.said())
+
+
+def test_worker_container_needs_no_bot():
+    s = System(bot=False, env={"ROOKERY_SERVICES": "worker", "ROOKERY_WORKERS": "3"})
+    expect(len(s.snapshot()["children"]) == 3, "three workers")
+
+
+def test_configuration_problems_all_at_once():
+    s = System(wait=None, env={"ROOKERY_WORKERS": "many", "QQ_SHARD": "3"})
+    expect(s.p.wait(DEADLINE_S) == 78, "exit status")
+    expect("ROOKERY_WORKERS" in s.said() and "QQ_SHARDS" in s.said(), s.said())
+
+
+def test_second_instance_is_refused():
+    s = System()
+    p = subprocess.run([os.path.join(s.bin, "rookeryd")], env=s.env, cwd=s.dir, capture_output=True, text=True)
+    expect(p.returncode != 0 and "pid=%d" % s.p.pid in p.stderr, p.stderr)
+    expect(s.snapshot()["state"] == "ready", "the first one is disturbed")
+
+
+def test_next_start_after_kill_is_clean():
+    s = System()
+    pids = [c["pid"] for c in s.snapshot()["children"]]
+    s.stop(signal.SIGKILL)
+    until("orphans leave", lambda: not any(alive(p) for p in pids))
+    s.p = subprocess.Popen([os.path.join(s.bin, "rookeryd")], env=s.env, cwd=s.dir, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, stderr=open(s.log, "ab"))
+    s.wait_state("ready")
+
+
+def test_options():
+    for args, status in ((["--help"], 0), (["--version"], 0), (["--nonsense"], 64), (["extra"], 64)):
+        p = subprocess.run([os.path.join(ASAN, "rookeryd")] + args, capture_output=True, text=True)
+        expect(p.returncode == status, "%s: %d" % (args, p.returncode))
+
+
+def test_notifies_systemd():
+    d = tempfile.mkdtemp(prefix="rk-")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as n:
+        n.bind(os.path.join(d, "n"))
+        n.settimeout(DEADLINE_S)
+        s = System(env={"NOTIFY_SOCKET": os.path.join(d, "n")})
+        expect(n.recv(100) == b"READY=1", "no READY=1")
+        expect("NOTIFY_SOCKET" not in s.file("api", "given"), "handed on")
+        s.stop()
+        words = b""
+        while b"STOPPING=1" not in words:
+            words = n.recv(100)
+    shutil.rmtree(d)
+
+
+# --- dying --------------------------------------------------------------------------
+
+
+def test_killed_child_is_replaced_at_once():
+    s = System(env={"ROOKERY_WORKERS": "2"})
+    for name in ("api", "gateway", "worker/2"):
+        old = s.child(name)
+        start = time.monotonic()
+        os.kill(old["pid"], signal.SIGKILL)
+        new = until("a new " + name, lambda: (lambda c: c["pid"] not in (0, old["pid"]) and c)(s.child(name)), 5)
+        expect(time.monotonic() - start < 1, "%s took %.3f s" % (name, time.monotonic() - start))
+        new = s.wait_child(name, state="ready")
+        expect(new["generation"] == old["generation"] + 1 and new["restarts"] == 1, str(new))
+        expect(new["last_exit"]["signal"] == 9 and new["last_exit"]["cause"] == "itself", str(new))
+
+
+def test_gateway_hears_of_dead_workers():
+    s = System()
+    pid = s.child("worker/1")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    until("gone message", lambda: "gone worker/1 %d\n" % pid in s.file("gateway", "heard"))
+
+
+def test_crash_loop_backs_off():
+    s = System(behave={"worker/1": ["exit1"]}, wait=None)
+    c = until("some restarts", lambda: (lambda c: c and c["restarts"] >= 4 and c)(s.child("worker/1")))
+    expect(c["last_exit"]["code"] == 1, str(c))
+    delays = [int(w.split("delay_ms=")[1].split()[0]) for w in s.said().splitlines()
+              if "name=worker/1" in w and "to=backoff" in w]
+    for got, base in zip(delays, (100, 200, 400, 800)):
+        expect(base * 0.79 <= got <= base * 1.21, "delays %s" % delays)
+    s.behave("worker/1", [])
+    s.wait_state("ready")
+
+
+def test_dies_after_ready_is_delayed_too():
+    s = System(behave={"worker/1": ["die-after-ready"]}, wait=None)
+    until("some restarts", lambda: (lambda c: c and c["restarts"] >= 4 and c)(s.child("worker/1")))
+    delays = [int(w.split("delay_ms=")[1].split()[0]) for w in s.said().splitlines()
+              if "name=worker/1" in w and "to=backoff" in w]
+    expect(delays[0] == 0 and delays[1] >= 80 and delays[2] > delays[1], "delays %s" % delays)
+
+
+def test_parked_until_started():
+    s = System(behave={"gateway": ["exit78"]}, wait="failed")
+    c = s.wait_child("gateway", state="failed")
+    expect("rookery start gateway" in c["remedy"] and "config.bad" in c["remedy"], c["remedy"])
+    expect(s.child("worker/1")["state"] == "stopped", "a worker before its gateway")
+    r = s.cli("wait", "--timeout", "5")
+    expect(r.returncode == 1, "wait: %d %s" % (r.returncode, r.stderr))
+    s.behave("gateway", [])
+    expect(s.cli("start", "gateway").returncode == 0, "start")
+    s.wait_state("ready")
+
+
+def test_missing_program():
+    s = System(without=["workerd"], wait=None)
+    c = until("spawn failure", lambda: (lambda c: c and c.get("last_exit", {}).get("errno") == 2 and c)(s.child("worker/1")))
+    expect("beside rookeryd" in c["remedy"] or c["state"] == "starting", str(c))
+    os.link(CHILD, os.path.join(s.bin, "workerd"))
+    s.wait_state("ready")
+
+
+def test_never_ready_is_retried():
+    s = System(behave={"api": ["never-ready"]}, env={"ROOKERY_READY_MS": "400"}, wait=None)
+    c = until("a retry", lambda: (lambda c: c and c["restarts"] >= 2 and c)(s.child("api")))
+    expect(c["last_exit"]["cause"] == "not ready in time", str(c))
+
+
+def test_watchdog():
+    for way in ("silent", "freeze"):
+        s = System(behave={"gateway": [way]}, env={"ROOKERY_WATCHDOG_MS": "1500"}, wait=None)
+        c = until("watchdog " + way, lambda: (lambda c: c and c["watchdogs"] >= 1 and c["restarts"] >= 1 and c)(s.child("gateway")))
+        expect(c["last_exit"]["cause"] == "watchdog", str(c))
+        expect(c["last_exit"]["signal"] == (6 if way == "silent" else 9), str(c))
+        s.behave("gateway", [])
+        s.wait_state("ready")
+        s.clean()
+        SYSTEMS.remove(s)
+
+
+def test_nothing_of_the_old_generation_is_left():
+    s = System(behave={"worker/1": ["orphan"]})
+    orphan = int(until("orphan", lambda: s.file("worker/1", "orphan")).split()[0])
+    s.behave("worker/1", [])
+    os.kill(s.child("worker/1")["pid"], signal.SIGKILL)
+    s.wait_child("worker/1", restarts=1, state="ready")
+    until("orphan is dead", lambda: not alive(orphan))
+
+
+def test_strangers_are_reaped():
+    s = System(behave={"worker/1": ["grandchild-exits"]})
+    until("stranger counted", lambda: s.snapshot()["supervisor"]["strangers_reaped"] >= 1)
+
+
+def test_daemonised_descendant_ends_with_the_system():
+    s = System(behave={"worker/1": ["daemon"]})
+    pid = int(until("daemon", lambda: s.file("worker/1", "orphan")).split()[0])
+    s.stop()
+    until("it is dead", lambda: not alive(pid), 5)
+
+
+def test_degraded():
+    s = System(behave={"api": ["degraded"]}, wait="degraded")
+    c = s.child("api")
+    expect(c["word"] == "parked" and c["remedy"] == "set QQ_CLIENT_SECRET right", str(c))
+    r = s.cli("status")
+    expect(r.returncode == 1 and "degraded: parked" in r.stdout and "set QQ_CLIENT_SECRET right" in r.stdout, r.stdout)
+
+
+def test_garbage_from_a_child():
+    s = System(behave={"worker/1": ["garbage"]})
+    until("counted", lambda: "child.packet" in s.said())
+    expect(s.snapshot()["state"] == "ready", "disturbed")
+
+
+# --- stopping ---------------------------------------------------------------------------
+
+
+def test_stops_in_order():
+    s = System(env={"ROOKERY_WORKERS": "2"})
+    status, seconds = s.stop()
+    expect(status == 0, "status %d" % status)
+    expect(seconds < 2, "took %.3f s" % seconds)
+    at = position(s.said(), "name=worker/1 from=stopping to=stopped", "name=gateway from=stopping to=stopped",
+                  "name=api from=ready to=stopping", "name=api from=stopping to=stopped")
+    expect(at == sorted(at), "not in order:\n" + s.said())
+    expect(s.file("gateway", "heard").startswith("drain\n"), "gateway was not drained first")
+    expect(not os.path.exists(s.status_path()), "the socket is left")
+
+
+def test_deaf_children_are_killed_in_time():
+    s = System(behave={n: ["deaf"] for n in ("api", "gateway", "worker/1")}, env={"ROOKERY_STOP_MS": "1500"})
+    status, seconds = s.stop()
+    expect(status == 0 and seconds < 2.5, "status %d after %.3f s" % (status, seconds))
+
+
+def test_second_signal_hurries():
+    s = System(behave={n: ["deaf"] for n in ("api", "gateway", "worker/1")}, env={"ROOKERY_STOP_MS": "20000"})
+    s.p.send_signal(signal.SIGTERM)
+    until("stopping", lambda: "family.stop" in s.said())
+    status, seconds = s.stop(signal.SIGINT)
+    expect(status == 0 and seconds < 5, "status %d after %.3f s" % (status, seconds))
+
+
+def test_stop_at_any_moment_of_the_start():
+    for ms in range(0, 400, 27):
+        s = System(wait=None)
+        time.sleep(ms / 1000)    # the moment is what is tested
+        status, seconds = s.stop()
+        # before the handler stands the signal itself ends it
+        expect(status in (0, -15), "status %d at %d ms:\n%s" % (status, ms, s.said()))
+        expect(seconds < 5, "%.3f s at %d ms" % (seconds, ms))
+        until("nothing left", lambda: not processes_in(s.bin), 5)
+        s.clean()
+        SYSTEMS.remove(s)
+
+
+# --- the status socket ---------------------------------------------------------------------
+
+
+def test_requests():
+    s = System()
+    c = s.connect()
+    for line, error in ((b"nonsense\n", "SYNTAX"), (b"[1]\n", "SYNTAX"), (b'{"v":2,"cmd":"status"}\n', "SYNTAX"),
+                        (b'{"cmd":"dance"}\n', "NOT_FOUND"), (b'{"cmd":7}\n', "NOT_FOUND"),
+                        (b'{"cmd":"stop"}\n', "NOT_FOUND"), (b'{"cmd":"stop","name":"nobody"}\n', "NOT_FOUND"),
+                        (b'{"cmd":"scale","workers":-1}\n', "SYNTAX"), (b'{"cmd":"scale","workers":257}\n', "SYNTAX"),
+                        (b'{"cmd":"log-level","level":"loud"}\n', "SYNTAX")):
+        c.f.write(line)
+        c.f.flush()
+        answer = c.next()
+        expect(answer["ok"] is False and answer["error"] == error, "%s: %s" % (line, answer))
+    answer = c.ask(cmd="help")
+    expect(answer["id"] == 7 and len(answer["commands"]) >= 13, "help")
+    # several lines in one write, ids of any kind
+    c.f.write(b'{"id":"a","cmd":"help"}\n{"id":{"b":1},"cmd":"help"}\n{"cmd":"help"}\n')
+    c.f.flush()
+    ids = [c.next().get("id") for _ in range(3)]
+    expect(ids == ["a", {"b": 1}, None], str(ids))
+    c.close()
+    mode = os.stat(s.status_path()).st_mode & 0o777
+    expect(mode == 0o600, "mode %o" % mode)
+
+
+def test_hostile_clients():
+    s = System()
+    for i in range(200):
+        c = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        c.connect(s.status_path())
+        c.send(b'{"cmd":"sta'[:i % 11])
+        c.close()
+    long = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    long.connect(s.status_path())
+    try:
+        long.sendall(b"x" * 100000)
+        expect(long.recv(10) == b"", "a long line is not cut off")
+    except OSError:
+        pass
+    long.close()
+    many = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(40)]
+    for m in many:
+        m.connect(s.status_path())
+    many[-1].settimeout(5)
+    expect(many[-1].recv(1) == b"", "client 40 is served")
+    for m in many:
+        m.close()
+    expect(s.snapshot()["state"] == "ready", "disturbed")
+
+
+def test_slow_watcher_is_cut_off():
+    s = System(behave={"worker/%d" % i: ["flood"] for i in (1, 2, 3)})
+    slow = s.connect()
+    slow.send(v=1, id=1, cmd="logs", lines=500, follow=True)
+    s.ask(cmd="scale", workers=3)
+    until("cut off", lambda: "status.cut_off" in s.said())
+    expect(s.ask(cmd="status")["ok"], "disturbed")
+    slow.close()
+
+
+def test_watch():
+    s = System()
+    c = s.connect()
+    first = c.ask(cmd="watch")
+    expect(first["state"] == "ready" and "children" in first, "no snapshot")
+    os.kill(s.child("worker/1")["pid"], signal.SIGKILL)
+    seq, seen = first["seq"], []
+    while "ready" not in seen:
+        change = c.next()
+        expect(change["seq"] == seq + 1, "a gap in %s" % change)
+        seq = change["seq"]
+        if "child" in change:
+            seen.append(change["child"]["state"])
+    expect(seen == ["backoff", "starting", "ready"], str(seen))
+    expect(c.ask(cmd="status") is not None, "")
+    c.close()
+
+
+def test_operations():
+    s = System(env={"ROOKERY_WORKERS": "2"})
+    expect(s.ask(cmd="stop", name="worker/2")["ok"], "stop")
+    c = s.child("worker/2")
+    expect(c["state"] == "stopped" and c["desired"] == "down", str(c))
+    expect(s.ask(cmd="stop", name="worker/2")["ok"], "stop again")
+    expect(s.ask(cmd="start", name="worker/2")["ok"], "start")
+    expect(s.child("worker/2")["state"] == "ready", "not started")
+    expect(s.ask(cmd="start", name="worker/2")["ok"], "start again")
+    before = {c["name"]: c["pid"] for c in s.snapshot()["children"]}
+    expect(s.ask(cmd="restart", name="worker")["ok"], "restart")
+    after = {c["name"]: c["pid"] for c in s.snapshot()["children"]}
+    expect(all((before[n] != after[n]) == n.startswith("worker") for n in before), "%s %s" % (before, after))
+    expect(s.ask(cmd="drain", name="worker/1")["ok"], "drain")
+    expect("drain\nend\n" in s.file("worker/1", "heard"), s.file("worker/1", "heard"))
+    expect(s.child("worker/1")["state"] == "ready", "not replaced")
+
+
+def test_scale():
+    s = System()
+    expect(s.ask(cmd="scale", workers=20)["ok"], "up")
+    names = [c["name"] for c in s.snapshot()["children"]]
+    expect(names == ["api", "gateway"] + ["worker/%d" % i for i in range(1, 21)], str(names))
+    expect(s.ask(cmd="scale", workers=1)["ok"], "down")
+    until("19 go", lambda: len(s.snapshot()["children"]) == 3)
+    expect(s.ask(cmd="scale", workers=2)["ok"] and s.child("worker/2")["state"] == "ready", "up again")
+    expect(s.cli("scale", "x").returncode == 64, "usage")
+
+
+def test_rolling_restart():
+    s = System(env={"ROOKERY_WORKERS": "3"})
+    before = [c["pid"] for c in s.snapshot()["children"]]
+    c = s.connect()
+    c.ask(cmd="watch")
+    d = s.connect()
+    d.send(v=1, id=9, cmd="restart", name="worker", rolling=True)
+    down, most, fresh = set(), 0, set()
+    while len(fresh) < 3:
+        change = c.next()
+        if "child" not in change:
+            continue
+        name, state = change["child"]["name"], change["child"]["state"]
+        (down.discard if state == "ready" else down.add)(name)
+        most = max(most, len(down))
+        if state == "ready":
+            fresh.add(name)
+    expect(most == 1, "%d at once" % most)
+    expect(d.next()["ok"], "answer")
+    after = [x["pid"] for x in s.snapshot()["children"]]
+    expect([a == b for a, b in zip(before, after)] == [True, True, False, False, False], "pids")
+    c.close()
+    d.close()
+
+
+def test_rolling_restart_stops_at_a_bad_one():
+    s = System(env={"ROOKERY_WORKERS": "3"}, behave={})
+    last = s.child("worker/3")["pid"]
+    s.behave("worker/1", ["exit1"])
+    r = s.cli("restart", "worker", "--rolling", "--timeout", "20")
+    expect(r.returncode == 1, "exit %d %s" % (r.returncode, r.stderr))
+    expect(s.child("worker/3")["pid"] == last, "the others were touched")
+
+
+def test_wait_and_timeout():
+    s = System(behave={"api": ["never-ready"]}, wait="starting")
+    expect(s.ask(cmd="wait", timeout_ms=200)["error"] == "TIMEOUT", "wait")
+    expect(s.cli("wait", "--timeout", "1").returncode == 2, "exit 2")
+
+
+def test_reload():
+    d = tempfile.mkdtemp(prefix="rk-")
+    path = os.path.join(d, "env")
+    with open(path, "w") as f:
+        f.write("ROOKERY_WORKERS=1\n")
+    s = System(env={"ROOKERY_ENV_FILE": path})
+    before = {c["name"]: c["pid"] for c in s.snapshot()["children"]}
+    with open(path, "w") as f:
+        f.write("ROOKERY_WORKERS=2\nROOKERY_ECHO_PREFIX=changed\n")
+    expect(s.cli("reload").returncode == 0, "reload")
+    s.wait_state("ready")
+    until("two workers", lambda: s.child("worker/2") and s.child("worker/2")["state"] == "ready")
+    s.wait_child("worker/1", state="ready", generation=2)
+    after = {c["name"]: c["pid"] for c in s.snapshot()["children"]}
+    expect(before["api"] == after["api"] and before["gateway"] == after["gateway"], "untouched ones")
+    expect("ROOKERY_ECHO_PREFIX=changed" in s.file("worker/1", "given"), "new value")
+    expect("reload\n" in s.file("gateway", "heard"), "told")
+    with open(path, "w") as f:
+        f.write("ROOKERY_WORKERS=lots\n")
+    expect(s.cli("reload").returncode == 1, "bad reload")
+    expect(len(s.snapshot()["children"]) == 4, "nothing has changed")
+    s.p.send_signal(signal.SIGHUP)
+    until("SIGHUP", lambda: s.said().count("family.reload") >= 3)
+    os.remove(path)
+    os.rmdir(d)
+
+
+def test_secret_survives_reload():
+    s = System()
+    pid = s.child("api")["pid"]
+    expect(s.cli("reload").returncode == 0, s.said())
+    expect(s.child("api")["pid"] == pid, "api was replaced without need")
+    os.kill(pid, signal.SIGKILL)
+    s.wait_child("api", state="ready", generation=2)
+    expect(s.file("api", "given").count("secret 17") == 2, "the secret is lost")
+
+
+# --- words of children ----------------------------------------------------------------------------
+
+
+def test_output_of_children():
+    s = System(behave={"worker/1": ["talk"]})
+    until("words", lambda: "worker/1: plain words\n" in s.said())
+    expect("worker/1: ?[31mred?[0m\n" in s.said(), "not cleaned")
+    expect("worker/1: 2" not in s.said(), "our own lines are prefixed")
+    os.kill(s.child("worker/1")["pid"], signal.SIGKILL)
+    until("last words", lambda: "worker/1: no line end\n" in s.said())
+    r = s.cli("logs", "worker/1", "-n", "400")
+    expect("plain words" in r.stdout and "fake.ready" in r.stdout and r.returncode == 0, r.stdout)
+    expect("plain words" not in s.cli("logs", "api").stdout, "of the wrong child")
+    expect(len(s.cli("logs", "-n3").stdout.splitlines()) == 3, "three lines")
+    expect(s.cli("logs", "nobody").returncode == 1, "nobody")
+
+
+def test_follow():
+    s = System()
+    p = subprocess.Popen([os.path.join(s.bin, "rookery"), "logs", "-f", "worker", "-n", "0"], cwd=s.dir, env=s.env,
+                         stdout=subprocess.PIPE, text=True)
+    until("a follower", lambda: len(os.listdir("/proc/%d/fd" % s.p.pid)))
+    line = ""
+    while "fake.ready" not in line:
+        s.ask(cmd="restart", name="worker/1")
+        line = p.stdout.readline()
+    expect(line.startswith("worker/1"), line)
+    s.stop()
+    while p.stdout.readline():
+        pass
+    expect(p.wait(DEADLINE_S) == 3, "exit status of the follower")
+
+
+def test_flood_is_bounded():
+    s = System(behave={"worker/1": ["flood"]}, wait=None)
+    until("dropped lines", lambda: (lambda c: c and c["dropped_log_lines"] > 0)(s.child("worker/1")))
+    s.wait_state("ready")
+    expect(os.path.getsize(s.log) < 10 << 20, "everything was passed on")
+    s.behave("worker/1", [])
+
+
+def test_blocked_stderr_stops_nothing():
+    r, w = os.pipe()
+    s = System(behave={"worker/1": ["flood"]}, wait=None, stderr=w)
+    os.close(w)
+    s.wait_state("ready")        # nobody reads the pipe
+    os.kill(s.child("api")["pid"], signal.SIGKILL)
+    s.wait_child("api", state="ready", generation=2)
+    expect(s.stop()[0] == 0, "stop")
+    os.close(r)
+
+
+def test_json_log():
+    s = System(env={"ROOKERY_LOG_FORMAT": "json"}, behave={"worker/1": ["talk"]})
+    until("words", lambda: "plain words" in s.said())
+    for line in s.said().splitlines():
+        if "fake.ready" not in line:       # the children of these tests log text
+            json.loads(line)
+
+
+def test_log_level():
+    s = System()
+    expect(s.cli("log-level", "error").returncode == 0, "log-level")
+    size = len(s.said())
+    s.ask(cmd="restart", name="worker/1")
+    expect("ROOKERY_LOG=error" in s.file("worker/1", "given"), "the next one is not told")
+    expect("child.state" not in s.said()[size:], "still talks")
+    expect(s.cli("log-level", "loud").returncode == 1, "bad level")
+
+
+# --- rookery(1) -----------------------------------------------------------------------------------
+
+
+def test_cli_status():
+    s = System()
+    r = s.cli("status")
+    expect(r.returncode == 0, r.stderr)
+    for word in ("rookery is ready", "worker/1", "NAME", "MEMORY", "102000001", "far/7", "elsewhere"):
+        expect(word in r.stdout, "%s is not in\n%s" % (word, r.stdout))
+    expect("\033" not in r.stdout, "colours without a terminal")
+    doc = json.loads(s.cli("status", "--json").stdout)
+    expect(doc["state"] == "ready" and doc["children"][0]["rss_kib"] > 0, "json")
+
+
+def test_cli_without_supervisor():
+    d = tempfile.mkdtemp(prefix="rk-")
+    for args in (["status"], ["stop"], ["logs"], ["restart", "api"], ["wait", "--timeout", "0"]):
+        p = subprocess.run([os.path.join(ASAN, "rookery")] + args, cwd=d, capture_output=True, text=True,
+                           env={"PATH": os.environ["PATH"], "ROOKERY_RUN_DIR": d})
+        expect(p.returncode == 3 and "rookery up" in p.stderr, "%s: %d %s" % (args, p.returncode, p.stderr))
+    # a dead one's socket
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(os.path.join(d, "status.sock"))
+    p = subprocess.run([os.path.join(ASAN, "rookery"), "status"], cwd=d, capture_output=True, text=True,
+                       env={"PATH": os.environ["PATH"], "ROOKERY_RUN_DIR": d})
+    expect(p.returncode == 3, "dead socket: %d" % p.returncode)
+    shutil.rmtree(d)
+
+
+def test_cli_usage():
+    for args in ([], ["dance"], ["status", "x"], ["start"], ["wait", "--timeout"], ["wait", "--timeout", "soon"],
+                 ["status", "--rolling"], ["status", "--json=1"], ["help", "dance"]):
+        p = subprocess.run([os.path.join(ASAN, "rookery")] + args, capture_output=True, text=True,
+                           env={"PATH": os.environ["PATH"]})
+        expect(p.returncode == 64 and p.stderr, "%s: %d" % (args, p.returncode))
+    for args in (["help"], ["help", "logs"], ["--help"], ["version"], ["--version"]):
+        p = subprocess.run([os.path.join(ASAN, "rookery")] + args, capture_output=True, text=True,
+                           env={"PATH": os.environ["PATH"]})
+        expect(p.returncode == 0 and p.stdout, "%s: %d" % (args, p.returncode))
+
+
+def test_cli_up_and_stop():
+    s = System(program="rookery", args=["up"])
+    with open(s.out) as f:
+        expect("bot 102999999" in f.read(), "banner")
+    r = s.cli("stop")
+    expect(r.returncode == 0, r.stderr)
+    expect(s.p.wait(DEADLINE_S) == 0, "status")
+    s = System(program="rookery", args=["up"], env={"ROOKERY_WORKERS": "-1", "ROOKERY_WINDOW": "x"}, wait=None)
+    expect(s.p.wait(DEADLINE_S) == 78, "status")
+    expect("2 problems" in s.said(), s.said())
+
+
+def test_cli_check_and_config():
+    d = tempfile.mkdtemp(prefix="rk-")
+    env = {"PATH": os.environ["PATH"], "QQ_APP_ID": "123", "QQ_CLIENT_SECRET": "very-secret-value"}
+    run = lambda *a, **more: subprocess.run([os.path.join(ASAN, "rookery")] + list(a), cwd=d, capture_output=True,
+                                            text=True, env=dict(env, **more))
+    p = run("check")
+    expect(p.returncode == 0 and "1 bot" in p.stdout, p.stdout + p.stderr)
+    p = run("check", QQ_INTENTS="EVERYTHING", ROOKERY_WROKERS="1", QQ_CLIENT_SECRET="")
+    expect(p.returncode == 78, "exit %d" % p.returncode)
+    for word in ("QQ_INTENTS = EVERYTHING", "ROOKERY_WORKERS", "QQ_CLIENT_SECRET", "3 problems"):
+        expect(word in p.stderr, "%s: %s" % (word, p.stderr))
+    p = run("config")
+    expect(p.returncode == 0 and "(set)" in p.stdout and "very-secret" not in p.stdout, p.stdout)
+    doc = json.loads(run("config", "--json").stdout)
+    expect(doc["settings"]["QQ_APP_ID"] == {"value": "123", "from": "environment"}, str(doc["settings"]["QQ_APP_ID"]))
+    shutil.rmtree(d)
+
+
+def test_cli_keys():
+    d = tempfile.mkdtemp(prefix="rk-")
+    keys = os.path.join(d, "k")
+    run = lambda: subprocess.run([os.path.join(ASAN, "rookery"), "keys", keys], capture_output=True, text=True,
+                                 env={"PATH": os.environ["PATH"]})
+    expect(run().returncode == 0, "keys")
+    read = lambda *p: open(os.path.join(keys, *p)).read()
+    pairs = {n: read(n, n + ".key").splitlines() for n in ("api", "gateway", "worker")}
+    for name, pair in pairs.items():
+        expect(len(pair) == 2 and all(len(x) == 40 for x in pair), "format")
+        mode = os.stat(os.path.join(keys, name, name + ".key")).st_mode & 0o777
+        expect(mode == 0o600, "mode %o" % mode)
+        for other in pairs:
+            if other != name:
+                expect(read(name, other + ".pub") == pairs[other][0] + "\n", "%s of %s" % (other, name))
+    os.remove(os.path.join(keys, "api", "worker.pub"))
+    expect(run().returncode == 0 and pairs["api"] == read("api", "api.key").splitlines(), "kept")
+    expect(read("api", "worker.pub") == pairs["worker"][0] + "\n", "made good")
+    with open(os.path.join(keys, "api", "api.key"), "w") as f:
+        f.write("half a key\n")
+    expect(run().returncode == 1, "a broken key is not replaced")
+    expect(read("api", "api.key") == "half a key\n", "it is overwritten")
+    shutil.rmtree(d)
+
+
+# --- the runner ----------------------------------------------------------------------------------------
+
+
+def run_one(name, test):
+    del SYSTEMS[:]
+    problem = None
+    try:
+        test()
+    except Exception as e:    # a test that breaks has failed
+        problem = "%s: %s" % (type(e).__name__, e)
+    for s in SYSTEMS:
+        try:
+            s.clean()
+        except Exception as e:
+            problem = problem or str(e)
+    print(("not ok " if problem else "ok ") + name, flush=True)
+    for line in (problem or "").splitlines():
+        print("#   " + line)
+    return problem is None
+
+
+def main():
+    global CHILD
+    wanted = sys.argv[1:]
+    with tempfile.TemporaryDirectory(prefix="rk-") as folder:
+        CHILD = build_child(folder)
+        tests = [(n[5:], t) for n, t in list(globals().items()) if n.startswith("test_")]
+        results = [run_one(n, t) for n, t in tests if not wanted or any(w in n for w in wanted)]
+    print("# %d passed, %d failed" % (results.count(True), results.count(False)))
+    return 0 if all(results) else 1
+
+
+SYSTEMS = []
+CHILD = None
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,419 @@
+// links: apid/http.c common
+// libs: libcurl
+/*
+ * Requests over real sockets: a server that lives in the same loop answers,
+ * hangs, floods, breaks off.
+ */
+#include "test.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "http.h"
+#include "log.h"
+
+enum { PEERS = 16, ASKS = 8 };
+
+/* One request of ours and how it ended. */
+struct ask {
+	struct http_request r;
+	enum err            err;
+	unsigned            status;
+	bool                reached, done;
+	size_t              nbody;
+	char                body[64], trace[64];
+};
+
+static struct {
+	struct loop         *loop;
+	struct http         *http;
+	struct http_headers *headers;
+	int                  listener;
+	unsigned             port;
+	size_t               accepted, seen, finished;
+	struct buf           in[PEERS];
+	char                 last[512], url[64];
+	struct ask           asks[ASKS];
+} w;
+
+/* --- the server ------------------------------------------------------------------ */
+
+static void
+hang_up(int fd, struct buf *in)
+{
+	loop_unwatch(w.loop, fd);
+	close(fd);
+	buf_free(in);
+}
+
+static void
+say(int fd, const char *head, const char *body, size_t n)
+{
+	struct buf out = { 0 };
+
+	buf_putf(&out, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n", head, n);
+	buf_put(&out, (struct slice){ body, n });
+	(void)!send(fd, out.p, out.n, MSG_NOSIGNAL);
+	buf_free(&out);
+}
+
+/* Chunks without end. */
+static void
+on_flood(void *self, int fd, unsigned what)
+{
+	static char chunk[6 + 4096 + 2];
+
+	(void)what;
+	memset(chunk, 'x', sizeof chunk);
+	memcpy(chunk, "1000\r\n", 6);
+	memcpy(chunk + 6 + 4096, "\r\n", 2);
+	if (send(fd, chunk, sizeof chunk, MSG_NOSIGNAL) < 0)
+		hang_up(fd, self);
+}
+
+static void
+serve(int fd, struct buf *in)
+{
+	char *path = strchr(in->p, ' ') + 1;
+
+	w.seen++;
+	snprintf(w.last, sizeof w.last, "%.500s", in->p);
+	if (strncmp(path, "/ok", 3) == 0)
+		say(fd, "200 OK\r\nx-tps-TRACE-id:  T1 ", "{}", 2);
+	else if (strncmp(path, "/echo", 5) == 0)
+		say(fd, "200 OK", strstr(in->p, "\r\n\r\n") + 4,
+		    strlen(strstr(in->p, "\r\n\r\n") + 4));
+	else if (strncmp(path, "/moved", 6) == 0)
+		say(fd, "302 Found\r\nLocation: /ok", "", 0);
+	else if (strncmp(path, "/drop", 5) == 0)
+		hang_up(fd, in);
+	else if (strncmp(path, "/flood", 6) == 0) {
+		static const char head[] = "HTTP/1.1 200 OK\r\n"
+		                           "Transfer-Encoding: chunked\r\n\r\n";
+
+		(void)!send(fd, head, sizeof head - 1, MSG_NOSIGNAL);
+		loop_watch(w.loop, fd, LOOP_WRITE, on_flood, in);
+	}
+	if (in->p != NULL)
+		buf_reset(in);
+}
+
+static bool
+is_whole(const struct buf *in)
+{
+	const char *end = in->n > 0 ? strstr(in->p, "\r\n\r\n") : NULL;
+	const char *length = in->n > 0 ? strcasestr(in->p, "content-length:")
+	                               : NULL;
+	size_t      need;
+
+	if (end == NULL)
+		return false;
+	need = (size_t)(end - in->p) + 4;
+	if (length != NULL && length < end)
+		need += strtoul(length + 15, NULL, 10);
+	return in->n >= need;
+}
+
+static void
+on_peer(void *self, int fd, unsigned what)
+{
+	struct buf *in = self;
+	ssize_t     n;
+
+	(void)what;
+	if (buf_room(in, 65536) == NULL ||
+	    (n = recv(fd, in->p + in->n, 65535, MSG_DONTWAIT)) <= 0) {
+		hang_up(fd, in);
+		return;
+	}
+	in->n += (size_t)n;
+	in->p[in->n] = '\0';
+	if (is_whole(in))
+		serve(fd, in);
+}
+
+static void
+on_listener(void *self, int fd, unsigned what)
+{
+	int peer = accept(fd, NULL, NULL);
+
+	(void)self, (void)what;
+	EXPECT(peer >= 0 && w.accepted < PEERS);
+	loop_watch(w.loop, peer, LOOP_READ, on_peer, &w.in[w.accepted++]);
+}
+
+/* --- the client -------------------------------------------------------------------- */
+
+static void
+on_done(void *self, const struct http_answer *a)
+{
+	struct ask *k = self;
+
+	EXPECT(!k->done);
+	k->done = true;
+	k->err = a->err;
+	k->status = a->status;
+	k->reached = a->reached;
+	k->nbody = a->body.n;
+	snprintf(k->body, sizeof k->body, "%.*s", (int)(a->body.n % 64),
+	    a->body.n > 0 ? a->body.p : "");
+	snprintf(k->trace, sizeof k->trace, "%.*s", (int)a->trace.n,
+	    a->trace.p);
+	w.finished++;
+}
+
+static struct ask *
+ask(size_t i, const char *method, const char *path, const char *body)
+{
+	struct ask *k = &w.asks[i];
+	static char urls[ASKS][80];
+
+	snprintf(urls[i], sizeof urls[i], "%s%s", w.url, path);
+	*k = (struct ask){ .r = { .method = method, .url = urls[i],
+		.body = slice_of(body), .headers = w.headers,
+		.on_done = on_done, .self = k } };
+	return k;
+}
+
+static void
+start(struct ask *k)
+{
+	EXPECT_INT(http_start(w.http, &k->r), ERR_OK);
+}
+
+static void
+turn_until(const size_t *what, size_t n)
+{
+	uint64_t end = loop_clock_ms() + 5000;
+
+	while (*what < n && loop_clock_ms() < end)
+		loop_turn(w.loop, 100, NULL);
+	EXPECT_INT(*what, n);
+}
+
+static void
+setup(size_t connections, uint64_t timeout_ms)
+{
+	static const char *const lines[] = { "Authorization: QQBot X",
+		"Content-Type: application/json", "Expect:", NULL };
+	struct sockaddr_in a = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t           n = sizeof a;
+	struct http_options o = { connections, timeout_ms, NULL };
+
+	memset(&w, 0, sizeof w);
+	log_open("test", LOG_ERROR, false);
+	EXPECT_INT(loop_new(&w.loop), ERR_OK);
+	EXPECT_INT(http_new(&w.http, w.loop, &o), ERR_OK);
+	w.headers = http_headers_new(lines);
+	w.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	EXPECT(bind(w.listener, (struct sockaddr *)&a, sizeof a) == 0);
+	EXPECT(listen(w.listener, 16) == 0);
+	EXPECT(getsockname(w.listener, (struct sockaddr *)&a, &n) == 0);
+	w.port = ntohs(a.sin_port);
+	snprintf(w.url, sizeof w.url, "http://127.0.0.1:%u", w.port);
+	loop_watch(w.loop, w.listener, LOOP_READ, on_listener, NULL);
+}
+
+static void
+teardown(void)
+{
+	http_headers_free(&w.headers);
+	http_free(&w.http);
+	close(w.listener);
+	for (size_t i = 0; i < PEERS; i++)
+		buf_free(&w.in[i]);
+	loop_free(&w.loop);
+}
+
+/* --- tests ----------------------------------------------------------------------------- */
+
+TEST(answers_come_over_one_connection)
+{
+	struct ask *k;
+
+	setup(8, 2000);
+	start(k = ask(0, "GET", "/ok", NULL));
+	turn_until(&w.finished, 1);
+	EXPECT_INT(k->err, ERR_OK);
+	EXPECT_INT(k->status, 200);
+	EXPECT_STR(k->body, "{}");
+	EXPECT_STR(k->trace, "T1");
+	EXPECT(strstr(w.last, "Authorization: QQBot X\r\n") != NULL);
+	EXPECT(strstr(w.last, "User-Agent: rookery/") != NULL);
+	start(k = ask(1, "POST", "/echo", "{\"a\":1}"));
+	turn_until(&w.finished, 2);
+	EXPECT_STR(k->body, "{\"a\":1}");
+	EXPECT_STR(k->trace, "");
+	EXPECT(strstr(w.last, "Expect") == NULL);
+	start(k = ask(2, "DELETE", "/ok/x%2Fy/../z", NULL));
+	turn_until(&w.finished, 3);
+	EXPECT(strncmp(w.last, "DELETE /ok/x%2Fy/../z HTTP/1.1", 30) == 0);
+	start(k = ask(3, "GET", "/ok", NULL));
+	turn_until(&w.finished, 4);
+	EXPECT(strncmp(w.last, "GET /ok", 7) == 0);
+	EXPECT_INT(w.accepted, 1);
+	teardown();
+}
+
+TEST(a_once_body_arrives_whole)
+{
+	struct ask *k;
+
+	setup(8, 2000);
+	k = ask(0, "POST", "/echo", "0123456789");
+	k->r.once = true;
+	start(k);
+	turn_until(&w.finished, 1);
+	EXPECT_STR(k->body, "0123456789");
+	EXPECT(strstr(w.last, "Content-Length: 10\r\n") != NULL);
+	teardown();
+}
+
+/* A kept connection that breaks after the request has left: the library would
+ * send it again by itself; a `once` request it must not. */
+TEST(once_is_never_sent_twice)
+{
+	for (int once = 0; once < 2; once++) {
+		struct ask *k;
+
+		setup(8, 2000);
+		start(ask(0, "GET", "/ok", NULL));
+		turn_until(&w.finished, 1);
+		k = ask(1, "POST", "/drop", "{}");
+		k->r.once = once;
+		start(k);
+		turn_until(&w.finished, 2);
+		EXPECT_INT(k->err, ERR_CLOSED);
+		EXPECT(k->reached);
+		EXPECT_INT(k->status, 0);
+		EXPECT_INT(w.seen, once ? 2 : 3);
+		teardown();
+	}
+}
+
+TEST(nobody_there)
+{
+	struct ask *k;
+
+	setup(8, 2000);
+	loop_unwatch(w.loop, w.listener);
+	close(w.listener);
+	w.listener = -1;
+	start(k = ask(0, "POST", "/ok", "{}"));
+	turn_until(&w.finished, 1);
+	EXPECT_INT(k->err, ERR_NETWORK);
+	EXPECT(!k->reached);
+	teardown();
+}
+
+TEST(no_answer)
+{
+	struct ask *k;
+
+	setup(8, 200);
+	start(k = ask(0, "POST", "/hang", "{}"));
+	turn_until(&w.finished, 1);
+	EXPECT_INT(k->err, ERR_TIMEOUT);
+	EXPECT(k->reached);
+	teardown();
+}
+
+TEST(a_flood_is_cut)
+{
+	struct ask *k;
+
+	setup(8, 4000);
+	start(k = ask(0, "GET", "/flood", NULL));
+	turn_until(&w.finished, 1);
+	EXPECT_INT(k->err, ERR_TOO_LARGE);
+	EXPECT_INT(k->status, 200);
+	EXPECT(k->nbody <= HTTP_BODY_MAX);
+	teardown();
+}
+
+TEST(redirects_are_answers)
+{
+	struct ask *k;
+
+	setup(8, 2000);
+	start(k = ask(0, "GET", "/moved", NULL));
+	turn_until(&w.finished, 1);
+	EXPECT_INT(k->status, 302);
+	EXPECT_INT(w.seen, 1);
+	teardown();
+}
+
+TEST(clear_text_stays_on_this_machine)
+{
+	struct ask *k;
+
+	setup(8, 2000);
+	k = ask(0, "GET", "/ok", NULL);
+	k->r.url = "http://192.0.2.1/";
+	EXPECT_INT(http_start(w.http, &k->r), ERR_SYNTAX);
+	k->r.url = "ftp://127.0.0.1/";
+	EXPECT_INT(http_start(w.http, &k->r), ERR_SYNTAX);
+	/* No proxy of the environment sees it either. */
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
+	start(k = ask(0, "GET", "/ok", NULL));
+	turn_until(&w.finished, 1);
+	EXPECT_INT(k->status, 200);
+	unsetenv("http_proxy");
+	teardown();
+}
+
+TEST(bounded_and_in_line)
+{
+	setup(2, 300);
+	for (size_t i = 0; i < 5; i++)
+		start(ask(i, "POST", "/hang", "{}"));
+	EXPECT_INT(http_running(w.http), 2);
+	EXPECT_INT(http_waiting(w.http), 3);
+	w.asks[3].r.until_ms = loop_now(w.loop) + 1;
+	http_cancel(w.http, &w.asks[4].r);
+	EXPECT_INT(http_waiting(w.http), 2);
+	ask(5, "GET", "/ok", NULL)->r.urgent = true;
+	start(&w.asks[5]);
+	turn_until(&w.finished, 1);
+	EXPECT(w.asks[5].done);
+	turn_until(&w.finished, 5);
+	EXPECT(!w.asks[3].reached);
+	EXPECT_INT(w.asks[3].err, ERR_TIMEOUT);
+	EXPECT(w.asks[2].reached);
+	EXPECT(!w.asks[4].done);
+	teardown();
+}
+
+TEST(cancelled_under_way)
+{
+	setup(8, 2000);
+	start(ask(0, "POST", "/hang", "{}"));
+	turn_until(&w.seen, 1);
+	http_cancel(w.http, &w.asks[0].r);
+	EXPECT_INT(http_running(w.http), 0);
+	start(ask(1, "GET", "/ok", NULL));
+	turn_until(&w.finished, 1);
+	EXPECT(!w.asks[0].done);
+	teardown();
+}
+
+int
+main(void)
+{
+	RUN(answers_come_over_one_connection);
+	RUN(a_once_body_arrives_whole);
+	RUN(once_is_never_sent_twice);
+	RUN(nobody_there);
+	RUN(no_answer);
+	RUN(a_flood_is_cut);
+	RUN(redirects_are_answers);
+	RUN(clear_text_stays_on_this_machine);
+	RUN(bounded_and_in_line);
+	RUN(cancelled_under_way);
+	return test_done();
+}

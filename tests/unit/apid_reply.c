@@ -1,0 +1,257 @@
+// links: apid/reply.c common
+/*
+ * What the platform's answers mean: its own, its proxies', and those of
+ * nobody in particular.
+ */
+#include "test.h"
+
+#include <stdlib.h>
+
+#include "reply.h"
+
+#define CLS(c) CLASS_##c
+#define RES(r) RESULT_##r
+
+static const struct {
+	unsigned         status;
+	const char      *body;
+	enum reply_class cls;
+	enum result      result;   /* 0: not looked at */
+	uint64_t         code;
+	const char      *msg, *audit;
+} rows[] = {
+	{ 200, "{\"id\":\"R1\",\"timestamp\":\"2026-01-02T03:04:05+08:00\"}",
+	    CLS(DONE), 0, 0, "R1", "" },
+	{ 200, "{\"id\":\"R1\",\"code\":0,\"err_code\":0}", CLS(DONE), 0, 0,
+	    "R1", "" },
+	{ 200, "{}", CLS(DONE), 0, 0, "", "" },
+	{ 200, "", CLS(DONE), 0, 0, "", "" },
+	{ 200, " \r\n", CLS(DONE), 0, 0, "", "" },
+	{ 204, "", CLS(DONE), 0, 0, "", "" },
+	{ 200, "{\"err_code\":40054005,\"message\":\"deduped\"}",
+	    CLS(DUPLICATE), 0, 40054005, "", "" },
+	{ 400, "{\"code\":40054005}", CLS(DUPLICATE), 0, 40054005, "", "" },
+	{ 202, "{\"code\":304023,\"message\":\"push message is waiting\","
+	       "\"data\":{\"message_audit\":{\"audit_id\":\"A1\"}}}",
+	    CLS(NEEDS_AUDIT), 0, 304023, "", "A1" },
+	{ 201, "{\"code\":304024}", CLS(NEEDS_AUDIT), 0, 304024, "", "" },
+	{ 200, "{\"data\":{\"message_audit\":{\"audit_id\":\"A1\"}}}",
+	    CLS(NEEDS_AUDIT), 0, 0, "", "A1" },
+	{ 202, "{\"id\":\"R1\"}", CLS(DONE), 0, 0, "R1", "" },
+	{ 202, "", CLS(DONE), 0, 0, "", "" },
+	/* err_code wins over code, text over nothing, 0 is no error */
+	{ 400, "{\"code\":11243,\"err_code\":40034128}", CLS(PERMANENT),
+	    RES(REPLY_EXPIRED), 40034128, "", "" },
+	{ 400, "{\"code\":\"40034005\",\"err_code\":0}", CLS(PERMANENT),
+	    RES(REPLY_EXPIRED), 40034005, "", "" },
+	{ 400, "{\"code\":-5}", CLS(PERMANENT), RES(REJECTED), UINT64_MAX,
+	    "", "" },
+	{ 200, "{\"code\":987654321}", CLS(PERMANENT), RES(PLATFORM),
+	    987654321, "", "" },
+	{ 400, "{\"code\":987654321}", CLS(PERMANENT), RES(REJECTED),
+	    987654321, "", "" },
+	{ 500, "{\"code\":987654321}", CLS(RETRY_LATER), RES(PLATFORM),
+	    987654321, "", "" },
+	{ 500, "{\"code\":50055001}", CLS(RETRY_LATER), RES(PLATFORM),
+	    50055001, "", "" },
+	{ 400, "{\"code\":1100499}", CLS(RETRY_LATER), RES(PLATFORM), 1100499,
+	    "", "" },
+	{ 400, "{\"code\":1100777}", CLS(PERMANENT), RES(REJECTED), 1100777,
+	    "", "" },
+	{ 400, "{\"code\":22009}", CLS(RATE_LIMITED), RES(QUOTA), 22009,
+	    "", "" },
+	{ 400, "{\"code\":40034100}", CLS(RATE_LIMITED), RES(RATE_LIMITED),
+	    40034100, "", "" },
+	{ 400, "{\"code\":304003}", CLS(PERMANENT), RES(REJECTED), 304003,
+	    "", "" },
+	{ 400, "{\"code\":40054007}", CLS(PERMANENT), RES(TOO_MUCH),
+	    40054007, "", "" },
+	{ 400, "{\"code\":40054013}", CLS(PERMANENT), RES(MUTED_OR_GONE),
+	    40054013, "", "" },
+	{ 401, "{\"code\":11244}", CLS(REFRESH_TOKEN), 0, 11244, "", "" },
+	{ 401, "", CLS(REFRESH_TOKEN), 0, 0, "", "" },
+	{ 401, "<html>", CLS(REFRESH_TOKEN), 0, 0, "", "" },
+	{ 401, "{\"code\":11253}", CLS(REFRESH_TOKEN), 0, 11253, "", "" },
+	{ 200, "{\"code\":11243}", CLS(REFRESH_TOKEN), 0, 11243, "", "" },
+	{ 403, "{}", CLS(PERMANENT), RES(REJECTED), 0, "", "" },
+	{ 404, "<html>not here</html>", CLS(PERMANENT), RES(PLATFORM), 0,
+	    "", "" },
+	{ 413, "", CLS(PERMANENT), RES(TOO_MUCH), 0, "", "" },
+	{ 429, "<html>", CLS(RATE_LIMITED), RES(RATE_LIMITED), 0, "", "" },
+	{ 429, "{\"code\":22009}", CLS(RATE_LIMITED), RES(QUOTA), 22009, "",
+	    "" },
+	{ 500, "", CLS(RETRY_LATER), RES(PLATFORM), 0, "", "" },
+	{ 502, "<html>bad gateway", CLS(RETRY_LATER), RES(PLATFORM), 0,
+	    "", "" },
+	{ 503, "{\"half\":", CLS(RETRY_LATER), RES(PLATFORM), 0, "", "" },
+	{ 504, "<html>", CLS(UNSURE), RES(PLATFORM), 0, "", "" },
+	{ 302, "", CLS(PERMANENT), RES(PLATFORM), 0, "", "" },
+	/* a success that cannot be read is none, and no failure either */
+	{ 200, "<html>please log in</html>", CLS(UNSURE), 0, 0, "", "" },
+	{ 200, "{\"id\":\"R1\",\"timest", CLS(UNSURE), 0, 0, "", "" },
+	{ 200, "{\"id\":\"R1\"}{\"id\":\"R2\"}", CLS(UNSURE), 0, 0, "", "" },
+	{ 200, "42", CLS(UNSURE), 0, 0, "", "" },
+	{ 200, "{\"id\":\"\xff\xfe\"}", CLS(UNSURE), 0, 0, "", "" },
+	/* odd types */
+	{ 200, "{\"id\":42}", CLS(DONE), 0, 0, "42", "" },
+	{ 200, "{\"id\":null,\"timestamp\":null}", CLS(DONE), 0, 0, "", "" },
+	{ 200, "{\"id\":{\"a\":1},\"data\":[]}", CLS(DONE), 0, 0, NULL, "" },
+	{ 400, "{\"message\":{},\"code\":[1]}", CLS(PERMANENT), RES(REJECTED),
+	    0, "", "" },
+	{ 200, "[]", CLS(DONE), 0, 0, "", "" },
+	{ 999, "{}", CLS(PERMANENT), RES(PLATFORM), 0, "", "" },
+};
+
+TEST(classes)
+{
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct reply_input in = { .status = rows[i].status,
+			.body = slice_of(rows[i].body), .reached = true };
+		struct reply       r;
+
+		reply_read(&r, &in);
+		if (r.cls != rows[i].cls)
+			printf("# %u %s: %s\n", rows[i].status, rows[i].body,
+			    class_name(r.cls));
+		EXPECT_INT(r.cls, rows[i].cls);
+		EXPECT(r.code == rows[i].code);
+		if (rows[i].result != 0)
+			EXPECT_STR(result_name(r.result),
+			    result_name(rows[i].result));
+		if (rows[i].msg != NULL)
+			EXPECT_SLICE(r.msg, rows[i].msg);
+		EXPECT_SLICE(r.audit, rows[i].audit);
+		reply_free(&r);
+	}
+}
+
+/* Bodies cut anywhere: no row may crash, and half a success is unsure. */
+TEST(cut_anywhere)
+{
+	static const char whole[] = "{\"code\":304023,\"message\":\"\\u4f60\","
+	                            "\"data\":{\"message_audit\":{\"audit_id\":"
+	                            "\"A1\"}},\"timestamp\":1767294245}";
+
+	for (size_t n = 1; n < sizeof whole - 1; n++) {
+		/* A copy of that length, so that the sanitizer sees a read
+		 * beyond it. */
+		char              *cut = malloc(n);
+		struct reply_input in = { .status = 200, .body = { cut, n } };
+		struct reply       r;
+
+		memcpy(cut, whole, n);
+		reply_read(&r, &in);
+		EXPECT_INT(r.cls, CLASS_UNSURE);
+		reply_free(&r);
+		free(cut);
+	}
+}
+
+TEST(silence)
+{
+	struct reply_input in = { .reached = false, .why = SLICE("refused") };
+	struct reply       r;
+
+	reply_read(&r, &in);
+	EXPECT_INT(r.cls, CLASS_RETRY_LATER);
+	EXPECT_SLICE(r.message, "refused");
+	reply_free(&r);
+	in.reached = true;
+	reply_read(&r, &in);
+	EXPECT_INT(r.cls, CLASS_UNSURE);
+	reply_free(&r);
+}
+
+TEST(trace_from_header_then_body)
+{
+	struct reply_input in = { .status = 400, .trace = SLICE("head"),
+		.body = SLICE("{\"code\":1,\"trace_id\":\"body\"}") };
+	struct reply       r;
+
+	reply_read(&r, &in);
+	EXPECT_SLICE(r.trace, "head");
+	reply_free(&r);
+	in.trace.n = 0;
+	reply_read(&r, &in);
+	EXPECT_SLICE(r.trace, "body");
+	reply_free(&r);
+}
+
+static const struct {
+	const char *json;
+	int64_t     ms;
+} times[] = {
+	{ "\"2026-01-02T03:04:05+08:00\"", 1767294245000 },
+	{ "\"2026-01-01T19:04:05Z\"", 1767294245000 },
+	{ "\"2026-01-01T19:04:05.678Z\"", 1767294245678 },
+	{ "\"2026-01-01T13:34:05.5-05:30\"", 1767294245500 },
+	{ "\"2000-02-29T00:00:00Z\"", 951782400000 },
+	{ "\"1970-01-01T00:00:00Z\"", 0 },
+	{ "\"1969-12-31T23:59:59Z\"", -1000 },
+	{ "1767294245", 1767294245000 },
+	{ "\"1767294245\"", 1767294245000 },
+	{ "1767294245123", 1767294245123 },
+	{ "0", 0 }, { "-7", 0 }, { "\"\"", 0 }, { "null", 0 }, { "[]", 0 },
+	{ "\"2026-13-02T03:04:05Z\"", 0 },
+	{ "\"2026-01-02T03:04:05\"", 0 },
+	{ "\"2026-01-02T03:04:05+8:00\"", 0 },
+	{ "\"2026-01-02T03:04:05.\"", 0 },
+	{ "\"20x6-01-02T03:04:05Z\"", 0 },
+	{ "\"2026-01-02T03:04:05ZZ\"", 0 },
+	{ "\"yesterday, about four o'clock\"", 0 },
+};
+
+TEST(times_of_all_kinds)
+{
+	for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+		struct buf   text = { 0 };
+		struct json *doc;
+
+		buf_putf(&text, "{\"t\":%s}", times[i].json);
+		EXPECT(json_parse(&doc, buf_slice(&text)) == ERR_OK);
+		EXPECT_INT(reply_time(json_get(doc, "t")), times[i].ms);
+		json_free(&doc);
+		buf_free(&text);
+	}
+}
+
+/* The table: each code once, in order, and a code before its range. */
+TEST(table_of_codes)
+{
+	static const uint64_t codes[] = {
+#define CODE(code, cls, result, meaning) code,
+#include "codes.def"
+	};
+	enum reply_class cls;
+	enum result      result;
+	const char      *meaning;
+	size_t           n = sizeof codes / sizeof *codes;
+
+	EXPECT_INT(n, 343);
+	for (size_t i = 0; i < n; i++) {
+		EXPECT(i == 0 || codes[i] > codes[i - 1]);
+		EXPECT(reply_code(codes[i], &cls, &result, &meaning));
+		EXPECT(cls != CLASS_DONE && cls != CLASS_UNSURE);
+		EXPECT(strlen(meaning) > 3);
+		/* What is retried is never called permanent, and back. */
+		EXPECT((cls == CLASS_RATE_LIMITED) ==
+		    (result == RESULT_QUOTA || result == RESULT_RATE_LIMITED));
+	}
+	EXPECT(reply_code(301050, &cls, &result, &meaning));
+	EXPECT_STR(meaning, "channel permission errors");
+	EXPECT(reply_code(301001, &cls, &result, &meaning));
+	EXPECT_INT(cls, CLASS_RETRY_LATER);
+	EXPECT(!reply_code(1, &cls, &result, &meaning));
+}
+
+int
+main(void)
+{
+	RUN(classes);
+	RUN(cut_anywhere);
+	RUN(silence);
+	RUN(trace_from_header_then_body);
+	RUN(times_of_all_kinds);
+	RUN(table_of_codes);
+	return test_done();
+}

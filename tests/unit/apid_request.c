@@ -1,0 +1,402 @@
+// links: apid/request.c apid/attempt.c apid/call.c apid/reply.c apid/route.c apid/sent.c apid/table.c common
+/*
+ * The life of calls against a bot and a platform of our own: order, waiting,
+ * joining, repeating, leaving.  http.c and bot.c are played here.
+ */
+#include "test.h"
+
+#include <stdlib.h>
+
+#include "log.h"
+#include "request.h"
+
+enum { RESULTS_MAX = 64, STARTED_MAX = 64 };
+
+static struct {
+	struct requests      rs;
+	struct bot           bot;
+	struct conf          conf;
+	bool                 has_token, full;
+	enum token_advice    advice;
+	int                  doubts;
+	struct http_request *started[STARTED_MAX];
+	size_t               nstarted;
+	struct {
+		char     peer[16], id[32], code[32];
+		bool     ok;
+		uint64_t tries, platform_code;
+	} results[RESULTS_MAX];
+	size_t               nresults;
+} w;
+
+/* --- the played parts ----------------------------------------------------------- */
+
+enum err
+http_start(struct http *h, struct http_request *r)
+{
+	(void)h;
+	w.started[w.nstarted++] = r;
+	return ERR_OK;
+}
+
+void
+http_cancel(struct http *h, struct http_request *r)
+{
+	(void)h, (void)r;
+}
+
+bool
+bot_has_token(const struct bot *b)
+{
+	(void)b;
+	return w.has_token;
+}
+
+struct http_headers *
+bot_headers(struct bot *b)
+{
+	static char some;
+
+	(void)b;
+	return (struct http_headers *)(void *)&some;
+}
+
+enum token_advice
+bot_doubt(struct bot *b, uint64_t generation)
+{
+	(void)b, (void)generation;
+	w.doubts++;
+	if (w.advice == TOKEN_WAIT)
+		w.has_token = false;
+	return w.advice;
+}
+
+static struct bot *
+find_bot(void *self, struct slice app)
+{
+	(void)self;
+	return slice_is(app, "7") ? &w.bot : NULL;
+}
+
+static void
+keep(char *to, size_t size, struct slice s)
+{
+	snprintf(to, size, "%.*s", (int)s.n, s.n > 0 ? s.p : "");
+}
+
+static enum err
+take_result(void *self, msg_peer to, const struct msg_result *m)
+{
+	size_t i = w.nresults;
+
+	(void)self;
+	if (w.full)
+		return ERR_FULL;
+	keep(w.results[i].peer, sizeof w.results[i].peer, to);
+	keep(w.results[i].id, sizeof w.results[i].id, m->id);
+	keep(w.results[i].code, sizeof w.results[i].code, m->code);
+	w.results[i].ok = m->ok;
+	w.results[i].tries = m->tries;
+	w.results[i].platform_code = m->platform_code;
+	w.nresults++;
+	return ERR_OK;
+}
+
+static void
+setup(bool again)
+{
+	memset(&w, 0, sizeof w);
+	log_open("test", LOG_ERROR, false);
+	w.has_token = true;
+	w.bot.app = SLICE("7");
+	w.bot.token.generation = 1;
+	w.rs.again = again;
+	w.rs.find_bot = find_bot;
+	w.rs.send = take_result;
+	EXPECT_INT(loop_new(&w.rs.loop), ERR_OK);
+}
+
+static void
+teardown(void)
+{
+	requests_close(&w.rs);
+	EXPECT_INT(w.rs.n, 0);
+	EXPECT_INT(w.rs.bytes, 0);
+	EXPECT_INT(w.rs.lanes.n, 0);
+	loop_free(&w.rs.loop);
+}
+
+/* --- steps ------------------------------------------------------------------------ */
+
+static void
+reply_from(const char *peer, const char *id, const char *conv, uint64_t n,
+    int64_t left_ms)
+{
+	struct msg_call m = { .id = slice_of(id), .bot = SLICE("7"),
+		.do_ = SLICE("reply"), .ev = slice_of(conv), .n = n,
+		.conv = slice_of(conv), .msg = SLICE("M"),
+		.text = SLICE("hi"), .deadline = loop_wall_ms() + left_ms };
+
+	requests_take(&w.rs, slice_of(peer), &m);
+}
+
+static void
+reply(const char *id, const char *conv, uint64_t n)
+{
+	reply_from("p", id, conv, n, 60000);
+}
+
+/* The i-th request is answered. */
+static void
+answer(size_t i, unsigned status, const char *body)
+{
+	struct http_answer a = { .status = status, .body = slice_of(body),
+		.reached = true, .why = "broke off",
+		.err = status == 0 ? ERR_CLOSED : ERR_OK };
+
+	w.started[i]->on_done(w.started[i]->self, &a);
+}
+
+static void
+turn_until(size_t started, size_t results)
+{
+	uint64_t end = loop_clock_ms() + 5000;
+
+	while ((w.nstarted < started || w.nresults < results) &&
+	    loop_clock_ms() < end)
+		loop_turn(w.rs.loop, 100, NULL);
+	EXPECT_INT(w.nstarted, started);
+	EXPECT_INT(w.nresults, results);
+}
+
+#define OK_BODY "{\"id\":\"R1\"}"
+
+/* --- tests --------------------------------------------------------------------------- */
+
+TEST(one_conversation_goes_in_order)
+{
+	setup(false);
+	reply("a1", "u:A", 1);
+	reply("a2", "u:A", 2);
+	reply("b1", "g:B", 1);
+	reply("a3", "u:A", 3);
+	EXPECT_INT(w.nstarted, 2); /* a1 and b1 */
+	answer(1, 200, OK_BODY);
+	EXPECT_STR(w.results[0].id, "b1");
+	answer(0, 200, OK_BODY);
+	EXPECT_INT(w.nstarted, 3);
+	answer(2, 400, "{\"code\":304003}");
+	EXPECT_INT(w.nstarted, 4);
+	answer(3, 200, OK_BODY);
+	EXPECT_INT(w.nresults, 4);
+	EXPECT_STR(w.results[2].code, "REJECTED");
+	EXPECT_INT(w.results[2].platform_code, 304003);
+	EXPECT_STR(w.results[3].id, "a3");
+	EXPECT_INT(w.rs.n, 0);
+	teardown();
+}
+
+TEST(a_repeat_joins_then_gets_the_first_outcome)
+{
+	setup(false);
+	reply_from("p", "x", "u:A", 1, 60000);
+	reply_from("p", "x", "u:A", 1, 60000);
+	reply_from("q", "y", "u:A", 1, 60000);
+	EXPECT_INT(w.nstarted, 1);
+	answer(0, 200, OK_BODY);
+	EXPECT_INT(w.nresults, 2);
+	EXPECT_STR(w.results[0].peer, "p");
+	EXPECT_STR(w.results[1].peer, "q");
+	EXPECT_STR(w.results[1].id, "y");
+	reply_from("r", "z", "u:A", 1, 60000);
+	EXPECT_INT(w.nstarted, 1);
+	EXPECT_INT(w.nresults, 3);
+	EXPECT(w.results[2].ok);
+	teardown();
+}
+
+TEST(a_failure_may_be_tried_anew)
+{
+	setup(false);
+	reply("x", "u:A", 1);
+	answer(0, 400, "{\"code\":304003}");
+	reply("x", "u:A", 1);
+	EXPECT_INT(w.nstarted, 2);
+	answer(1, 200, OK_BODY);
+	EXPECT(w.results[1].ok);
+	teardown();
+}
+
+TEST(unknown_outcome_of_a_channel_is_final)
+{
+	setup(false);
+	reply("x", "c:A", 1);
+	EXPECT(w.started[0]->once);
+	answer(0, 0, "");
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	reply("x", "c:A", 1);
+	EXPECT_INT(w.nstarted, 1);
+	EXPECT_STR(w.results[1].code, "TIMEOUT");
+	teardown();
+	setup(true);
+	reply("x", "c:A", 1);
+	EXPECT(!w.started[0]->once);
+	answer(0, 0, "");
+	EXPECT_INT(w.nresults, 0);
+	teardown();
+}
+
+TEST(unknown_outcome_of_a_user_is_asked_again)
+{
+	setup(false);
+	reply("x", "u:A", 1);
+	EXPECT(!w.started[0]->once);
+	answer(0, 0, "");
+	turn_until(2, 0);
+	EXPECT_SLICE(w.started[1]->body,
+	    "{\"msg_type\":0,\"content\":\"hi\",\"msg_id\":\"M\","
+	    "\"msg_seq\":1}");
+	answer(1, 400, "{\"code\":40054005}");
+	EXPECT(w.results[0].ok);
+	EXPECT_INT(w.results[0].tries, 2);
+	teardown();
+}
+
+TEST(waits_for_a_token_in_order)
+{
+	char conv[8];
+
+	setup(false);
+	w.has_token = false;
+	for (int i = 0; i < 5; i++) {
+		snprintf(conv, sizeof conv, "u:%d", i);
+		reply(conv, conv, 1);
+	}
+	EXPECT_INT(w.nstarted, 0);
+	requests_on_token(&w.rs, &w.bot); /* a failure: still none */
+	EXPECT_INT(w.nstarted, 0);
+	w.has_token = true;
+	requests_on_token(&w.rs, &w.bot);
+	EXPECT_INT(w.nstarted, 5);
+	for (size_t i = 0; i < 5; i++) {
+		answer(i, 200, OK_BODY);
+		EXPECT_INT(w.results[i].id[2], '0' + (int)i);
+	}
+	teardown();
+}
+
+TEST(a_refused_token_is_renewed_and_the_call_sent_once_more)
+{
+	setup(false);
+	w.advice = TOKEN_WAIT;
+	reply("x", "u:A", 1);
+	answer(0, 401, "{\"code\":11244}");
+	EXPECT_INT(w.doubts, 1);
+	EXPECT_INT(w.nstarted, 1);
+	/* The old token serves again, but the doubt is not settled. */
+	w.has_token = true;
+	requests_on_token(&w.rs, &w.bot);
+	EXPECT_INT(w.nstarted, 1);
+	w.bot.token.answers++;
+	requests_on_token(&w.rs, &w.bot);
+	EXPECT_INT(w.nstarted, 2);
+	answer(1, 401, "{\"code\":11244}");
+	EXPECT_INT(w.doubts, 1);
+	EXPECT_STR(w.results[0].code, "PLATFORM");
+	EXPECT_INT(w.results[0].tries, 2);
+	/* Somebody else has a newer one already. */
+	w.advice = TOKEN_NEWER;
+	reply("y", "u:A", 2);
+	answer(2, 401, "");
+	EXPECT_INT(w.nstarted, 4);
+	answer(3, 200, OK_BODY);
+	EXPECT(w.results[1].ok);
+	teardown();
+}
+
+TEST(windows_close)
+{
+	setup(false);
+	reply_from("p", "late", "u:A", 1, -1);
+	EXPECT_STR(w.results[0].code, "REPLY_EXPIRED");
+	EXPECT_INT(w.nstarted, 0);
+	w.has_token = false;
+	reply_from("p", "t", "u:B", 1, 30);
+	reply_from("p", "behind", "u:B", 2, 20);
+	turn_until(0, 3);
+	EXPECT_STR(w.results[1].id, "behind");
+	EXPECT_STR(w.results[1].code, "REPLY_EXPIRED");
+	EXPECT_STR(w.results[2].id, "t");
+	EXPECT_STR(w.results[2].code, "REPLY_EXPIRED");
+	EXPECT_INT(w.rs.n, 0);
+	teardown();
+}
+
+TEST(bounded)
+{
+	char id[16];
+
+	setup(false);
+	w.has_token = false;
+	for (int i = 0; i < CALLS_MAX; i++) {
+		snprintf(id, sizeof id, "u:%d", i % 100);
+		reply(id, id, (uint64_t)i + 1);
+	}
+	EXPECT_INT(w.nresults, 0);
+	EXPECT_INT(w.rs.n, CALLS_MAX);
+	reply("over", "u:x", 1);
+	EXPECT_STR(w.results[0].code, "RATE_LIMITED");
+	teardown();
+}
+
+TEST(a_full_pipe_is_tried_again)
+{
+	setup(false);
+	reply("x", "u:A", 1);
+	reply("y", "u:A", 2);
+	w.full = true;
+	answer(0, 200, OK_BODY);
+	EXPECT_INT(w.nstarted, 2); /* the next does not wait for that */
+	EXPECT(!requests_idle(&w.rs));
+	w.full = false;
+	turn_until(2, 1);
+	EXPECT_STR(w.results[0].id, "x");
+	answer(1, 200, OK_BODY);
+	EXPECT(requests_idle(&w.rs));
+	teardown();
+}
+
+TEST(leaving)
+{
+	setup(false);
+	reply("a1", "u:A", 1);
+	reply("a2", "u:A", 2);
+	reply("b1", "u:B", 1);
+	requests_stop(&w.rs);
+	reply("c1", "u:C", 1);
+	EXPECT(!requests_idle(&w.rs));
+	answer(0, 200, OK_BODY);
+	answer(1, 429, "");
+	EXPECT(requests_idle(&w.rs));
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT_INT(w.nresults, 1); /* the others will be asked again */
+	EXPECT_STR(w.results[0].id, "a1");
+	teardown();
+}
+
+int
+main(void)
+{
+	RUN(one_conversation_goes_in_order);
+	RUN(a_repeat_joins_then_gets_the_first_outcome);
+	RUN(a_failure_may_be_tried_anew);
+	RUN(unknown_outcome_of_a_channel_is_final);
+	RUN(unknown_outcome_of_a_user_is_asked_again);
+	RUN(waits_for_a_token_in_order);
+	RUN(a_refused_token_is_renewed_and_the_call_sent_once_more);
+	RUN(windows_close);
+	RUN(bounded);
+	RUN(a_full_pipe_is_tried_again);
+	RUN(leaving);
+	return test_done();
+}
