@@ -24,7 +24,7 @@ schedule(struct bot *b)
 		    on_due, b);
 }
 
-/* --- asking ---------------------------------------------------------------------- */
+/* --- asking --------------------------------------------------------------- */
 
 static void
 wipe(struct slice s)
@@ -127,7 +127,7 @@ on_due(void *self)
 	settle(b, &failed, 0);
 }
 
-/* --- the token at work ---------------------------------------------------------------- */
+/* --- the token at work ---------------------------------------------------- */
 
 bool
 bot_has_token(const struct bot *b)
@@ -193,7 +193,7 @@ bot_remedy(const struct bot *b, struct buf *out)
 		    r->why);
 }
 
-/* --- life ------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------- */
 
 enum err
 bot_open(struct bot *b, const struct conf *conf, struct loop *loop,

@@ -17,13 +17,13 @@ struct bot {
 	struct loop         *loop;
 	struct http         *http;
 	struct slice         app;           /* its id */
-	struct slice         api;           /* base address, no slash at its end */
+	struct slice         api;           /* base address, no last slash */
 	struct token         token;
 	struct timer         timer;
 	struct http_request  ask;
 	struct secret        question;      /* body of ask, while it runs */
 	struct http_headers *ask_headers, *headers;
-	uint64_t             headers_of;    /* generation of the token in them */
+	uint64_t             headers_of;    /* generation of its token */
 	struct signature    *signature;
 	const char          *trouble;       /* why there is no token; static */
 	int64_t              trouble_code;

@@ -42,7 +42,7 @@ call_scope_name(const struct call *c)
 	                                        : "none";
 }
 
-/* --- checks ------------------------------------------------------------------- */
+/* --- checks --------------------------------------------------------------- */
 
 /* Well-formed UTF-8, no over-long forms, no surrogates. */
 static bool
@@ -161,7 +161,7 @@ call_read(struct call *c, const struct msg_call *m, const char **wrong)
 	return RESULT_OK;
 }
 
-/* --- the request ------------------------------------------------------------------ */
+/* --- the request ---------------------------------------------------------- */
 
 enum err
 call_url(const struct call *c, struct slice base, struct buf *url)

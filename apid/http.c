@@ -32,7 +32,7 @@ struct http_slot {
 	struct buf           body;
 	struct slice         upload;       /* what is left of a `once` body */
 	size_t               ntrace;
-	bool                 too_large, clear;
+	bool                 too_large, clear, scheme_set;
 	char                 trace[TRACE_MAX];
 	char                 error[CURL_ERROR_SIZE];
 };
@@ -49,7 +49,7 @@ struct http {
 	bool                 kick;           /* wants to be called at once */
 };
 
-/* --- headers --------------------------------------------------------------------- */
+/* --- headers -------------------------------------------------------------- */
 
 struct http_headers *
 http_headers_new(const char *const *lines)
@@ -85,7 +85,7 @@ http_headers_free(struct http_headers **hp)
 	free(h);
 }
 
-/* --- what libcurl calls ------------------------------------------------------------ */
+/* --- what libcurl calls --------------------------------------------------- */
 
 static size_t
 on_body(char *p, size_t size, size_t n, void *self)
@@ -177,7 +177,7 @@ on_timer(CURLM *multi, long ms, void *self)
 	return 0;
 }
 
-/* --- the end of a request -------------------------------------------------------------- */
+/* --- the end of a request ------------------------------------------------- */
 
 static enum err
 to_err(CURLcode code, const struct http_slot *s)
@@ -331,7 +331,7 @@ on_kick(void *self)
 	drive(self, CURL_SOCKET_TIMEOUT, 0);
 }
 
-/* --- the beginning ----------------------------------------------------------------------- */
+/* --- the beginning -------------------------------------------------------- */
 
 static bool
 slot_set(struct http_slot *s, const struct http_options *o)
@@ -358,7 +358,6 @@ slot_set(struct http_slot *s, const struct http_options *o)
 	c |= curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
 	c |= curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
 	    (long)CURL_HTTP_VERSION_2TLS);
-	c |= curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
 	c |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
 	    (long)HTTP_CONNECT_MS);
 	c |= curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)o->timeout_ms);
@@ -414,15 +413,20 @@ set_method(struct http_slot *s, const struct http_request *r)
 	return c == CURLE_OK;
 }
 
-/* A clear request must not leave the machine by a proxy of the environment. */
+/* https: wait for a handshake under way, which may offer one connection for
+ * all (HTTP/2), rather than begin another.  http: nothing to wait for, and no
+ * proxy of the environment, which would carry it off this machine. */
 static bool
-set_proxy(struct http_slot *s, bool clear)
+set_scheme(struct http_slot *s, bool clear)
 {
-	if (s->clear == clear)
+	if (s->scheme_set && s->clear == clear)
 		return true;
+	s->scheme_set = true;
 	s->clear = clear;
 	return curl_easy_setopt(s->easy, CURLOPT_PROXY, clear ? "" : NULL) ==
-	    CURLE_OK;
+	        CURLE_OK &&
+	    curl_easy_setopt(s->easy, CURLOPT_PIPEWAIT, clear ? 0L : 1L) ==
+	        CURLE_OK;
 }
 
 static enum err
@@ -436,7 +440,7 @@ begin(struct http *h, struct http_request *r)
 	s->ntrace = 0;
 	s->too_large = false;
 	s->error[0] = '\0';
-	if (!set_method(s, r) || !set_proxy(s, clear) ||
+	if (!set_method(s, r) || !set_scheme(s, clear) ||
 	    curl_easy_setopt(s->easy, CURLOPT_URL, r->url) != CURLE_OK ||
 	    curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, r->headers->list) !=
 	        CURLE_OK ||
@@ -547,7 +551,7 @@ http_waiting(const struct http *h)
 	return h->nwaiting;
 }
 
-/* --- life ------------------------------------------------------------------------------------ */
+/* --- life ----------------------------------------------------------------- */
 
 static bool
 multi_set(struct http *h)

@@ -41,7 +41,7 @@ struct http_request {
 	/* The owner's; all must stay until on_done. */
 	const char          *method, *url;
 	struct slice         body;
-	struct http_headers *headers;    /* a reference is taken while it runs */
+	struct http_headers *headers;    /* referenced while it runs */
 	uint64_t             until_ms;   /* not begun at or after; 0: always */
 	bool                 once;       /* never sent twice by the library */
 	bool                 urgent;     /* waits for no connection */

@@ -41,7 +41,7 @@ struct apid {
 	struct timer    leave;
 };
 
-/* --- what arrives ------------------------------------------------------------ */
+/* --- what arrives --------------------------------------------------------- */
 
 static struct bot *
 find_bot(void *self, struct slice app)
@@ -101,7 +101,7 @@ on_heard(void *self, msg_peer from)
 		bus_send(p->bus, from, MSG_hello, &hello);
 }
 
-/* --- what leaves ---------------------------------------------------------------- */
+/* --- what leaves ---------------------------------------------------------- */
 
 static enum err
 send_result(void *self, msg_peer to, const struct msg_result *m)
@@ -148,7 +148,7 @@ on_drain(void *self, msg_peer from, const struct msg_drain *m)
 	proc_stop(&a->proc);
 }
 
-/* --- opening ------------------------------------------------------------------------ */
+/* --- opening -------------------------------------------------------------- */
 
 static const struct msg_handlers api_takes = { .call = on_call };
 static const struct msg_handlers trust_takes = {
@@ -268,7 +268,7 @@ apid_open(struct apid *a)
 	return e;
 }
 
-/* --- leaving -------------------------------------------------------------------------- */
+/* --- leaving -------------------------------------------------------------- */
 
 static void
 on_late(void *self)

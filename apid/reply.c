@@ -96,7 +96,7 @@ reply_code(uint64_t code, enum reply_class *cls, enum result *result,
 	return true;
 }
 
-/* --- times -------------------------------------------------------------------- */
+/* --- times ---------------------------------------------------------------- */
 
 /* n digits as a number; false when they are not digits. */
 static bool
@@ -178,7 +178,7 @@ reply_time(const struct json *v)
 	return read_rfc3339(json_text(v));
 }
 
-/* --- the answer ------------------------------------------------------------------ */
+/* --- the answer ----------------------------------------------------------- */
 
 /* err_code replaces code; either may be missing, text, or 0 for "fine". */
 static uint64_t

@@ -65,7 +65,7 @@ static void finish(struct request *, enum result);
 
 static const struct slice nothing = { NULL, 0 };
 
-/* --- results ---------------------------------------------------------------------- */
+/* --- results -------------------------------------------------------------- */
 
 static void
 refuse(struct requests *rs, msg_peer from, const struct msg_call *m,
@@ -143,7 +143,7 @@ asker_add(struct request *r, msg_peer from, struct slice id)
 	return a;
 }
 
-/* --- lanes ------------------------------------------------------------------------ */
+/* --- lanes ---------------------------------------------------------------- */
 
 static struct lane *
 lane_of(struct requests *rs, struct slice name)
@@ -191,7 +191,7 @@ lane_leave(struct request *r)
 		go(l->first);
 }
 
-/* --- the line for a token --------------------------------------------------------------- */
+/* --- the line for a token ------------------------------------------------- */
 
 static void
 token_enter(struct request *r)
@@ -222,7 +222,7 @@ token_leave(struct request *r)
 		b->last = last;
 }
 
-/* --- waiting ------------------------------------------------------------------------------- */
+/* --- waiting -------------------------------------------------------------- */
 
 static void on_time(void *);
 
@@ -253,7 +253,7 @@ expire(struct request *r)
 	finish(r, attempt_expired(&r->attempt, &r->rules, r->result));
 }
 
-/* --- sending --------------------------------------------------------------------------------- */
+/* --- sending -------------------------------------------------------------- */
 
 static void on_answer(void *, const struct http_answer *);
 
@@ -312,7 +312,7 @@ on_time(void *self)
 		expire(r);
 }
 
-/* --- answers ------------------------------------------------------------------------------------ */
+/* --- answers -------------------------------------------------------------- */
 
 static void
 copy(char *to, size_t size, struct slice s)
@@ -452,7 +452,7 @@ on_answer(void *self, const struct http_answer *a)
 	reply_free(&p);
 }
 
-/* --- the end -------------------------------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------- */
 
 static void
 request_free(struct request *r)
@@ -548,7 +548,7 @@ finish(struct request *r, enum result result)
 		wait_until(r, now + CALL_HAND_OVER_MS);
 }
 
-/* --- the beginning ------------------------------------------------------------------------------------ */
+/* --- the beginning -------------------------------------------------------- */
 
 /* The end of the window on our clock; false when it is over. */
 static bool
@@ -711,7 +711,7 @@ requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
 		begin(rs, b, &c, from);
 }
 
-/* --- from outside ---------------------------------------------------------------------------------------- */
+/* --- from outside --------------------------------------------------------- */
 
 void
 requests_on_token(struct requests *rs, struct bot *b)

@@ -42,7 +42,8 @@ struct requests {
 	bool             again;      /* sends of unknown outcome are repeated */
 	bool             closed;     /* nothing new is begun */
 	struct bot      *(*find_bot)(void *self, struct slice app);
-	enum err         (*send)(void *self, msg_peer, const struct msg_result *);
+	enum err         (*send)(void *self, msg_peer,
+	    const struct msg_result *);
 	void            *self;
 	struct table     calls, lanes;
 	struct request  *all;

@@ -23,7 +23,7 @@ static const struct token_refusal refusals[] = {
 
 enum { CODE_BUSY = 100001, STATUS_BUSY = 429 };
 
-/* --- the answer ------------------------------------------------------------- */
+/* --- the answer ----------------------------------------------------------- */
 
 /* 7200, "7200" and 7200.0 have all been seen. */
 static bool
@@ -92,7 +92,7 @@ token_read(struct token_reply *r, unsigned status, struct slice body)
 	json_free(&doc);
 }
 
-/* --- its life ----------------------------------------------------------------- */
+/* --- its life ------------------------------------------------------------- */
 
 void
 token_open(struct token *t, uint64_t now_ms, uint64_t park_ms)

@@ -34,7 +34,7 @@ static const struct msg_session_answer usual = {
 	.shards = 1, .total = 1000, .remaining = 1000, .max_concurrency = 1
 };
 
-/* --- the answer ---------------------------------------------------------------------- */
+/* --- the answer ----------------------------------------------------------- */
 
 static struct slice
 ask_id(const struct trust_ask *a)
@@ -104,7 +104,7 @@ grant(struct trust_ask *a, struct slice url,
 	answer(a, &m);
 }
 
-/* --- asking the platform ----------------------------------------------------------------- */
+/* --- asking the platform -------------------------------------------------- */
 
 static void on_answer(void *, const struct http_answer *);
 
@@ -216,7 +216,7 @@ on_answer(void *self, const struct http_answer *h)
 	reply_free(&r);
 }
 
-/* --- questions ------------------------------------------------------------------------------ */
+/* --- questions ------------------------------------------------------------ */
 
 static void
 on_time_out(void *self)

@@ -40,7 +40,7 @@ complain(const char *path, const char *why)
 
 /* A new file with just this text, in one step. */
 static bool
-write_file(const char *path, const char *text, mode_t mode)
+write_file(const char *path, const char *text)
 {
 	char   *temporary;
 	size_t  n = strlen(text);
@@ -50,7 +50,7 @@ write_file(const char *path, const char *text, mode_t mode)
 	if (asprintf(&temporary, "%s.new", path) < 0)
 		return complain(path, strerror(ENOMEM));
 	unlink(temporary);
-	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	good = fd >= 0 && write(fd, text, n) == (ssize_t)n &&
 	    fsync(fd) == 0 && rename(temporary, path) == 0;
 	if (!good)
@@ -95,7 +95,7 @@ make_pair(const char *path, char public_key[KEY_TEXT + 1])
 	if (!good)
 		complain(path, "libzmq has no CURVE keys");
 	snprintf(text, sizeof text, "%s\n%s\n", public_key, secret);
-	good = good && write_file(path, text, 0600);
+	good = good && write_file(path, text);
 	explicit_bzero(secret, sizeof secret);
 	explicit_bzero(text, sizeof text);
 	return good;
@@ -133,7 +133,7 @@ hand_out(const char *dir, const char *name, const char *of,
 	if (asprintf(&path, "%s/%s/%s.pub", dir, name, of) < 0)
 		return false;
 	snprintf(text, sizeof text, "%s\n", public_key);
-	good = write_file(path, text, 0644);
+	good = write_file(path, text);
 	free(path);
 	return good;
 }

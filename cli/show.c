@@ -206,12 +206,13 @@ print_member(void *self, const char *key, const struct json *value)
 static void
 print_flat(void *self, const char *key, const struct json *value)
 {
-	bool first = true;
+	bool  first = true;
+	bool *any = self;
 
-	(void)self;
 	if (!json_is_object(value))
 		return;
-	printf("%-10s ", key);
+	printf("%s%-8s ", *any ? "" : "\n", key);
+	*any = true;
 	json_each(value, print_member, &first);
 	fputc('\n', stdout);
 }
@@ -282,19 +283,16 @@ static void
 print_snapshot(const struct cli *cli, const struct json *a)
 {
 	const struct json *children = json_get(a, "children");
+	bool               any = false;
 
 	print_head(cli, a);
 	print_children(cli, children);
 	for (size_t i = 0; i < json_count(children); i++)
 		print_app(cli, json_get(json_at(children, i), "app"),
 		    children);
-	for (size_t i = 0; i < json_count(children); i++) {
-		const struct json *app = json_get(json_at(children, i), "app");
-
-		if (json_count(children) > 0 && app != NULL && i == 0)
-			fputc('\n', stdout);
-		json_each(app, print_flat, NULL);
-	}
+	for (size_t i = 0; i < json_count(children); i++)
+		json_each(json_get(json_at(children, i), "app"), print_flat,
+		    &any);
 	print_remedies(children);
 }
 

@@ -38,7 +38,6 @@ struct bus {
 	char               server_key[KEY + 1];
 	unsigned char      admitted[ADMIT_MAX][32];
 	size_t             nadmitted;
-	struct bus        *monitor_self;
 	bool               curve, met;   /* met: has been connected before */
 };
 
@@ -216,24 +215,17 @@ zap_open(struct bus *b)
 
 /* --- reconnects: the server at the other end may be another run of it ------------ */
 
-static bool
-monitor_pending(void *self)
-{
-	struct bus *b = *(struct bus **)self;
-	int         events = 0;
-	size_t      n = sizeof events;
-
-	return zmq_getsockopt(b->monitor, ZMQ_EVENTS, &events, &n) == 0 &&
-	    (events & ZMQ_POLLIN) != 0;
-}
-
+/* Nothing else is done with this socket and it is read until it is empty, so
+ * its descriptor can be believed. */
 static void
-monitor_serve(void *self)
+on_monitor(void *self, int fd, unsigned what)
 {
-	struct bus *b = *(struct bus **)self;
+	struct bus *b = self;
 	char        event[16], address[256];
 
-	while (zmq_recv(b->monitor, event, sizeof event, ZMQ_DONTWAIT) >= 0) {
+	(void)fd, (void)what;
+	while (b->monitor != NULL &&
+	    zmq_recv(b->monitor, event, sizeof event, ZMQ_DONTWAIT) >= 0) {
 		zmq_recv(b->monitor, address, sizeof address, ZMQ_DONTWAIT);
 		if (b->met && b->o.on_open != NULL) {
 			log_info("bus.reconnected", KV("url", b->url));
@@ -246,11 +238,10 @@ monitor_serve(void *self)
 static enum err
 monitor_open(struct bus *b)
 {
-	struct loop_source src = { monitor_pending, monitor_serve,
-		&b->monitor_self };
-	char               name[64];
+	char   name[64];
+	int    fd;
+	size_t n = sizeof fd;
 
-	b->monitor_self = b;
 	b->met = false;
 	snprintf(name, sizeof name, "inproc://monitor-%p", b->socket);
 	if (zmq_socket_monitor(b->socket, name,
@@ -258,9 +249,10 @@ monitor_open(struct bus *b)
 	    (b->monitor = zmq_socket(b->context, ZMQ_PAIR)) == NULL)
 		return ERR_SYSTEM;
 	set_int(b->monitor, ZMQ_LINGER, 0);
-	if (zmq_connect(b->monitor, name) < 0)
+	if (zmq_connect(b->monitor, name) < 0 ||
+	    zmq_getsockopt(b->monitor, ZMQ_FD, &fd, &n) < 0)
 		return ERR_SYSTEM;
-	return watch(b, b->monitor, &src);
+	return loop_watch(b->loop, fd, LOOP_READ, on_monitor, b);
 }
 
 /* --- sending ------------------------------------------------------------------- */
@@ -534,7 +526,6 @@ close_socket(struct bus *b, int linger_ms)
 	if (b->monitor != NULL) {
 		zmq_socket_monitor(b->socket, NULL, 0);
 		unwatch(b, b->monitor);
-		loop_remove_source(b->loop, &b->monitor_self);
 		zmq_close(b->monitor);
 		b->monitor = NULL;
 	}

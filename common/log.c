@@ -1,7 +1,8 @@
 /*
- * Formats one line in a fixed buffer and writes it with one write(2), so
- * lines of several processes sharing a pipe never mix.  What does not fit is
- * cut, and the line says so.
+ * Formats one line in a fixed buffer and writes whole lines with one
+ * write(2), so lines of several processes sharing a pipe never mix (up to
+ * PIPE_BUF, which the gathered lines keep to).  What does not fit is cut, and
+ * the line says so.
  */
 #include "log.h"
 
@@ -10,7 +11,7 @@
 #include <unistd.h>
 
 /* ENDING: kept back for a quote, the word that the line was cut, its end. */
-enum { LINE_MAX_BYTES = 2048, ENDING = 16 };
+enum { LINE_MAX_BYTES = 2048, ENDING = 16, HELD_BYTES = 4096 };
 
 static const char *const names[] = { "error", "warn", "info", "debug" };
 
@@ -18,8 +19,10 @@ static const char *const names[] = { "error", "warn", "info", "debug" };
 static struct {
 	const char    *program;
 	enum log_level level;
-	bool           json;
-} out = { "rookery", LOG_INFO, false };
+	bool           json, hold;
+	size_t         held;
+	char           lines[HELD_BYTES];
+} out = { .program = "rookery", .level = LOG_INFO };
 
 struct line {
 	char   b[LINE_MAX_BYTES];
@@ -215,10 +218,34 @@ put_head(struct line *l, enum log_level level, const char *name)
 }
 
 void
+log_flush(void)
+{
+	/* a log that cannot be written cannot be complained of */
+	if (out.held > 0)
+		(void)!write(STDERR_FILENO, out.lines, out.held);
+	out.held = 0;
+}
+
+void
+log_hold(bool hold)
+{
+	log_flush();
+	out.hold = hold;
+}
+
+static void
+put_out(const struct line *l)
+{
+	if (out.held + l->n > sizeof out.lines)
+		log_flush();
+	memcpy(out.lines + out.held, l->b, l->n);
+	out.held += l->n;
+}
+
+void
 log_write(enum log_level level, const char *name, const struct kv *kv)
 {
 	struct line l;
-	ssize_t     ignored;
 
 	l.n = 0;
 	l.cut = false;
@@ -230,6 +257,7 @@ log_write(enum log_level level, const char *name, const struct kv *kv)
 	        out.json ? ",\"cut\":true" :
 	                   " ...",
 	    out.json ? "}" : "");
-	ignored = write(STDERR_FILENO, l.b, l.n);
-	(void)ignored; /* a log that cannot be written cannot be complained of */
+	put_out(&l);
+	if (!out.hold || level <= LOG_WARN)
+		log_flush();
 }

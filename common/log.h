@@ -38,6 +38,13 @@ const char *log_level_name(enum log_level);
 
 void log_write(enum log_level, const char *name, const struct kv *);
 
+/* While held, info and debug lines gather and leave together at log_flush(),
+ * at the latest when a warning or an error does: a busy process would spend
+ * more on writing lines than on the events they tell of.  The loop holds,
+ * and flushes before it sleeps. */
+void log_hold(bool);
+void log_flush(void);
+
 static inline struct kv
 kv_slice(const char *k, struct slice v)
 {

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "log.h"
+
 enum { EVENTS_PER_TURN = 64, SIGNALS = 65 };
 
 struct watch {
@@ -354,6 +356,7 @@ loop_turn(struct loop *l, int wait_ms, bool *more)
 	int                n;
 
 	arm_timerfd(l);
+	log_flush(); /* also what a foreign loop's callbacks have said */
 	if (wait_ms != 0 && sources_pending(l))
 		wait_ms = 0;
 	n = epoll_wait(l->epoll, ev, EVENTS_PER_TURN, wait_ms);
@@ -365,6 +368,7 @@ loop_turn(struct loop *l, int wait_ms, bool *more)
 	serve_sources(l);
 	serve_timers(l);
 	arm_timerfd(l);
+	log_flush();
 	if (more != NULL)
 		*more = n == EVENTS_PER_TURN || sources_pending(l);
 	return ERR_OK;
@@ -391,6 +395,7 @@ loop_new(struct loop **out)
 		return e;
 	}
 	*out = l;
+	log_hold(true);
 	return ERR_OK;
 }
 
@@ -402,6 +407,7 @@ loop_free(struct loop **lp)
 	if (l == NULL)
 		return;
 	*lp = NULL;
+	log_hold(false);
 	if (l->signalfd >= 0)
 		close(l->signalfd);
 	if (l->timerfd >= 0)

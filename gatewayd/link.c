@@ -96,8 +96,8 @@ perform(struct link *l, const struct session_action *a)
 	case DO_CLOSE:
 		do_close(l, a->code);
 		break;
-	case DO_DELIVER:
-	case DO_RESHARD: /* the caller of link_feed() has looked */
+	case DO_DELIVER: /* done already: take_dispatch() */
+	case DO_RESHARD: /* the next answer tells: note_shards() */
 		break;
 	}
 }
@@ -143,24 +143,34 @@ on_due(void *self)
 /* --- what the platform says ------------------------------------------------------------ */
 
 /* The journal before the seq: an event that cannot be taken must not count as
- * received, so the connection ends here and the platform replays it. */
+ * received, so the connection ends here and the platform replays it.  That is
+ * no failure of the session, however often it happens. */
+static void
+put_off(struct link *l, enum err why)
+{
+	struct session_data closed = { .number = 1006,
+		.text = SLICE("no room for its events"),
+		.chance = backoff_chance() };
+
+	log_warn("intake.full", KV("bot", l->session.bot),
+	    KV("shard", l->session.shard), KV("why", err_text(why)));
+	do_close(l, 0);
+	session_hold(&l->session, true, loop_clock_ms());
+	link_feed(l, IN_CLOSED, &closed);
+}
+
 static void
 take_dispatch(struct link *l, const struct payload *p,
-    struct session_data *data)
+    const struct session_data *data)
 {
-	enum err e;
+	enum session_state state = l->session.state;
+	enum err           e;
 
-	if (l->session.state == SESSION_LIVE ||
-	    l->session.state == SESSION_RESUMING) {
+	if (state == SESSION_LIVE || state == SESSION_RESUMING ||
+	    state == SESSION_IDENTIFYING) {
 		e = intake_event(l->g, l->bot, l->session.user, l->name, p);
 		if (e == ERR_FULL || e == ERR_NOMEM) {
-			log_warn("intake.full", KV("bot", l->session.bot),
-			    KV("shard", l->session.shard),
-			    KV("why", err_text(e)));
-			data->number = 1006;
-			data->text = SLICE("no room for its events");
-			do_close(l, 0);
-			link_feed(l, IN_CLOSED, data);
+			put_off(l, e);
 			return;
 		}
 		l->last_event_ms = loop_clock_ms();
@@ -216,10 +226,14 @@ on_frame(void *owner, struct slice text)
 	struct link        *l = owner;
 	struct session_data none = { .chance = backoff_chance() };
 	struct payload      p;
+	enum err            e;
 
 	session_heard(&l->session, loop_clock_ms());
-	if (payload_parse(&p, text) == ERR_OK)
+	e = payload_parse(&p, text);
+	if (e == ERR_OK)
 		take_frame(l, &p);
+	else if (e == ERR_NOMEM)
+		put_off(l, e);
 	else {
 		l->g->unparsable++;
 		log_warn("gateway.garbage", KV("bot", l->session.bot),
@@ -247,20 +261,29 @@ const struct net_handlers link_net_handlers = {
 	.on_request = intake_on_request,
 };
 
+/* Until events flow, reading goes on: Hello and READY need no room. */
+static void
+link_flow(struct link *l, bool room)
+{
+	enum session_state state = l->session.state;
+	bool               read = room ||
+	    (state != SESSION_LIVE && state != SESSION_RESUMING);
+
+	if (l->conn == NULL || l->reading == read)
+		return;
+	l->reading = read;
+	session_hold(&l->session, !read, loop_clock_ms());
+	net_flow(l->conn, read);
+}
+
 void
 link_flow_all(struct gateway *g)
 {
 	bool room = delivery_has_room(g->delivery) && !g->draining;
 
 	for (size_t b = 0; b < g->nbots; b++)
-		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
-			struct link *l = &g->bots[b].links[i];
-
-			if (l->conn == NULL || l->reading == room)
-				continue;
-			l->reading = room;
-			net_flow(l->conn, room);
-		}
+		for (size_t i = 0; i < g->bots[b].nlinks; i++)
+			link_flow(&g->bots[b].links[i], room);
 }
 
 /* --- what apid says ------------------------------------------------------------------------ */

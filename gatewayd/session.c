@@ -141,11 +141,17 @@ first_or_backoff(struct step *st)
 
 /* --- connecting ------------------------------------------------------------------ */
 
+static bool
+budget_spent(const struct session_budget *b)
+{
+	return b->total > 0 && b->remaining == 0;
+}
+
 /* How long until this bot may identify again; 0 = now. */
 static uint64_t
 budget_wait(const struct session_budget *b, uint64_t now)
 {
-	if (b->total > 0 && b->remaining == 0 && b->resets_ms > now)
+	if (budget_spent(b) && b->resets_ms > now)
 		return b->resets_ms - now;
 	return b->next_ms > now ? b->next_ms - now : 0;
 }
@@ -187,8 +193,7 @@ connect_now(struct step *st)
 	struct session *s = st->s;
 
 	note_budget(s->budget, st->in, st->now);
-	if (s->id[0] == '\0' && s->budget->total > 0 &&
-	    s->budget->remaining == 0) {
+	if (s->id[0] == '\0' && budget_spent(s->budget)) {
 		s->remedy = "the platform allows no more sessions today; "
 		            "it is tried again when the count starts anew";
 		wait_for(st, st->in->reset_after_ms > 0
@@ -203,6 +208,7 @@ connect_now(struct step *st)
 	s->connected = true;
 	s->heard_ms = st->now;
 	s->acks_missed = 0;
+	s->held = false;
 	s->deadline_ms = st->now + s->hello_timeout_ms;
 	act(st, (struct session_action){ .kind = DO_CONNECT });
 }
@@ -245,10 +251,12 @@ introduce(struct step *st)
 	if (!resume) {
 		uint64_t wait = budget_wait(s->budget, st->now);
 
-		/* Another shard was faster between asking and Hello. */
-		if (wait > 0) {
+		/* Another shard was faster between asking and Hello.  With
+		 * nothing left only a new answer tells of new sessions. */
+		if (wait > 0 || budget_spent(s->budget)) {
 			drop_connection(st, CLOSE_TO_RESUME);
-			wait_for(st, wait, "identify is paced");
+			wait_for(st, wait > 0 ? wait : s->budget->every_ms,
+			    "identify is paced");
 			return;
 		}
 		forget_session(s);
@@ -320,6 +328,13 @@ pass_on(struct step *st)
 	act(st, (struct session_action){ .kind = DO_DELIVER });
 }
 
+/* Before READY there is no session it belongs to, and no seq to note. */
+static void
+pass_on_early(struct step *st)
+{
+	act(st, (struct session_action){ .kind = DO_DELIVER });
+}
+
 static void
 beat(struct step *st)
 {
@@ -340,17 +355,25 @@ note_ack(struct step *st)
 
 /* --- leaving -------------------------------------------------------------------- */
 
-/* The session stays ours; the connection does not.  Resumes that fail again
- * and again end the session too: it is dead, whatever the codes say. */
+/* Resumes that fail again and again end the session too: it is dead, whatever
+ * the codes say.  When it is we who do not read, nothing has failed. */
+static void
+note_failed_resume(struct session *s)
+{
+	if (s->state != SESSION_RESUMING || s->held)
+		return;
+	if (s->resume_once || ++s->resume_failures >= RESUME_FAILURES_MAX)
+		forget_session(s);
+}
+
+/* The session stays ours; the connection does not. */
 static void
 leave(struct step *st, unsigned code, const char *why)
 {
 	struct session *s = st->s;
 	uint64_t        ms = first_or_backoff(st);
 
-	if (s->state == SESSION_RESUMING &&
-	    (s->resume_once || ++s->resume_failures >= RESUME_FAILURES_MAX))
-		forget_session(s);
+	note_failed_resume(s);
 	drop_connection(st, code);
 	wait_for(st, ms, why);
 }
@@ -375,12 +398,25 @@ garbage(struct step *st)
 	    "the platform sent a frame that is none");
 }
 
+/* What the platform's pages ask for after a refusal: 1 to 5 s. */
+static uint64_t
+moment(const struct step *st)
+{
+	return 1000 + ((uint64_t)4000 * st->in->chance >> 32);
+}
+
 static void
 start_over(struct step *st)
 {
 	struct session *s = st->s;
 	bool            identifying = s->state == SESSION_IDENTIFYING;
-	uint64_t        ms = 1000 + ((uint64_t)4000 * st->in->chance >> 32);
+	uint64_t        ms = moment(st);
+
+	/* Ready and refused, ready and refused: each costs a session. */
+	if (s->state == SESSION_LIVE && s->backoff.at > 1)
+		ms += next_backoff(st);
+	else if (s->state == SESSION_LIVE)
+		s->backoff.at++;
 
 	if (st->in->number == 1 && s->id[0] != '\0' && !s->resume_once) {
 		s->resume_once = true;
@@ -423,16 +459,24 @@ close_ONCE(struct step *st, const struct session_close *row)
 static void
 close_SLOW(struct step *st, const struct session_close *row)
 {
+	note_failed_resume(st->s);
 	drop_connection(st, 0);
 	wait_for(st, backoff_spread(SLOW_MS, 20, st->in->chance),
 	    row->meaning);
 }
 
+/* A refused Resume is a definite answer and comes once per session, so the
+ * Identify follows soon; a refused Identify backs off, and may be the token's
+ * fault. */
 static void
 close_IDENTIFY(struct step *st, const struct session_close *row)
 {
-	uint64_t ms = first_or_backoff(st);
+	uint64_t ms = st->s->state == SESSION_RESUMING
+	    ? moment(st)
+	    : first_or_backoff(st);
 
+	if (st->s->state == SESSION_IDENTIFYING)
+		st->s->fresh = true;
 	forget_session(st->s);
 	drop_connection(st, 0);
 	wait_for(st, ms, row->meaning);
@@ -564,6 +608,12 @@ tick(struct step *st)
 {
 	struct session *s = st->s;
 
+	if (s->held) { /* what we do not read cannot be missed */
+		s->heard_ms = st->now;
+		s->beat_pending = false;
+		if (s->deadline_ms != 0)
+			s->deadline_ms = st->now + s->hello_timeout_ms;
+	}
 	if (s->deadline_ms != 0 && s->deadline_ms <= st->now)
 		silent(st);
 	else if (s->beat_ms != 0 && s->beat_ms <= st->now)
@@ -581,14 +631,16 @@ halt(struct step *st)
 
 static step_fn *const steps[SESSION_STATES][SESSION_INPUTS] = {
 	[SESSION_IDLE] = { [IN_START] = begin },
-	[SESSION_WAITING] = { [IN_DUE] = begin, [IN_STOP] = halt },
+	[SESSION_WAITING] = { [IN_DUE] = begin, [IN_START] = begin,
+	    [IN_STOP] = halt },
 	[SESSION_ASKING] = { [IN_ANSWER] = connect_now,
 	    [IN_NO_ANSWER] = no_answer, [IN_FATAL] = park_refused,
 	    [IN_DUE] = silent, [IN_STOP] = halt },
 	[SESSION_CONNECTING] = { [IN_HELLO] = introduce, [IN_CLOSED] = closed,
 	    [IN_RECONNECT] = reconnect, [IN_INVALID] = start_over,
 	    [IN_GARBAGE] = garbage, [IN_DUE] = tick, [IN_STOP] = halt },
-	[SESSION_IDENTIFYING] = { [IN_READY] = serve, [IN_INVALID] = start_over,
+	[SESSION_IDENTIFYING] = { [IN_READY] = serve,
+	    [IN_DISPATCH] = pass_on_early, [IN_INVALID] = start_over,
 	    [IN_CLOSED] = closed, [IN_RECONNECT] = reconnect,
 	    [IN_BEAT_ASKED] = beat, [IN_ACK] = note_ack,
 	    [IN_GARBAGE] = garbage, [IN_DUE] = tick, [IN_STOP] = halt },
@@ -596,12 +648,11 @@ static step_fn *const steps[SESSION_STATES][SESSION_INPUTS] = {
 	    [IN_DISPATCH] = pass_on, [IN_INVALID] = start_over,
 	    [IN_CLOSED] = closed, [IN_RECONNECT] = reconnect,
 	    [IN_BEAT_ASKED] = beat, [IN_ACK] = note_ack,
-	    [IN_GARBAGE] = garbage, [IN_DUE] = tick, [IN_STOP] = halt },
+	    [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_LIVE] = { [IN_DISPATCH] = pass_on, [IN_RESUMED] = serve_again,
 	    [IN_INVALID] = start_over, [IN_CLOSED] = closed,
 	    [IN_RECONNECT] = reconnect, [IN_BEAT_ASKED] = beat,
-	    [IN_ACK] = note_ack, [IN_GARBAGE] = garbage, [IN_DUE] = tick,
-	    [IN_STOP] = halt },
+	    [IN_ACK] = note_ack, [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_PARKED] = { [IN_DUE] = begin, [IN_START] = begin,
 	    [IN_STOP] = halt },
 };
@@ -645,6 +696,19 @@ session_heard(struct session *s, uint64_t now_ms)
 	s->heard_ms = now_ms;
 }
 
+void
+session_hold(struct session *s, bool held, uint64_t now_ms)
+{
+	if (s->held && !held) {
+		s->heard_ms = now_ms;
+		s->beat_pending = false;
+		s->acks_missed = 0;
+		if (s->deadline_ms != 0)
+			s->deadline_ms = now_ms + s->hello_timeout_ms;
+	}
+	s->held = held;
+}
+
 uint64_t
 session_due(const struct session *s)
 {
@@ -661,6 +725,6 @@ session_due(const struct session *s)
 bool
 session_stale(const struct session *s, uint64_t now_ms)
 {
-	return s->state == SESSION_LIVE &&
+	return s->state == SESSION_LIVE && !s->held &&
 	    now_ms - s->heard_ms > s->interval_ms + s->interval_ms / 10;
 }

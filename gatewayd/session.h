@@ -42,7 +42,8 @@ enum session_input {
 	IN_RECONNECT,
 	IN_INVALID,      /* number: 1 when the session may be resumed */
 	IN_CLOSED,       /* number: close code; text: the server's reason */
-	IN_GARBAGE,      /* a frame that is none */
+	IN_GARBAGE,      /* a frame that is none: once events flow, it is
+	                    only skipped */
 	IN_DUE,          /* session_due() has come */
 	IN_STOP,
 	SESSION_INPUTS
@@ -102,6 +103,7 @@ struct session {
 
 	uint64_t interval_ms, beat_ms, beat_sent_ms, heard_ms;
 	bool     beat_pending;               /* sent, not acknowledged */
+	bool     held;                       /* see session_hold() */
 	unsigned acks_missed;
 
 	uint64_t deadline_ms, retry_ms;      /* 0 = none */
@@ -127,6 +129,10 @@ size_t session_step(struct session *, enum session_input,
 
 /* Any frame at all counts as a sign of life. */
 void session_heard(struct session *, uint64_t now_ms);
+
+/* The owner has stopped (or resumed) reading: what it does not read cannot
+ * be missed, and no failure then counts against the session. */
+void session_hold(struct session *, bool held, uint64_t now_ms);
 
 /* When IN_DUE is wanted; 0 = never. */
 uint64_t session_due(const struct session *);

@@ -18,8 +18,8 @@
 #include "vault.h"
 
 /* Bounds per turn, so that one child's flood leaves time for the others. */
-enum { PACKET_MAX = 256 * 1024, PACKETS_PER_TURN = 64,
-	OUTPUT_PER_TURN = 256 * 1024 };
+enum { PACKET_MAX = FAMILY_SCRATCH, PACKETS_PER_TURN = 64,
+	OUTPUT_PER_TURN = FAMILY_SCRATCH };
 
 /* --- what it says: messages ------------------------------------------------- */
 

@@ -152,6 +152,8 @@ judge_up(const struct child *c, const struct due *d, enum goal goal)
 {
 	const struct service *s = &c->service;
 
+	if (d->rolling && c->rolls)
+		return PENDING; /* its turn has not come */
 	if (s->state == SERVICE_FAILED)
 		return FAILED;
 	if (!s->wanted)
@@ -160,7 +162,7 @@ judge_up(const struct child *c, const struct due *d, enum goal goal)
 	    (s->state == SERVICE_READY ||
 	        (goal == GOAL_UP && s->state == SERVICE_DEGRADED)))
 		return DONE;
-	return d->rolling && !c->rolls ? FAILED : PENDING;
+	return d->rolling ? FAILED : PENDING;
 }
 
 static enum verdict
@@ -382,29 +384,25 @@ do_scale(struct control *ctl, struct client *c, const struct json *req)
 static void
 do_wait(struct control *ctl, struct client *c, const struct json *req)
 {
-	answer_when(ctl, c, req, json_text_at(req, "name"), GOAL_READY, false);
+	struct slice name = json_text_at(req, "name");
+
+	if (name.n > 0 && !name_of(ctl, c, req, &name))
+		return;
+	answer_when(ctl, c, req, name, GOAL_READY, false);
 }
 
 static void
 do_log_level(struct control *ctl, struct client *c, const struct json *req)
 {
-	struct family       *f = ctl->family;
-	struct msg_log_level m = { .level = json_text_at(req, "level") };
-	enum log_level       level;
-	char                *copy;
+	enum log_level level;
 
-	if (!log_level_of(m.level, &level)) {
+	if (!log_level_of(json_text_at(req, "level"), &level)) {
 		say_no(c, json_get(req, "id"), "SYNTAX",
 		    "level must be error, warn, info or debug");
 		return;
 	}
-	log_set_level(level);
-	for (size_t i = 0; i < f->nchildren; i++)
-		child_tell(f->children[i], MSG_log_level, &m);
+	family_log_level(ctl->family, level);
 	client_send(c, yes(json_get(req, "id")));
-	/* Those to be started later as well. */
-	if ((copy = slice_dup(m.level)) != NULL)
-		settings_log_level_take(f->settings, copy);
 }
 
 static void

@@ -16,7 +16,7 @@
 #include "proc.h"
 #include "spawn.h"
 
-enum { SCRATCH_BYTES = 256 * 1024, SIM_LOOK_MS = 200, HURRY_MS = 300 };
+enum { SIM_LOOK_MS = 200, HURRY_MS = 300 };
 
 /* --- lent to child.c ----------------------------------------------------------- */
 
@@ -226,7 +226,8 @@ family_is_down(const struct family *f)
 {
 	struct plan_row rows[FAMILY_MAX];
 
-	return f->stopping && plan_is_down(rows, rows_of(f, rows));
+	return f->stopping &&
+	    (f->abandons || plan_is_down(rows, rows_of(f, rows)));
 }
 
 static void
@@ -255,9 +256,8 @@ stop_what_must(struct family *f)
 		if (!plan_stop(rows, n, i, &input))
 			continue;
 		child_step(c, input);
-		child_hasten(c, f->stop_signals > 1
-		        ? loop_now(f->loop) + HURRY_MS
-		        : f->stop_at_ms + f->limits.stop_ms * share / 100);
+		child_hasten(c,
+		    f->stop_at_ms + f->limits.stop_ms * share / 100);
 	}
 }
 
@@ -357,27 +357,57 @@ family_turn(struct family *f)
 
 /* --- stopping ------------------------------------------------------------------------ */
 
+/* Out of order: each told now, and forced after this time. */
+static void
+stop_all(struct family *f, uint64_t grace_ms)
+{
+	uint64_t until = loop_now(f->loop) + grace_ms;
+
+	for (size_t i = 0; i < f->nchildren; i++) {
+		child_step(f->children[i], SERVICE_STOP);
+		child_hasten(f->children[i], until);
+	}
+}
+
+/* What the kernel does not let go of must not keep us: whoever waits for us
+ * has a limit of its own. */
+static void
+on_stop_abandon(void *self)
+{
+	struct family *f = self;
+
+	f->abandons = true;
+	for (size_t i = 0; i < f->nchildren; i++)
+		if (f->children[i]->pid != 0)
+			log_error("family.stuck",
+			    KV("name", f->children[i]->name),
+			    KV("pid", (int)f->children[i]->pid));
+}
+
+static void
+on_stop_late(void *self)
+{
+	struct family *f = self;
+
+	stop_all(f, 0);
+	loop_after(f->loop, &f->stop_late, SERVICE_KILL_MS, on_stop_abandon,
+	    f);
+}
+
 void
 family_stop(struct family *f)
 {
-	uint64_t now = loop_now(f->loop);
-
-	f->stop_signals++;
-	if (!f->stopping) {
-		f->stopping = true;
-		f->stop_at_ms = now;
-		loop_cancel(f->loop, &f->sim_wait);
-		cancel_roll(f);
-		log_info("family.stop",
-		    KV("within_ms", f->limits.stop_ms));
-	} else {
+	if (f->stop_signals++ > 0) {
 		log_info("family.hurry", KV("signals", f->stop_signals));
-		for (size_t i = 0; i < f->nchildren; i++) {
-			child_step(f->children[i], SERVICE_STOP);
-			child_hasten(f->children[i],
-			    f->stop_signals > 2 ? now : now + HURRY_MS);
-		}
+		stop_all(f, f->stop_signals > 2 ? 0 : HURRY_MS);
+		return;
 	}
+	f->stopping = true;
+	f->stop_at_ms = loop_now(f->loop);
+	loop_cancel(f->loop, &f->sim_wait);
+	cancel_roll(f);
+	log_info("family.stop", KV("within_ms", f->limits.stop_ms));
+	loop_after(f->loop, &f->stop_late, f->limits.stop_ms, on_stop_late, f);
 	stop_what_must(f);
 }
 
@@ -432,7 +462,7 @@ static void
 on_look_for_sim(void *self)
 {
 	struct family *f = self;
-	uint64_t       waited = loop_now(f->loop) - f->opened_ms;
+	uint64_t       waited = loop_now(f->loop) - f->sim_since_ms;
 
 	if (settings_sim_is_there(f->settings)) {
 		load_sim(f);
@@ -450,16 +480,42 @@ on_look_for_sim(void *self)
 	}
 }
 
+/* A simulator that is not ours leaves its file when it likes. */
+static enum err
+await_sim(struct family *f)
+{
+	const struct settings *s = f->settings;
+
+	if (!s->needs_sim || s->runs_sim || s->has_sim)
+		return ERR_OK;
+	log_info("family.wait_sim", KV("file", s->sim_env),
+	    KV("ms", f->limits.ready_ms));
+	f->sim_since_ms = loop_now(f->loop);
+	return loop_after(f->loop, &f->sim_wait, 0, on_look_for_sim, f);
+}
+
 /* --- what happened ------------------------------------------------------------------------ */
+
+static void
+tell_level(struct child *c, enum log_level level)
+{
+	struct msg_log_level m = { .level = slice_of(log_level_name(level)) };
+
+	child_tell(c, MSG_log_level, &m);
+}
 
 void
 family_changed(struct family *f, struct child *c, enum service_state was)
 {
 	enum service_state is = c->service.state;
 
-	if (c->id == SERVICE_ID_sim && was == SERVICE_STARTING &&
-	    (is == SERVICE_READY || is == SERVICE_DEGRADED))
+	bool ready = was == SERVICE_STARTING &&
+	    (is == SERVICE_READY || is == SERVICE_DEGRADED);
+
+	if (ready && c->id == SERVICE_ID_sim)
 		load_sim(f);
+	if (ready && f->has_level)
+		tell_level(c, f->log_level);
 	/* Nothing can work without it, so the person at the terminal is told
 	 * at once. */
 	if (c->id == SERVICE_ID_sim && is == SERVICE_FAILED &&
@@ -479,6 +535,22 @@ family_lost(struct family *f, struct child *c, pid_t pid)
 
 	if (c->id == SERVICE_ID_worker && gateway != NULL)
 		child_tell(gateway, MSG_gone, &gone);
+}
+
+static void
+set_level(struct family *f, enum log_level level)
+{
+	log_set_level(level);
+	for (size_t i = 0; i < f->nchildren; i++)
+		tell_level(f->children[i], level);
+}
+
+void
+family_log_level(struct family *f, enum log_level level)
+{
+	f->has_level = true;
+	f->log_level = level;
+	set_level(f, level);
 }
 
 static void
@@ -536,9 +608,10 @@ family_reload(struct family *f)
 		return e;
 	}
 	take_limits(f);
+	f->has_level = false;
 	if (log_level_of(slice_of(f->settings->conf.log_level), &level))
-		log_set_level(level);
-	if ((e = arrange(f)) != ERR_OK)
+		set_level(f, level);
+	if ((e = arrange(f)) != ERR_OK || (e = await_sim(f)) != ERR_OK)
 		return e;
 	renew(f, changed);
 	for (size_t i = 0; i < f->nchildren; i++) {
@@ -565,18 +638,13 @@ family_open(struct family *f, struct loop *loop, struct settings *settings,
 		.output = output, .opened_ms = loop_clock_ms() };
 	take_limits(f);
 	f->bin_dir = proc_bin_dir();
-	f->scratch = malloc(SCRATCH_BYTES);
+	f->scratch = malloc(FAMILY_SCRATCH);
 	if (f->bin_dir == NULL || f->scratch == NULL)
 		return ERR_NOMEM;
 	if ((e = loop_signal(loop, SIGCHLD, on_child_signal, f)) != ERR_OK ||
 	    (e = arrange(f)) != ERR_OK)
 		return e;
-	if (settings->needs_sim && !settings->runs_sim) {
-		log_info("family.wait_sim", KV("file", settings->sim_env),
-		    KV("ms", f->limits.ready_ms));
-		return loop_after(loop, &f->sim_wait, 0, on_look_for_sim, f);
-	}
-	return ERR_OK;
+	return await_sim(f);
 }
 
 /* Descendants that left their group have been handed to us by the kernel. */
@@ -605,6 +673,7 @@ family_close(struct family *f)
 	if (f->loop == NULL)
 		return;
 	loop_cancel(f->loop, &f->sim_wait);
+	loop_cancel(f->loop, &f->stop_late);
 	for (size_t i = 0; i < f->nchildren; i++)
 		child_free(&f->children[i]);
 	kill_strangers();

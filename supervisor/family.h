@@ -6,11 +6,13 @@
 #define FAMILY_H
 
 #include "child.h"
+#include "log.h"
 #include "output.h"
 #include "plan.h"
 
 enum { FAMILY_WORKERS_MAX = 256,
-	FAMILY_MAX = FAMILY_WORKERS_MAX + SERVICE_IDS };
+	FAMILY_MAX = FAMILY_WORKERS_MAX + SERVICE_IDS,
+	FAMILY_SCRATCH = 256 * 1024 /* bytes */ };
 
 /* Who is told, when not NULL. */
 struct family_listener {
@@ -31,10 +33,14 @@ struct family {
 	struct child          *children[FAMILY_MAX];   /* in starting order */
 	size_t                 nchildren;
 	struct child          *rolling;     /* being replaced by a roll */
-	struct timer           sim_wait;
-	uint64_t               opened_ms, stop_at_ms, line_number, strangers;
+	struct timer           sim_wait, stop_late;
+	uint64_t               opened_ms, sim_since_ms, stop_at_ms;
+	uint64_t               line_number, strangers;
 	unsigned               stop_signals;
 	bool                   stopping, was_ready;
+	bool                   abandons;    /* what KILL does not end */
+	bool                   has_level;   /* log_level overrules the setting */
+	enum log_level         log_level;
 	enum err               failed;      /* why it stops, if not asked to */
 };
 
@@ -57,6 +63,8 @@ struct child *family_find(struct family *, struct slice name);
 void family_roll(struct family *, struct slice name);
 /* How many workers there shall be. */
 enum err family_scale(struct family *, unsigned workers);
+/* For this program and all children, until the next reload. */
+void family_log_level(struct family *, enum log_level);
 /* Reads the configuration again and acts on what is different. */
 enum err family_reload(struct family *);
 
@@ -66,7 +74,7 @@ struct loop *family_loop(struct family *);
 const struct settings *family_settings(const struct family *);
 const struct service_limits *family_limits(const struct family *);
 const char *family_bin_dir(const struct family *);
-/* Room for one read, shared by all. */
+/* Room for one read of FAMILY_SCRATCH bytes, shared by all. */
 char *family_scratch(struct family *);
 uint64_t *family_line_number(struct family *);
 void family_heard(struct family *, struct child *, struct slice line,

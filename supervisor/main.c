@@ -4,6 +4,7 @@
  * what it knows of a child is what the child reports.
  */
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -20,6 +21,7 @@
 
 struct rookeryd {
 	struct loop    *loop;
+	bool            has_terminal;
 	struct settings settings;
 	struct proc     proc;
 	struct output   output;
@@ -77,13 +79,19 @@ on_stop(void *self, int signal)
 	family_stop(&r->family);
 }
 
+/* From a person it means reload; from a terminal that was closed, the end. */
 static void
 on_hangup(void *self, int signal)
 {
 	struct rookeryd *r = self;
+	int tty = r->has_terminal ? open("/dev/tty", O_RDONLY | O_CLOEXEC) : 0;
 
-	(void)signal;
-	family_reload(&r->family);
+	if (tty < 0)
+		on_stop(r, signal);
+	else
+		family_reload(&r->family);
+	if (tty > 0)
+		close(tty);
 }
 
 /* --- life ---------------------------------------------------------------------- */
@@ -135,12 +143,26 @@ tell_what_runs(const struct settings *s)
 			    KV("app_id", s->conf.bots[i].qq_app_id));
 }
 
+/* Four descriptors per child: 256 workers need more than the usual 1024. */
+static void
+raise_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_cur = l.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
 static enum err
 open_all(struct rookeryd *r)
 {
 	const struct conf *c = &r->settings.conf;
 	enum err           e;
 
+	raise_limit();
+	r->has_terminal = isatty(STDIN_FILENO) || isatty(STDERR_FILENO);
 	if ((e = proc_make_dir(c->run_dir, 0750)) != ERR_OK ||
 	    (e = proc_make_dir(c->state_dir, 0700)) != ERR_OK ||
 	    (e = lock(c->run_dir)) != ERR_OK ||

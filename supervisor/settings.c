@@ -273,19 +273,6 @@ settings_reload(struct settings *s, bool *secret_changed)
 	return ERR_OK;
 }
 
-void
-settings_log_level_take(struct settings *s, char *level)
-{
-	char *from = strdup("operator");
-
-	free(s->conf.log_level);
-	s->conf.log_level = level;
-	if (from == NULL)
-		return;
-	free(s->conf.from[CONF_ROOKERY_LOG]);
-	s->conf.from[CONF_ROOKERY_LOG] = from;
-}
-
 /* --- a child's environment ------------------------------------------------------- */
 
 /* The simulator's word counts for what belongs to a bot, but which events it

@@ -45,9 +45,6 @@ void settings_close(struct settings *);
  * children that hold it must be replaced. */
 enum err settings_reload(struct settings *, bool *secret_changed);
 
-/* The level children are told from now on; until the next reload. */
-void settings_log_level_take(struct settings *, char *level);
-
 /* Is the simulator's file there? */
 bool settings_sim_is_there(const struct settings *);
 enum err settings_load_sim(struct settings *, bool *secret_changed);

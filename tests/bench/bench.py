@@ -343,6 +343,8 @@ def recover(sim, program, name, hold_s):
 
 def measure_recovery(options, faults):
     victims = ("workerd", "apid", "gatewayd")
+    folds = {"next_reply_ms": statistics.median,
+             "longest_ms": statistics.median, "missing": sum, "lost": sum}
     found = {v: [] for v in victims}
     # The same process is killed again only when it has lived long enough.
     hold_s = KILL_EVERY_S / len(victims)
@@ -360,7 +362,8 @@ def measure_recovery(options, faults):
                 program.stop()
         finally:
             sim.stop()
-    return {v: median_of(rows) for v, rows in found.items()}
+    return {v: {k: fold([r[k] for r in rows]) for k, fold in folds.items()}
+            for v, rows in found.items()}
 
 
 # --- gatewayd alone ---------------------------------------------------------

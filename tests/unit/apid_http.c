@@ -40,7 +40,7 @@ static struct {
 	struct ask           asks[ASKS];
 } w;
 
-/* --- the server ------------------------------------------------------------------ */
+/* --- the server ----------------------------------------------------------- */
 
 static void
 hang_up(int fd, struct buf *in)
@@ -146,7 +146,7 @@ on_listener(void *self, int fd, unsigned what)
 	loop_watch(w.loop, peer, LOOP_READ, on_peer, &w.in[w.accepted++]);
 }
 
-/* --- the client -------------------------------------------------------------------- */
+/* --- the client ----------------------------------------------------------- */
 
 static void
 on_done(void *self, const struct http_answer *a)
@@ -230,7 +230,7 @@ teardown(void)
 	loop_free(&w.loop);
 }
 
-/* --- tests ----------------------------------------------------------------------------- */
+/* --- tests ---------------------------------------------------------------- */
 
 TEST(answers_come_over_one_connection)
 {

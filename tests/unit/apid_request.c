@@ -29,7 +29,7 @@ static struct {
 	size_t               nresults;
 } w;
 
-/* --- the played parts ----------------------------------------------------------- */
+/* --- the played parts ----------------------------------------------------- */
 
 enum err
 http_start(struct http *h, struct http_request *r)
@@ -126,7 +126,7 @@ teardown(void)
 	loop_free(&w.rs.loop);
 }
 
-/* --- steps ------------------------------------------------------------------------ */
+/* --- steps ---------------------------------------------------------------- */
 
 static void
 reply_from(const char *peer, const char *id, const char *conv, uint64_t n,
@@ -171,7 +171,7 @@ turn_until(size_t started, size_t results)
 
 #define OK_BODY "{\"id\":\"R1\"}"
 
-/* --- tests --------------------------------------------------------------------------- */
+/* --- tests ---------------------------------------------------------------- */
 
 TEST(one_conversation_goes_in_order)
 {

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""What the documents say is what the programs do."""
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+PROGRAMS = {"rookery": 1, "qqsim": 1, "rookeryd": 8, "gatewayd": 8,
+            "apid": 8, "workerd": 8}
+PYTHON = "/usr/bin/python3"      # the one with Debian's zmq and msgpack
+DEADLINE_S = 60
+
+
+def path(*parts):
+    return os.path.join(TOP, *parts)
+
+
+def read(*parts):
+    with open(path(*parts), encoding="utf-8") as f:
+        return f.read()
+
+
+def output(*argv):
+    return subprocess.run(argv, check=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=DEADLINE_S,
+                          stdin=subprocess.DEVNULL).stdout.decode()
+
+
+def page(name):
+    return read("build", "man", name)
+
+
+def env_example_is_the_table():
+    assert read(".env.example") == output(path("build", "tables"), "env"), \
+        "renew it: build/tables env > .env.example"
+
+
+def env_example_is_a_good_file():
+    with tempfile.TemporaryDirectory() as d:
+        with open(os.path.join(d, ".env"), "w", encoding="utf-8") as f:
+            f.write(re.sub(r"(?m)^#(?=[A-Z])", "", read(".env.example")))
+        done = subprocess.run([path("build", "rookery"), "check"], cwd=d,
+                              stdout=subprocess.PIPE, timeout=DEADLINE_S,
+                              stderr=subprocess.STDOUT, check=False)
+        assert done.returncode == 0, done.stdout.decode()
+
+
+def pages_know_every_option():
+    for name, section in PROGRAMS.items():
+        text = page(f"{name}.{section}").replace("\\-", "-")
+        for option in re.findall(r"(?<![\w-])--([a-z][a-z-]+)",
+                                 output(path("build", name), "--help")):
+            # Fl already says one dash
+            assert re.search(rf"-{option}\b", text), f"{name} --{option}"
+
+
+def pages_know_every_setting():
+    text = page("rookery.env.5")
+    names = re.findall(r"(?m)^CONF\(\w+, (\w+),", read("common", "conf.def"))
+    assert len(names) > 20
+    for name in names:
+        assert f'.It Ev "{name}"' in text, name
+
+
+def pages_know_every_message():
+    text = page("rookery-messages.7")
+    names = re.findall(r"(?m)^MESSAGE\((\w+), '(.)'",
+                       read("common", "messages.def"))
+    assert len(names) > 10
+    for name, kind in names:
+        assert f".Ss {name}: kind {kind}" in text, name
+    for name in re.findall(r"(?m)^RESULT\((\w+),",
+                           read("apid", "results.def")):
+        assert re.search(rf"\b{name}\b", text), name
+
+
+def versions_agree():
+    said = {output(path("build", name), "--version").split()[-1]
+            for name in PROGRAMS}
+    assert len(said) == 1, said
+
+
+class System:
+    """rookeryd with the simulator and no worker of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        env = dict(os.environ, ROOKERY_SIM_LISTEN="127.0.0.1:0",
+                   ROOKERY_WORKERS="0",
+                   ROOKERY_SERVICES="sim api gateway")
+        self.log = open(os.path.join(folder, "log"), "wb")
+        self.daemon = subprocess.Popen(
+            [path("build", "asan", "rookeryd"), "--sim"], cwd=folder,
+            env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=self.log)
+        self.url = self.wait_for_banner()
+
+    def wait_for_banner(self):
+        end, text = time.monotonic() + DEADLINE_S, b""
+        while time.monotonic() < end:
+            if not select.select([self.daemon.stdout], [], [], 1)[0]:
+                continue
+            more = os.read(self.daemon.stdout.fileno(), 4096)
+            text += more
+            found = re.search(rb"(http://127\.0\.0\.1:\d+)/", text)
+            if found:
+                return found[1].decode()
+            assert more, "rookeryd ended: " + self.tail()
+        raise AssertionError("rookeryd is not ready: " + self.tail())
+
+    def tail(self):
+        return read(self.folder, "log")[-3000:]
+
+    def ask(self, method, what, body=None):
+        request = urllib.request.Request(
+            self.url + what, method=method,
+            data=json.dumps(body).encode() if body is not None else None,
+            headers={"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
+            return json.load(answer)
+
+    def say(self, text, **more):
+        return self.ask("POST", "/sim/event",
+                        dict(scope="c2c", text=text, **more))
+
+    def wait(self, **counters):
+        query = "&".join(f"{k}={v}" for k, v in counters.items())
+        try:
+            return self.ask("GET", f"/sim/wait?timeout_ms=30000&{query}")
+        except urllib.error.HTTPError as e:
+            raise AssertionError(f"{query}: {e.read()[:2000]}"
+                                 f"\n{self.tail()}") from e
+
+    def close(self):
+        self.daemon.terminate()
+        self.daemon.wait(DEADLINE_S)
+        self.daemon.stdout.close()
+        self.log.close()
+
+
+def example():
+    """The worker of rookery-messages(7), byte for byte."""
+    text = page("rookery-messages.7")
+    start = text.index("#!/usr/bin/env python3\n")
+    source = text[start:text.index(".Ed", start)]
+    return source.replace("\\e", "\\")
+
+
+def the_example_worker_works():
+    with tempfile.TemporaryDirectory(prefix="rookery-docs-") as d:
+        with open(os.path.join(d, "worker.py"), "w",
+                  encoding="utf-8") as f:
+            f.write(example())
+        system = System(d)
+        worker = None
+        try:
+            run = os.path.join(".rookery", "run")
+            worker = subprocess.Popen(
+                [PYTHON, "worker.py", f"ipc://{run}/events.sock",
+                 f"ipc://{run}/api.sock"], cwd=d, stdin=subprocess.DEVNULL,
+                stderr=system.log)
+            system.wait(identifies=1)
+            system.say("/echo one")
+            system.wait(replied=1, idle=1)
+            # another gatewayd and another apid: it presents itself again
+            system.ask("POST", "/sim/bot", {"max_concurrency": 2})
+            for service in ("gateway", "api"):
+                output("env", "-C", d, path("build", "asan", "rookery"),
+                       "restart", service)
+            system.wait(identifies=2, live=1)
+            system.say("not for it", expect=0)
+            system.say("/echo two")
+            report = system.wait(replied=2, idle=1)
+            assert report["total"]["doubled"] == 0, report
+            messages = json.dumps(system.ask("GET", "/sim/messages"))
+            assert '"one"' in messages and '"two"' in messages, messages
+            assert worker.poll() is None, system.tail()
+        finally:
+            if worker:
+                worker.kill()
+                worker.wait()
+            system.close()
+
+
+TESTS = (env_example_is_the_table, env_example_is_a_good_file,
+         pages_know_every_option, pages_know_every_setting,
+         pages_know_every_message, versions_agree, the_example_worker_works)
+
+
+def main():
+    passed = failed = 0
+    for test in TESTS:
+        try:
+            test()
+        except Exception as e:        # whatever goes wrong is a failure
+            failed += 1
+            print(f"not ok {test.__name__}\n# {type(e).__name__}: {e}",
+                  flush=True)
+            continue
+        passed += 1
+        print(f"ok {test.__name__}", flush=True)
+    print(f"# {passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1244 @@
+// links: gatewayd/session.c common/backoff.c common/slice.c
+/*
+ * session: the whole state machine with a fake clock: each close code, each
+ * deadline, the pace of Identify, and a long walk at random that must never
+ * break a rule of the platform nor stay offline.
+ */
+#include "test.h"
+
+#include "log.h"
+#include "session.h"
+
+#define ROWS(a) (sizeof(a) / sizeof *(a))
+
+/* Each change of state is a line; a million are too many. */
+bool
+log_enabled(enum log_level level)
+{
+	(void)level;
+	return false;
+}
+
+void
+log_write(enum log_level level, const char *name, const struct kv *kv)
+{
+	(void)level, (void)name, (void)kv;
+}
+
+enum { SECOND = 1000, MINUTE = 60 * SECOND };
+static const uint64_t day_ms = 24ull * 60 * MINUTE;
+static const uint32_t middle = 0x80000000u, most = 0xffffffffu;
+
+struct rig {
+	struct session        s;
+	struct session_budget budget;
+	struct session_action out[SESSION_ACTIONS];
+	size_t                n;
+	uint64_t              now;
+	uint32_t              chance;
+	uint64_t              remaining, reset_after_ms, max_concurrency;
+};
+
+static void
+rig_open(struct rig *r)
+{
+	*r = (struct rig){ .now = 1000000, .chance = middle, .remaining = 1000,
+		.reset_after_ms = day_ms, .max_concurrency = 1 };
+	session_init(&r->s);
+	r->s.bot = "102000001";
+	r->s.budget = &r->budget;
+}
+
+static void
+feed_data(struct rig *r, enum session_input in, struct session_data d)
+{
+	d.chance = r->chance;
+	r->n = session_step(&r->s, in, &d, r->now, r->out);
+}
+
+static void
+feed(struct rig *r, enum session_input in, int64_t number)
+{
+	feed_data(r, in, (struct session_data){ .number = number });
+}
+
+static const struct session_action *
+did(const struct rig *r, enum session_action_kind kind)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->out[i].kind == kind)
+			return &r->out[i];
+	return NULL;
+}
+
+/* Lets the time come that the session waits for; how long that was. */
+static uint64_t
+wait_due(struct rig *r)
+{
+	uint64_t due = session_due(&r->s), ms;
+
+	EXPECT(due > r->now);
+	if (due <= r->now)
+		return 0;
+	ms = due - r->now;
+	r->now = due;
+	feed(r, IN_DUE, 0);
+	return ms;
+}
+
+static void
+answer(struct rig *r)
+{
+	feed_data(r, IN_ANSWER, (struct session_data){ .total = 1000,
+	    .remaining = r->remaining, .reset_after_ms = r->reset_after_ms,
+	    .max_concurrency = r->max_concurrency, .shards = 1 });
+}
+
+static void
+ready(struct rig *r, int64_t seq, const char *id)
+{
+	feed_data(r, IN_READY, (struct session_data){ .seq = seq,
+	    .text = slice_of(id), .more = SLICE("9000000000000000001") });
+}
+
+/* From WAITING or ASKING up to Hello. */
+static void
+up_to_hello(struct rig *r)
+{
+	if (r->s.state != SESSION_ASKING)
+		wait_due(r);
+	EXPECT_INT(r->s.state, SESSION_ASKING);
+	answer(r);
+	EXPECT(did(r, DO_CONNECT) != NULL);
+	feed(r, IN_HELLO, 45000);
+}
+
+static void
+live(struct rig *r)
+{
+	rig_open(r);
+	feed(r, IN_START, 0);
+	EXPECT(did(r, DO_ASK) != NULL && !did(r, DO_ASK)->fresh);
+	up_to_hello(r);
+	EXPECT(did(r, DO_IDENTIFY) != NULL);
+	ready(r, 1, "S1");
+	EXPECT_INT(r->s.state, SESSION_LIVE);
+}
+
+static void
+resuming(struct rig *r)
+{
+	live(r);
+	feed(r, IN_CLOSED, 1006);
+	up_to_hello(r);
+	EXPECT(did(r, DO_RESUME) != NULL);
+	EXPECT_INT(r->s.state, SESSION_RESUMING);
+}
+
+static void
+identifying(struct rig *r)
+{
+	rig_open(r);
+	feed(r, IN_START, 0);
+	up_to_hello(r);
+	EXPECT_INT(r->s.state, SESSION_IDENTIFYING);
+}
+
+/* --- close codes ------------------------------------------------------------ */
+
+enum next { RESUMES, IDENTIFIES, PARKS };
+
+struct close_row {
+	unsigned  first, last;
+	enum next next;
+	uint64_t  low_ms, high_ms;   /* of the wait */
+	bool      fresh;
+};
+
+/* By hand, from the platform's page; the first failure of a live session. */
+static const struct close_row closes[] = {
+	{ 1000, 1001, RESUMES, 100, 200, false },
+	{ 1005, 1006, RESUMES, 100, 200, false },
+	{ 4000, 4000, RESUMES, 100, 200, false },
+	{ 4001, 4003, IDENTIFIES, 100, 200, false },
+	{ 4004, 4004, RESUMES, 100, 200, true },
+	{ 4005, 4007, IDENTIFIES, 100, 200, false },
+	{ 4008, 4008, RESUMES, 48000, 72000, false },
+	{ 4009, 4009, RESUMES, 100, 200, false },
+	{ 4010, 4014, PARKS, 600000, 600000, false },
+	{ 4015, 4015, RESUMES, 100, 200, false },
+	{ 4899, 4899, RESUMES, 100, 200, false },
+	{ 4900, 4913, IDENTIFIES, 100, 200, false },
+	{ 4914, 4915, PARKS, 3600000, 3600000, false },
+	{ 4916, 4916, RESUMES, 100, 200, false },
+	{ 4999, 4999, RESUMES, 100, 200, false },
+};
+
+static void
+one_close(const struct close_row *row, unsigned code, uint32_t chance)
+{
+	struct rig r;
+	uint64_t   waited;
+
+	live(&r);
+	r.now += 1000;
+	r.chance = chance;
+	feed(&r, IN_CLOSED, code);
+	/* the peer has gone: there is nothing of ours to close */
+	EXPECT(did(&r, DO_CLOSE) == NULL);
+	EXPECT_INT(r.s.state, row->next == PARKS ? SESSION_PARKED
+	                                         : SESSION_WAITING);
+	EXPECT_INT(r.s.last_close, code);
+	EXPECT((r.s.remedy[0] != '\0') == (row->next == PARKS));
+	EXPECT((r.s.id[0] != '\0') == (row->next == RESUMES));
+	/* far enough from the first Identify */
+	r.budget.next_ms = 0;
+	waited = wait_due(&r);
+	if (waited < row->low_ms || waited > row->high_ms)
+		printf("# code %u waited %llu\n", code,
+		    (unsigned long long)waited);
+	EXPECT(waited >= row->low_ms && waited <= row->high_ms);
+	EXPECT_INT(r.s.state, SESSION_ASKING);
+	EXPECT(did(&r, DO_ASK) != NULL && did(&r, DO_ASK)->fresh == row->fresh);
+	up_to_hello(&r);
+	if (row->next == RESUMES)
+		EXPECT(did(&r, DO_RESUME) != NULL &&
+		    did(&r, DO_IDENTIFY) == NULL);
+	else
+		EXPECT(did(&r, DO_IDENTIFY) != NULL &&
+		    did(&r, DO_RESUME) == NULL);
+}
+
+TEST(each_close_code_does_what_the_page_says)
+{
+	static const uint32_t chances[] = { 0, 0x80000000u, 0xffffffffu };
+	unsigned rows = 0;
+
+	for (size_t i = 0; i < ROWS(closes); i++)
+		for (unsigned c = closes[i].first; c <= closes[i].last; c++) {
+			for (size_t k = 0; k < ROWS(chances); k++)
+				one_close(&closes[i], c, chances[k]);
+			rows++;
+		}
+	EXPECT_INT(rows, 4 + 16 + 1 + 16 + 1 + 1);
+}
+
+TEST(each_row_of_the_table_says_what_it_means)
+{
+	for (unsigned c = 0; c < 5100; c++) {
+		const struct session_close *row = session_close_row(c);
+
+		EXPECT(row != NULL && row->first <= c && c <= row->last);
+		EXPECT(row->meaning[0] != '\0');
+		if (strcmp(row->action, "PARK") == 0 ||
+		    strcmp(row->action, "BAN") == 0 ||
+		    strcmp(row->action, "SHARDS") == 0)
+			EXPECT(row->remedy[0] != '\0');
+	}
+}
+
+/* A dead session is resumed once: then Identify, and soon. */
+TEST(a_refused_resume_is_not_repeated)
+{
+	for (unsigned c = 4900; c <= 4915; c++) {
+		unsigned   code = c == 4914 ? 4006 : c == 4915 ? 4007 : c;
+		struct rig r;
+		uint64_t   waited;
+
+		resuming(&r);
+		/* a long outage before must not delay it */
+		r.s.backoff.at = 5;
+		r.budget.next_ms = 0;
+		feed(&r, IN_CLOSED, code);
+		EXPECT_STR(r.s.id, "");
+		waited = wait_due(&r);
+		EXPECT(waited >= 1000 && waited <= 5000);
+		up_to_hello(&r);
+		EXPECT(did(&r, DO_IDENTIFY) != NULL);
+		EXPECT_INT(r.s.resumes, 1);
+	}
+}
+
+TEST(an_unknown_code_is_resumed_only_once)
+{
+	static const unsigned codes[] = { 4000, 4015, 4899, 4916, 4999, 3000 };
+
+	for (size_t i = 0; i < ROWS(codes); i++) {
+		struct rig r;
+
+		live(&r);
+		feed(&r, IN_CLOSED, codes[i]);
+		up_to_hello(&r);
+		EXPECT(did(&r, DO_RESUME) != NULL);
+		feed(&r, IN_CLOSED, 1006);
+		EXPECT_STR(r.s.id, "");
+		r.budget.next_ms = 0;
+		up_to_hello(&r);
+		EXPECT(did(&r, DO_IDENTIFY) != NULL);
+	}
+}
+
+TEST(network_loss_is_resumed_three_times)
+{
+	static const unsigned codes[] = { 1006, 1000, 4009, 4008 };
+
+	for (size_t i = 0; i < ROWS(codes); i++) {
+		struct rig r;
+		int        resumes = 0;
+
+		live(&r);
+		feed(&r, IN_CLOSED, codes[i]);
+		for (int k = 0; k < 10; k++) {
+			r.budget.next_ms = 0;
+			up_to_hello(&r);
+			if (did(&r, DO_RESUME) == NULL)
+				break;
+			resumes++;
+			feed(&r, IN_CLOSED, codes[i]);
+		}
+		EXPECT_INT(resumes, 3);
+		EXPECT(did(&r, DO_IDENTIFY) != NULL);
+	}
+}
+
+/* What never came to a Resume says nothing about the session. */
+TEST(failures_to_connect_keep_the_session)
+{
+	struct rig r;
+
+	live(&r);
+	feed(&r, IN_CLOSED, 1006);
+	for (int i = 0; i < 50; i++) {
+		wait_due(&r);
+		if (i % 2 == 0) {
+			feed(&r, IN_NO_ANSWER, 0);
+			continue;
+		}
+		answer(&r);
+		EXPECT(did(&r, DO_CONNECT) != NULL);
+		feed(&r, IN_CLOSED, 1006);
+	}
+	EXPECT_STR(r.s.id, "S1");
+	up_to_hello(&r);
+	EXPECT(did(&r, DO_RESUME) != NULL);
+}
+
+TEST(our_own_mistakes_park_at_the_third)
+{
+	for (unsigned code = 4001; code <= 4002; code++) {
+		struct rig r;
+
+		identifying(&r);
+		for (int i = 0; i < 2; i++) {
+			feed(&r, IN_CLOSED, code);
+			EXPECT_INT(r.s.state, SESSION_WAITING);
+			r.budget.next_ms = 0;
+			up_to_hello(&r);
+		}
+		feed(&r, IN_CLOSED, code);
+		EXPECT_INT(r.s.state, SESSION_PARKED);
+		EXPECT(r.s.remedy[0] != '\0');
+	}
+}
+
+TEST(the_4004_ladder)
+{
+	struct rig r;
+	uint64_t   waited;
+
+	live(&r);
+	feed(&r, IN_CLOSED, 4004);
+	wait_due(&r);
+	EXPECT(did(&r, DO_ASK)->fresh);
+	answer(&r);
+	feed(&r, IN_HELLO, 45000);
+	EXPECT(did(&r, DO_RESUME) != NULL);
+	feed(&r, IN_CLOSED, 4004);
+	EXPECT_STR(r.s.id, "");
+	EXPECT_STR(r.s.remedy, "");
+	r.budget.next_ms = 0;
+	wait_due(&r);
+	EXPECT(did(&r, DO_ASK)->fresh);
+	answer(&r);
+	feed(&r, IN_HELLO, 45000);
+	EXPECT(did(&r, DO_IDENTIFY) != NULL);
+	feed(&r, IN_CLOSED, 4004);
+	EXPECT(r.s.remedy[0] != '\0');
+	waited = wait_due(&r);
+	EXPECT(waited >= 48000 && waited <= 72000);
+	EXPECT(did(&r, DO_ASK)->fresh);
+	/* and it is over once the session lives */
+	answer(&r);
+	feed(&r, IN_HELLO, 45000);
+	ready(&r, 1, "S2");
+	EXPECT_STR(r.s.remedy, "");
+	EXPECT_INT(r.s.auth_failures, 0);
+}
+
+TEST(too_many_guilds_reshards_or_parks)
+{
+	struct rig r;
+
+	live(&r);
+	r.s.auto_shards = true;
+	feed(&r, IN_CLOSED, 4011);
+	EXPECT(did(&r, DO_RESHARD) != NULL);
+	EXPECT_INT(r.s.state, SESSION_WAITING);
+	live(&r);
+	feed(&r, IN_CLOSED, 4011);
+	EXPECT(did(&r, DO_RESHARD) == NULL);
+	EXPECT_INT(r.s.state, SESSION_PARKED);
+}
+
+TEST(a_parked_session_tries_again_for_ever)
+{
+	struct rig r;
+
+	live(&r);
+	r.s.park_ms = 5000;
+	r.budget.next_ms = 0;
+	feed(&r, IN_CLOSED, 4014);
+	for (int i = 0; i < 100; i++) {
+		EXPECT_INT(r.s.state, SESSION_PARKED);
+		EXPECT_INT(wait_due(&r), 5000);
+		r.budget.next_ms = 0;
+		up_to_hello(&r);
+		EXPECT(did(&r, DO_IDENTIFY) != NULL);
+		feed(&r, IN_CLOSED, 4014);
+	}
+	/* a person has acted and says so */
+	r.budget.next_ms = 0;
+	feed(&r, IN_START, 0);
+	EXPECT(did(&r, DO_ASK) != NULL);
+}
+
+TEST(refused_credentials_park_with_the_reason)
+{
+	struct rig r;
+
+	rig_open(&r);
+	feed(&r, IN_START, 0);
+	feed_data(&r, IN_FATAL,
+	    (struct session_data){ .text = SLICE("wrong secret") });
+	EXPECT_INT(r.s.state, SESSION_PARKED);
+	EXPECT_STR(r.s.remedy, "wrong secret");
+	EXPECT(wait_due(&r) <= 10000);
+	EXPECT(did(&r, DO_ASK) != NULL);
+	feed(&r, IN_FATAL, 0);
+	EXPECT(r.s.remedy[0] != '\0');
+}
+
+/* --- frames ------------------------------------------------------------------ */
+
+TEST(reconnect_is_obeyed_at_once)
+{
+	struct rig r;
+
+	live(&r);
+	feed(&r, IN_RECONNECT, 0);
+	EXPECT(did(&r, DO_CLOSE) != NULL && did(&r, DO_CLOSE)->code == 4000);
+	EXPECT(wait_due(&r) <= 200);
+	answer(&r);
+	feed(&r, IN_HELLO, 45000);
+	EXPECT(did(&r, DO_RESUME) != NULL);
+	/* as the first frame after a Resume it only restarts the attempt */
+	feed(&r, IN_RECONNECT, 0);
+	up_to_hello(&r);
+	EXPECT(did(&r, DO_RESUME) != NULL);
+}
+
+TEST(invalid_session_that_may_be_resumed)
+{
+	struct rig r;
+	uint64_t   waited;
+
+	live(&r);
+	feed(&r, IN_INVALID, 1);
+	EXPECT(did(&r, DO_CLOSE) != NULL);
+	waited = wait_due(&r);
+	EXPECT(waited >= 1000 && waited <= 5000);
+	answer(&r);
+	feed(&r, IN_HELLO, 45000);
+	EXPECT(did(&r, DO_RESUME) != NULL);
+	/* only once */
+	feed(&r, IN_INVALID, 1);
+	EXPECT_STR(r.s.id, "");
+	r.budget.next_ms = 0;
+	up_to_hello(&r);
+	EXPECT(did(&r, DO_IDENTIFY) != NULL);
+}
+
+TEST(invalid_session_that_may_not)
+{
+	struct rig r;
+	uint64_t   waited;
+
+	resuming(&r);
+	feed(&r, IN_INVALID, 0);
+	EXPECT_STR(r.s.id, "");
+	EXPECT_INT(r.s.seq, 0);
+	r.budget.next_ms = 0;
+	waited = wait_due(&r);
+	EXPECT(waited >= 1000 && waited <= 5000);
+	answer(&r);
+	feed(&r, IN_HELLO, 45000);
+	EXPECT(did(&r, DO_IDENTIFY) != NULL);
+	EXPECT_STR(r.s.remedy, "");
+}
+
+TEST(invalid_twice_after_identify_slows_down)
+{
+	struct rig r;
+
+	identifying(&r);
+	feed(&r, IN_INVALID, 0);
+	EXPECT_STR(r.s.remedy, "");
+	r.budget.next_ms = 0;
+	EXPECT(wait_due(&r) <= 5000);
+	EXPECT(did(&r, DO_ASK)->fresh);
+	answer(&r);
+	feed(&r, IN_HELLO, 45000);
+	feed(&r, IN_INVALID, 0);
+	EXPECT(r.s.remedy[0] != '\0');
+	EXPECT_INT(wait_due(&r), 60000);
+	EXPECT(did(&r, DO_ASK)->fresh);
+}
+
+/* Each round costs one of the day's sessions. */
+TEST(ready_and_refused_again_and_again_slows_down)
+{
+	struct rig r;
+	uint64_t   spent_ms = 0;
+
+	live(&r);
+	for (int i = 0; i < 20; i++) {
+		feed(&r, IN_INVALID, 0);
+		r.budget.next_ms = 0;
+		spent_ms += wait_due(&r);
+		answer(&r);
+		feed(&r, IN_HELLO, 45000);
+		ready(&r, 1, "S");
+	}
+	EXPECT(spent_ms > 15 * 40000);
+}
+
+TEST(a_refused_identify_asks_for_a_new_token)
+{
+	struct rig r;
+
+	identifying(&r);
+	feed(&r, IN_CLOSED, 4903);
+	r.budget.next_ms = 0;
+	wait_due(&r);
+	EXPECT(did(&r, DO_ASK)->fresh);
+}
+
+TEST(heartbeats_carry_seq_and_seq_is_the_largest)
+{
+	struct rig r;
+
+	live(&r);
+	EXPECT_INT(r.s.seq, 1);
+	feed_data(&r, IN_DISPATCH, (struct session_data){ .seq = 7 });
+	EXPECT(did(&r, DO_DELIVER) != NULL);
+	EXPECT_INT(r.s.seq, 7);
+	feed_data(&r, IN_DISPATCH, (struct session_data){ .seq = 5 });
+	EXPECT(did(&r, DO_DELIVER) != NULL);
+	EXPECT_INT(r.s.seq, 7);
+	feed_data(&r, IN_DISPATCH, (struct session_data){ .seq = 0 });
+	EXPECT(did(&r, DO_DELIVER) != NULL);
+	EXPECT_INT(r.s.seq, 7);
+	feed_data(&r, IN_RESUMED, (struct session_data){ .seq = 9 });
+	EXPECT_INT(r.s.seq, 9);
+	feed(&r, IN_BEAT_ASKED, 0);
+	EXPECT(did(&r, DO_BEAT) != NULL);
+}
+
+TEST(events_come_before_resumed_and_before_ready)
+{
+	struct rig r;
+
+	resuming(&r);
+	feed_data(&r, IN_DISPATCH, (struct session_data){ .seq = 8 });
+	EXPECT(did(&r, DO_DELIVER) != NULL);
+	EXPECT_INT(r.s.seq, 8);
+	feed_data(&r, IN_RESUMED, (struct session_data){ .seq = 9 });
+	EXPECT_INT(r.s.state, SESSION_LIVE);
+	EXPECT_STR(r.s.id, "S1");
+	identifying(&r);
+	feed_data(&r, IN_DISPATCH, (struct session_data){ .seq = 2 });
+	EXPECT(did(&r, DO_DELIVER) != NULL);
+	EXPECT_INT(r.s.seq, 0);
+	EXPECT_INT(r.s.state, SESSION_IDENTIFYING);
+	/* the platform may begin anew instead */
+	resuming(&r);
+	ready(&r, 1, "S2");
+	EXPECT_STR(r.s.id, "S2");
+	EXPECT_INT(r.s.seq, 1);
+}
+
+TEST(garbage_is_skipped_once_events_flow)
+{
+	struct rig r;
+
+	live(&r);
+	feed(&r, IN_GARBAGE, 0);
+	EXPECT_INT(r.n, 0);
+	EXPECT_INT(r.s.state, SESSION_LIVE);
+	resuming(&r);
+	feed(&r, IN_GARBAGE, 0);
+	EXPECT_INT(r.s.state, SESSION_RESUMING);
+	identifying(&r);
+	feed(&r, IN_GARBAGE, 0);
+	EXPECT(did(&r, DO_CLOSE) != NULL);
+	EXPECT_INT(r.s.state, SESSION_WAITING);
+}
+
+TEST(a_session_without_usable_id_is_identified_anew)
+{
+	static char long_id[SESSION_ID_MAX + 1];
+	const char *ids[] = { "", long_id };
+	struct rig  r;
+
+	memset(long_id, 'x', sizeof long_id - 1);
+	for (size_t i = 0; i < ROWS(ids); i++) {
+		identifying(&r);
+		ready(&r, 1, ids[i]);
+		EXPECT_INT(r.s.state, SESSION_LIVE);
+		r.budget.next_ms = 0;
+		feed(&r, IN_CLOSED, 1006);
+		up_to_hello(&r);
+		EXPECT(did(&r, DO_IDENTIFY) != NULL);
+	}
+	/* the longest that fits is kept whole */
+	long_id[SESSION_ID_MAX - 1] = '\0';
+	identifying(&r);
+	ready(&r, 1, long_id);
+	EXPECT_STR(r.s.id, long_id);
+	/* and one whose READY had no s cannot be resumed */
+	identifying(&r);
+	ready(&r, 0, "S1");
+	r.budget.next_ms = 0;
+	feed(&r, IN_CLOSED, 1006);
+	up_to_hello(&r);
+	EXPECT(did(&r, DO_IDENTIFY) != NULL);
+}
+
+/* --- time --------------------------------------------------------------------- */
+
+TEST(nothing_is_waited_for_without_end)
+{
+	struct rig r;
+
+	rig_open(&r);
+	feed(&r, IN_START, 0); /* apid does not answer */
+	EXPECT_INT(wait_due(&r), 15000);
+	EXPECT_INT(r.s.state, SESSION_WAITING);
+
+	rig_open(&r);
+	feed(&r, IN_START, 0);
+	answer(&r); /* no Hello */
+	EXPECT_INT(wait_due(&r), 20000);
+	EXPECT(did(&r, DO_CLOSE) != NULL && did(&r, DO_CLOSE)->code == 0);
+	EXPECT_INT(r.s.state, SESSION_WAITING);
+
+	identifying(&r); /* no READY */
+	r.s.beat_ms = r.now + 10 * MINUTE;
+	EXPECT_INT(wait_due(&r), 20000);
+	EXPECT(did(&r, DO_CLOSE) != NULL);
+
+	resuming(&r); /* no RESUMED */
+	r.s.beat_ms = r.now + 10 * MINUTE;
+	EXPECT_INT(wait_due(&r), 20000);
+	EXPECT(did(&r, DO_CLOSE) != NULL);
+	EXPECT_STR(r.s.id, "S1");
+
+	resuming(&r); /* a long replay is not a silence */
+	r.s.beat_ms = r.now + 10 * MINUTE;
+	for (int64_t i = 2; i < 100; i++) {
+		r.now += 19000;
+		feed_data(&r, IN_DISPATCH, (struct session_data){ .seq = i });
+		feed(&r, IN_DUE, 0);
+		EXPECT_INT(r.s.state, SESSION_RESUMING);
+		r.s.beat_ms = r.now + 10 * MINUTE;
+	}
+}
+
+TEST(a_missed_ack_is_a_dead_connection)
+{
+	struct rig r;
+	uint64_t   first;
+
+	live(&r);
+	first = wait_due(&r);
+	EXPECT(first <= 45000);
+	EXPECT(did(&r, DO_BEAT) != NULL);
+	EXPECT(!session_stale(&r.s, r.now));
+	EXPECT(session_stale(&r.s, r.now + 50000));
+	EXPECT_INT(wait_due(&r), 45000);
+	EXPECT(did(&r, DO_CLOSE) != NULL && did(&r, DO_CLOSE)->code == 0);
+	EXPECT_STR(r.s.id, "S1");
+	/* the next connection begins with a clean count */
+	up_to_hello(&r);
+	feed_data(&r, IN_RESUMED, (struct session_data){ .seq = 2 });
+	EXPECT(!r.s.beat_pending);
+	wait_due(&r);
+	EXPECT(did(&r, DO_BEAT) != NULL);
+	feed(&r, IN_ACK, 0);
+	wait_due(&r);
+	EXPECT(did(&r, DO_BEAT) != NULL);
+}
+
+TEST(any_frame_is_life_but_three_acks_missing_are_not)
+{
+	struct rig r;
+	int        beats = 0;
+
+	live(&r);
+	for (; r.s.state == SESSION_LIVE && beats < 100; beats++) {
+		wait_due(&r);
+		if (did(&r, DO_BEAT) == NULL)
+			break;
+		session_heard(&r.s, r.now + 100);
+	}
+	EXPECT_INT(beats, 3);
+	EXPECT_INT(r.s.state, SESSION_WAITING);
+
+	live(&r); /* one ACK in between: the count begins anew */
+	for (beats = 0; beats < 30; beats++) {
+		wait_due(&r);
+		EXPECT(did(&r, DO_BEAT) != NULL);
+		session_heard(&r.s, r.now + 100);
+		if (beats % 2 == 0)
+			feed(&r, IN_ACK, 0);
+	}
+	EXPECT_INT(r.s.state, SESSION_LIVE);
+}
+
+TEST(the_interval_is_the_servers_within_reason)
+{
+	static const struct {
+		int64_t  said;
+		uint64_t used;
+	} rows[] = {
+		{ 45000, 45000 }, { 1, 1000 }, { 0, 45000 }, { -5, 45000 },
+		{ 86400000, 120000 }, { INT64_MAX, 120000 }, { 7000, 7000 },
+	};
+
+	for (size_t i = 0; i < ROWS(rows); i++) {
+		struct rig r;
+
+		rig_open(&r);
+		r.chance = most;
+		feed(&r, IN_START, 0);
+		answer(&r);
+		feed(&r, IN_HELLO, rows[i].said);
+		EXPECT_INT(r.s.interval_ms, rows[i].used);
+		EXPECT(r.s.beat_ms > r.now &&
+		    r.s.beat_ms <= r.now + rows[i].used);
+	}
+}
+
+TEST(the_backoff_grows_spreads_and_starts_anew)
+{
+	static const uint64_t steps_s[] = { 1, 2, 5, 10, 30, 60, 60, 60 };
+	static const uint32_t chances[] = { 0, 0x80000000u, 0xffffffffu };
+
+	for (size_t k = 0; k < ROWS(chances); k++) {
+		struct rig r;
+
+		rig_open(&r);
+		r.chance = chances[k];
+		feed(&r, IN_START, 0);
+		for (size_t i = 0; i < ROWS(steps_s); i++) {
+			uint64_t want = steps_s[i] * 1000, ms;
+
+			feed(&r, IN_NO_ANSWER, 0);
+			ms = wait_due(&r);
+			EXPECT(ms >= want * 8 / 10 && ms <= want * 12 / 10);
+			if (k == 1)
+				EXPECT_INT(ms, want);
+		}
+		up_to_hello(&r);
+		ready(&r, 1, "S1");
+		r.now += 59000; /* not calm for long enough */
+		feed(&r, IN_CLOSED, 1006);
+		EXPECT(wait_due(&r) >= 48000);
+		up_to_hello(&r);
+		feed_data(&r, IN_RESUMED, (struct session_data){ .seq = 2 });
+		r.now += 60000;
+		feed(&r, IN_CLOSED, 1006);
+		EXPECT(wait_due(&r) <= 200);
+		/* the second time in a row is not at once */
+		up_to_hello(&r);
+		feed_data(&r, IN_RESUMED, (struct session_data){ .seq = 2 });
+		feed(&r, IN_CLOSED, 1006);
+		EXPECT(wait_due(&r) >= 1000);
+	}
+}
+
+TEST(two_shards_share_the_pace_of_identify)
+{
+	for (uint64_t at_once = 1; at_once <= 5; at_once++) {
+		struct rig a, b;
+		uint64_t   first;
+
+		rig_open(&a);
+		rig_open(&b);
+		b.s.budget = a.s.budget;
+		a.max_concurrency = b.max_concurrency = at_once;
+		feed(&a, IN_START, 0);
+		feed(&b, IN_START, 0);
+		answer(&a);
+		answer(&b);
+		feed(&a, IN_HELLO, 45000);
+		EXPECT(did(&a, DO_IDENTIFY) != NULL);
+		first = a.now;
+		/* too early: it leaves and comes back in time */
+		b.now += 10;
+		feed(&b, IN_HELLO, 45000);
+		EXPECT(did(&b, DO_IDENTIFY) == NULL);
+		EXPECT(did(&b, DO_CLOSE) != NULL);
+		up_to_hello(&b);
+		EXPECT(did(&b, DO_IDENTIFY) != NULL);
+		EXPECT(b.now >= first + 5000 / at_once);
+	}
+}
+
+TEST(no_sessions_left_waits_but_resume_goes_on)
+{
+	struct rig r;
+
+	rig_open(&r);
+	r.remaining = 0;
+	r.reset_after_ms = 3600000;
+	feed(&r, IN_START, 0);
+	answer(&r);
+	EXPECT(did(&r, DO_CONNECT) == NULL);
+	EXPECT(r.s.remedy[0] != '\0');
+	EXPECT_INT(wait_due(&r), 3600000);
+	EXPECT(did(&r, DO_ASK) != NULL);
+	r.reset_after_ms = 0; /* and it does not say until when */
+	answer(&r);
+	EXPECT(did(&r, DO_CONNECT) == NULL);
+	EXPECT_INT(wait_due(&r), 60000);
+	r.remaining = 1;
+	up_to_hello(&r);
+	EXPECT(did(&r, DO_IDENTIFY) != NULL);
+	ready(&r, 1, "S1");
+	r.remaining = 0;
+	feed(&r, IN_CLOSED, 4009);
+	up_to_hello(&r);
+	EXPECT(did(&r, DO_RESUME) != NULL);
+}
+
+TEST(the_last_session_is_not_spent_twice)
+{
+	struct rig a, b;
+
+	rig_open(&a);
+	rig_open(&b);
+	b.s.budget = a.s.budget;
+	a.remaining = b.remaining = 1;
+	a.reset_after_ms = b.reset_after_ms = 0;
+	feed(&a, IN_START, 0);
+	feed(&b, IN_START, 0);
+	answer(&a);
+	answer(&b);
+	feed(&a, IN_HELLO, 45000);
+	EXPECT(did(&a, DO_IDENTIFY) != NULL);
+	b.now += 6000;
+	feed(&b, IN_HELLO, 45000);
+	EXPECT(did(&b, DO_IDENTIFY) == NULL);
+	EXPECT(session_due(&b.s) > b.now);
+}
+
+/* --- held: it is we who do not read ---------------------------------------------- */
+
+TEST(silence_of_our_own_making_proves_nothing)
+{
+	struct rig r;
+
+	live(&r);
+	session_hold(&r.s, true, r.now);
+	for (int i = 0; i < 200; i++) {
+		wait_due(&r);
+		EXPECT(did(&r, DO_BEAT) != NULL);
+		EXPECT(!session_stale(&r.s, r.now + 100000));
+	}
+	EXPECT_INT(r.s.state, SESSION_LIVE);
+	session_hold(&r.s, false, r.now);
+	wait_due(&r);
+	EXPECT(did(&r, DO_BEAT) != NULL);
+	wait_due(&r); /* now it counts */
+	EXPECT_INT(r.s.state, SESSION_WAITING);
+
+	resuming(&r);
+	session_hold(&r.s, true, r.now);
+	for (int i = 0; i < 200; i++)
+		wait_due(&r);
+	EXPECT_INT(r.s.state, SESSION_RESUMING);
+	session_hold(&r.s, false, r.now);
+	EXPECT(session_due(&r.s) > r.now);
+}
+
+TEST(no_room_never_costs_the_session)
+{
+	struct rig r;
+
+	live(&r);
+	for (int i = 0; i < 100; i++) {
+		session_hold(&r.s, true, r.now);
+		feed(&r, IN_CLOSED, 1006);
+		up_to_hello(&r);
+		EXPECT(did(&r, DO_RESUME) != NULL);
+		EXPECT(!r.s.held);
+	}
+	EXPECT_STR(r.s.id, "S1");
+}
+
+/* --- stopping ---------------------------------------------------------------------- */
+
+TEST(stop_closes_so_that_a_resume_is_possible)
+{
+	struct rig r;
+
+	live(&r);
+	feed(&r, IN_STOP, 0);
+	EXPECT(did(&r, DO_CLOSE) != NULL && did(&r, DO_CLOSE)->code == 4000);
+	EXPECT_INT(r.s.state, SESSION_IDLE);
+	EXPECT_INT(session_due(&r.s), 0);
+	feed(&r, IN_STOP, 0);
+	EXPECT_INT(r.n, 0);
+	feed(&r, IN_START, 0);
+	EXPECT(did(&r, DO_ASK) != NULL);
+	feed(&r, IN_STOP, 0);
+	EXPECT(did(&r, DO_CLOSE) == NULL);
+	EXPECT_INT(r.s.state, SESSION_IDLE);
+}
+
+TEST(start_ends_a_wait)
+{
+	struct rig r;
+
+	live(&r);
+	feed(&r, IN_CLOSED, 4008);
+	EXPECT_INT(r.s.state, SESSION_WAITING);
+	feed(&r, IN_START, 0);
+	EXPECT(did(&r, DO_ASK) != NULL);
+}
+
+/* --- a walk at random ---------------------------------------------------------------- */
+
+enum { SHARDS = 2, STEPS = 1000000 };
+
+/* What the platform really counts. */
+struct platform {
+	uint64_t total, remaining, resets_ms, every_ms, last_identify_ms;
+	uint64_t at_once;
+	bool     any;
+};
+
+struct walk {
+	struct session        s[SHARDS];
+	struct session_budget budget;
+	bool                  connected[SHARDS];
+	struct platform       p;
+	uint64_t              now, seed, identifies, lives;
+};
+
+static uint64_t
+draw(struct walk *w, uint64_t below)
+{
+	w->seed = w->seed * 6364136223846793005ull + 1442695040888963407ull;
+	return (w->seed >> 33) % below;
+}
+
+static bool
+check(bool good, const char *what, unsigned long step)
+{
+	if (!good && !test_bad)
+		printf("# step %lu: %s\n", step, what);
+	test_bad |= !good;
+	return good;
+}
+
+static void
+platform_time(struct walk *w)
+{
+	if (w->now >= w->p.resets_ms) {
+		w->p.remaining = w->p.total;
+		w->p.resets_ms = w->now + 10 * MINUTE;
+	}
+}
+
+static void
+note_identify(struct walk *w, unsigned long step)
+{
+	struct platform *p = &w->p;
+
+	w->identifies++;
+	check(p->remaining > 0, "more Identify than the day allows", step);
+	if (p->remaining > 0)
+		p->remaining--;
+	check(!p->any || w->now - p->last_identify_ms >= p->every_ms,
+	    "Identify faster than the pace", step);
+	p->any = true;
+	p->last_identify_ms = w->now;
+}
+
+static void
+walk_feed(struct walk *w, size_t i, enum session_input in,
+    struct session_data d, unsigned long step)
+{
+	struct session_action out[SESSION_ACTIONS];
+	struct session       *s = &w->s[i];
+	bool                 *up = &w->connected[i];
+	size_t                n;
+
+	d.chance = (uint32_t)draw(w, 1ull << 31) * 2;
+	if (in == IN_CLOSED)
+		*up = false;
+	n = session_step(s, in, &d, w->now, out);
+	for (size_t k = 0; k < n; k++)
+		switch (out[k].kind) {
+		case DO_CONNECT:
+			check(!*up, "a second connection", step);
+			*up = true;
+			break;
+		case DO_CLOSE:
+			check(*up, "closes what is not there", step);
+			*up = false;
+			break;
+		case DO_IDENTIFY:
+			note_identify(w, step);
+			/* FALLTHROUGH */
+		case DO_RESUME:
+		case DO_BEAT:
+			check(*up, "sends without a connection", step);
+			break;
+		case DO_ASK:
+		case DO_DELIVER:
+		case DO_RESHARD:
+			break;
+		}
+	check(*up == s->connected, "does not know of its connection", step);
+	check(s->connected == (s->state >= SESSION_CONNECTING &&
+	                          s->state <= SESSION_LIVE),
+	    "connection and state disagree", step);
+	check(s->state == SESSION_IDLE || session_due(s) != 0,
+	    "offline for good", step);
+	check(s->state == SESSION_IDLE || in != IN_DUE ||
+	        session_due(s) > w->now, "does not get on", step);
+	w->lives += s->state == SESSION_LIVE && in == IN_READY;
+}
+
+static struct session_data
+platform_answer(struct walk *w)
+{
+	platform_time(w);
+	return (struct session_data){ .total = w->p.total,
+		.remaining = w->p.remaining,
+		.reset_after_ms = w->p.resets_ms - w->now,
+		.max_concurrency = w->p.at_once, .shards = SHARDS };
+}
+
+static struct session_data
+any_data(struct walk *w, enum session_input in)
+{
+	static const int64_t codes[] = { 1000, 1001, 1006, 4000, 4001, 4002,
+		4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010, 4011, 4012,
+		4013, 4014, 4015, 4900, 4903, 4913, 4914, 4915, 4999, 0, 70000 };
+	struct session_data d = { 0 };
+
+	switch (in) {
+	case IN_ANSWER:
+		return platform_answer(w);
+	case IN_HELLO:
+		d.number = (int64_t)draw(w, 90000) - 1000;
+		break;
+	case IN_READY:
+		d.text = draw(w, 10) == 0 ? SLICE("") : SLICE("session");
+		/* FALLTHROUGH */
+	case IN_RESUMED:
+	case IN_DISPATCH:
+		d.seq = (int64_t)draw(w, 1000);
+		break;
+	case IN_INVALID:
+		d.number = (int64_t)draw(w, 2);
+		break;
+	case IN_CLOSED:
+		d.number = codes[draw(w, ROWS(codes))];
+		break;
+	default:
+		break;
+	}
+	return d;
+}
+
+/* What a platform in good order would say now. */
+static bool
+good_step(struct walk *w, size_t i, unsigned long step)
+{
+	struct session *s = &w->s[i];
+
+	switch (s->state) {
+	case SESSION_IDLE:
+		walk_feed(w, i, IN_START, (struct session_data){ 0 }, step);
+		return true;
+	case SESSION_ASKING:
+		walk_feed(w, i, IN_ANSWER, platform_answer(w), step);
+		return true;
+	case SESSION_CONNECTING:
+		walk_feed(w, i, IN_HELLO,
+		    (struct session_data){ .number = 45000 }, step);
+		return true;
+	case SESSION_IDENTIFYING:
+		walk_feed(w, i, IN_READY, (struct session_data){ .seq = 1,
+		    .text = SLICE("good") }, step);
+		return true;
+	case SESSION_RESUMING:
+		walk_feed(w, i, IN_RESUMED, (struct session_data){ .seq = 2 },
+		    step);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
+any_step(struct walk *w, unsigned long step)
+{
+	size_t          i = draw(w, SHARDS);
+	struct session *s = &w->s[i];
+	uint64_t        dice = draw(w, 100), due = session_due(s);
+	enum session_input in;
+
+	platform_time(w);
+	if (dice < 2)
+		session_hold(s, draw(w, 2) == 0, w->now);
+	else if (dice < 20)
+		w->now += draw(w, 3000);
+	else if (dice < 60 && good_step(w, i, step))
+		return;
+	else if (dice < 80 && due != 0) {
+		if (due > w->now)
+			w->now = due;
+		platform_time(w);
+		walk_feed(w, i, IN_DUE, (struct session_data){ 0 }, step);
+	} else {
+		in = (enum session_input)draw(w, SESSION_INPUTS);
+		if ((in == IN_CLOSED && !w->connected[i]) ||
+		    (in == IN_DUE && (due == 0 || due > w->now)))
+			return;
+		if (in == IN_STOP && draw(w, 20) != 0)
+			return;
+		walk_feed(w, i, in, any_data(w, in), step);
+	}
+}
+
+/* From wherever it is: a platform in good order gets both shards live. */
+static void
+must_recover(const struct walk *from, unsigned long step)
+{
+	struct walk w = *from;
+	uint64_t    until = w.now + day_ms;
+
+	for (size_t i = 0; i < SHARDS; i++) {
+		w.s[i].budget = &w.budget;
+		session_hold(&w.s[i], false, w.now);
+	}
+	while (w.now < until && (w.s[0].state != SESSION_LIVE ||
+	                            w.s[1].state != SESSION_LIVE)) {
+		uint64_t next = UINT64_MAX;
+
+		platform_time(&w);
+		if (good_step(&w, 0, step) || good_step(&w, 1, step))
+			continue;
+		for (size_t i = 0; i < SHARDS; i++) {
+			uint64_t due = session_due(&w.s[i]);
+
+			if (due != 0 && due < next)
+				next = due;
+		}
+		w.now = next > w.now ? next : w.now;
+		platform_time(&w);
+		for (size_t i = 0; i < SHARDS; i++)
+			if (session_due(&w.s[i]) != 0 &&
+			    session_due(&w.s[i]) <= w.now) {
+				walk_feed(&w, i, IN_ACK,
+				    (struct session_data){ 0 }, step);
+				walk_feed(&w, i, IN_DUE,
+				    (struct session_data){ 0 }, step);
+			}
+	}
+	check(w.s[0].state == SESSION_LIVE && w.s[1].state == SESSION_LIVE,
+	    "a platform in good order does not get it live", step);
+}
+
+TEST(a_million_steps_at_random)
+{
+	for (uint64_t at_once = 1; at_once <= 3; at_once++) {
+		struct walk w = { .now = 1, .seed = 42 + at_once };
+
+		w.p = (struct platform){ .total = 40 * at_once,
+			.at_once = at_once, .every_ms = 5000 / at_once };
+		for (size_t i = 0; i < SHARDS; i++) {
+			session_init(&w.s[i]);
+			w.s[i].shard = (unsigned)i;
+			w.s[i].shards = SHARDS;
+			w.s[i].budget = &w.budget;
+			w.s[i].auto_shards = at_once == 2;
+			w.s[i].park_ms = MINUTE;
+		}
+		for (unsigned long n = 0; n < STEPS / 3 && !test_bad; n++) {
+			any_step(&w, n);
+			if (n % 500 == 0)
+				must_recover(&w, n);
+		}
+		/* it did get somewhere */
+		EXPECT(w.identifies > 1000);
+		EXPECT(w.lives > 500);
+printf("# DBG %llu %llu now %llu\n",(unsigned long long)w.identifies,(unsigned long long)w.lives,(unsigned long long)w.now);
+	}
+}
+
+int
+main(void)
+{
+	RUN(each_close_code_does_what_the_page_says);
+	RUN(each_row_of_the_table_says_what_it_means);
+	RUN(a_refused_resume_is_not_repeated);
+	RUN(an_unknown_code_is_resumed_only_once);
+	RUN(network_loss_is_resumed_three_times);
+	RUN(failures_to_connect_keep_the_session);
+	RUN(our_own_mistakes_park_at_the_third);
+	RUN(the_4004_ladder);
+	RUN(too_many_guilds_reshards_or_parks);
+	RUN(a_parked_session_tries_again_for_ever);
+	RUN(refused_credentials_park_with_the_reason);
+	RUN(reconnect_is_obeyed_at_once);
+	RUN(invalid_session_that_may_be_resumed);
+	RUN(invalid_session_that_may_not);
+	RUN(invalid_twice_after_identify_slows_down);
+	RUN(ready_and_refused_again_and_again_slows_down);
+	RUN(a_refused_identify_asks_for_a_new_token);
+	RUN(heartbeats_carry_seq_and_seq_is_the_largest);
+	RUN(events_come_before_resumed_and_before_ready);
+	RUN(garbage_is_skipped_once_events_flow);
+	RUN(a_session_without_usable_id_is_identified_anew);
+	RUN(nothing_is_waited_for_without_end);
+	RUN(a_missed_ack_is_a_dead_connection);
+	RUN(any_frame_is_life_but_three_acks_missing_are_not);
+	RUN(the_interval_is_the_servers_within_reason);
+	RUN(the_backoff_grows_spreads_and_starts_anew);
+	RUN(two_shards_share_the_pace_of_identify);
+	RUN(no_sessions_left_waits_but_resume_goes_on);
+	RUN(the_last_session_is_not_spent_twice);
+	RUN(silence_of_our_own_making_proves_nothing);
+	RUN(no_room_never_costs_the_session);
+	RUN(stop_closes_so_that_a_resume_is_possible);
+	RUN(start_ends_a_wait);
+	RUN(a_million_steps_at_random);
+	return test_done();
+}
