@@ -11,7 +11,7 @@
 #include "proc.h"
 #include "table.h"
 
-/* --- check ----------------------------------------------------------------------- */
+/* --- check -------------------------------------------------------------- */
 
 void
 cli_print_problems(const struct cli *cli)
@@ -63,7 +63,7 @@ command_check(struct cli *cli)
 	return STATUS_DONE;
 }
 
-/* --- up ---------------------------------------------------------------------------- */
+/* --- up ----------------------------------------------------------------- */
 
 static void
 print_banner(const struct cli *cli)
@@ -106,7 +106,7 @@ command_up(struct cli *cli)
 	return status;
 }
 
-/* --- config -------------------------------------------------------------------------- */
+/* --- config ------------------------------------------------------------- */
 
 static bool
 is_shown(const struct conf *c, enum conf_id id)

@@ -133,7 +133,7 @@ command_wait(struct cli *cli)
 	return cli_ask(cli, r);
 }
 
-/* --- logs ------------------------------------------------------------------------ */
+/* --- logs --------------------------------------------------------------- */
 
 static void
 print_line(const struct json *a)

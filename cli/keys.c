@@ -94,7 +94,8 @@ make_pair(const char *path, char public_key[KEY_TEXT + 1])
 
 	if (!good)
 		complain(path, "libzmq has no CURVE keys");
-	snprintf(text, sizeof text, "%s\n%s\n", public_key, secret);
+	snprintf(text, sizeof text, "%.*s\n%.*s\n", KEY_TEXT, public_key,
+	    KEY_TEXT, secret);
 	good = good && write_file(path, text);
 	explicit_bzero(secret, sizeof secret);
 	explicit_bzero(text, sizeof text);
@@ -132,7 +133,7 @@ hand_out(const char *dir, const char *name, const char *of,
 
 	if (asprintf(&path, "%s/%s/%s.pub", dir, name, of) < 0)
 		return false;
-	snprintf(text, sizeof text, "%s\n", public_key);
+	snprintf(text, sizeof text, "%.*s\n", KEY_TEXT, public_key);
 	good = write_file(path, text);
 	free(path);
 	return good;

@@ -14,7 +14,7 @@
 
 enum { ANSWER_MS = 10000 };
 
-/* --- help ---------------------------------------------------------------------- */
+/* --- help --------------------------------------------------------------- */
 
 static void
 print_commands(FILE *to)
@@ -70,7 +70,7 @@ command_version(struct cli *cli)
 	return STATUS_DONE;
 }
 
-/* --- asking ---------------------------------------------------------------------- */
+/* --- asking ------------------------------------------------------------- */
 
 enum status
 cli_connect(struct cli *cli, struct link *link)
@@ -151,7 +151,7 @@ cli_ask(struct cli *cli, struct json *request)
 	return status;
 }
 
-/* --- words for numbers ----------------------------------------------------------------- */
+/* --- words for numbers -------------------------------------------------- */
 
 const char *
 cli_age(int64_t ms, char *text, size_t size)

@@ -16,8 +16,8 @@ static const struct {
 	const char *state;
 	enum colour colour;
 } colours[] = {
-	{ "ready", GOOD }, { "failed", BAD }, { "parked", BAD },
-	{ "stopped", FAINT },
+	{ "ready", GOOD }, { "live", GOOD }, { "failed", BAD },
+	{ "parked", BAD }, { "stopped", FAINT },
 };
 
 static enum colour
@@ -29,7 +29,7 @@ colour_of(struct slice state)
 	return WARN;
 }
 
-/* --- cells ---------------------------------------------------------------------- */
+/* --- cells -------------------------------------------------------------- */
 
 static void
 set_text(struct table *t, size_t column, const struct json *o, const char *key)
@@ -51,7 +51,11 @@ set_age(struct table *t, size_t column, const struct json *o, const char *key,
 	int64_t v;
 	char    text[32];
 
-	if (json_int_at(o, key, &v) && v >= 0 && v < INT64_MAX / unit_ms)
+	if (!json_int_at(o, key, &v) || v < 0 || v >= INT64_MAX / unit_ms)
+		return;
+	if (v == 0 && unit_ms == 1000)
+		table_set(t, column, SLICE("0 s"));
+	else
 		table_set(t, column,
 		    slice_of(cli_age(v * unit_ms, text, sizeof text)));
 }
@@ -67,7 +71,7 @@ set_count(struct table *t, size_t column, const struct json *o,
 		set_text(t, column, o, key);
 }
 
-/* --- children -------------------------------------------------------------------- */
+/* --- children ----------------------------------------------------------- */
 
 static const char *const child_titles[] = { "NAME", "STATE", "FOR", "PID",
 	"MEMORY", "RESTARTS", "LAST EXIT", NULL };
@@ -118,7 +122,7 @@ print_children(const struct cli *cli, const struct json *children)
 	table_free(&t);
 }
 
-/* --- what gatewayd reports ----------------------------------------------------------- */
+/* --- what gatewayd reports ---------------------------------------------- */
 
 static const char *const session_titles[] = { "SESSION", "SHARD", "STATE",
 	"FOR", "SEQ", "LAST EVENT", "IDENTIFIES LEFT", NULL };
@@ -189,35 +193,45 @@ print_app(const struct cli *cli, const struct json *app,
 	}
 }
 
-/* key=value of a flat object: queue, webhook, token, calls. */
+/* The members of a flat object, but for what is 0 or empty: queue, webhook,
+ * token, calls. */
+struct flat {
+	const char *name;
+	size_t      printed, lines;
+};
+
 static void
 print_member(void *self, const char *key, const struct json *value)
 {
 	struct slice text = json_text(value);
-	bool        *first = self;
+	struct flat *f = self;
 
-	if (json_is_object(value) || json_is_array(value) || text.n == 0)
+	if (json_is_object(value) || json_is_array(value) || text.n == 0 ||
+	    slice_is(text, "0"))
 		return;
-	printf("%s%s ", *first ? "" : ", ", key);
+	if (f->printed++ == 0)
+		printf("%s%-9s %s ", f->lines++ == 0 ? "\n" : "", f->name,
+		    key);
+	else
+		printf(", %s ", key);
 	table_put_clean(stdout, text);
-	*first = false;
 }
 
 static void
 print_flat(void *self, const char *key, const struct json *value)
 {
-	bool  first = true;
-	bool *any = self;
+	struct flat *f = self;
 
 	if (!json_is_object(value))
 		return;
-	printf("%s%-8s ", *any ? "" : "\n", key);
-	*any = true;
-	json_each(value, print_member, &first);
-	fputc('\n', stdout);
+	f->name = key;
+	f->printed = 0;
+	json_each(value, print_member, f);
+	if (f->printed > 0)
+		fputc('\n', stdout);
 }
 
-/* --- remedies -------------------------------------------------------------------------- */
+/* --- remedies ----------------------------------------------------------- */
 
 static void
 print_remedy(struct slice who, struct slice remedy, bool *any)
@@ -253,7 +267,7 @@ print_remedies(const struct json *children)
 	}
 }
 
-/* --- the whole --------------------------------------------------------------------------- */
+/* --- the whole ---------------------------------------------------------- */
 
 static void
 print_head(const struct cli *cli, const struct json *a)
@@ -283,7 +297,7 @@ static void
 print_snapshot(const struct cli *cli, const struct json *a)
 {
 	const struct json *children = json_get(a, "children");
-	bool               any = false;
+	struct flat        flat = { 0 };
 
 	print_head(cli, a);
 	print_children(cli, children);
@@ -292,7 +306,7 @@ print_snapshot(const struct cli *cli, const struct json *a)
 		    children);
 	for (size_t i = 0; i < json_count(children); i++)
 		json_each(json_get(json_at(children, i), "app"), print_flat,
-		    &any);
+		    &flat);
 	print_remedies(children);
 }
 
@@ -350,7 +364,7 @@ command_status(struct cli *cli)
 	return status;
 }
 
-/* --- watch ---------------------------------------------------------------------------------- */
+/* --- watch -------------------------------------------------------------- */
 
 static void
 print_change(const struct cli *cli, const struct json *change)

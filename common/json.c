@@ -12,8 +12,10 @@
 #include "pack.h"
 
 /* CROWD_MAX: objects and arrays in one document; an empty one costs us a
- * thousand times the bytes it is written in. */
-enum { DEPTH_MAX = 32, CROWD_MAX = 1 << 16 };
+ * thousand times the bytes it is written in.
+ * STACK: one more than the depth json-c takes; it allocates 32 bytes for each,
+ * and at 1 KiB malloc would tidy up all of its bins for every document. */
+enum { DEPTH_MAX = 32, CROWD_MAX = 1 << 16, STACK = 31 };
 
 static struct json_object *
 in(const struct json *j)
@@ -42,23 +44,32 @@ is_no_character(unsigned char c, unsigned char next)
 static bool
 is_json_text(struct slice text)
 {
-	static const char allowed[] = "{}[]:, \t\r\n0123456789+-.eEtrufalsn";
-	size_t            crowd = 0;
-	bool              quoted = false;
+	static const bool outside_strings[256] = {
+		['{'] = true, ['}'] = true, ['['] = true, [']'] = true,
+		[':'] = true, [','] = true, [' '] = true, ['\t'] = true,
+		['\r'] = true, ['\n'] = true, ['0' ... '9'] = true,
+		['+'] = true, ['-'] = true, ['.'] = true, ['e'] = true,
+		['E'] = true, ['t'] = true, ['r'] = true, ['u'] = true,
+		['f'] = true, ['a'] = true, ['l'] = true, ['s'] = true,
+		['n'] = true,
+	};
+	size_t crowd = 0;
+	bool   quoted = false;
 
 	for (size_t i = 0; i < text.n; i++) {
 		unsigned char c = (unsigned char)text.p[i];
 		unsigned char next =
 		    i + 1 < text.n ? (unsigned char)text.p[i + 1] : 0;
 
-		if (quoted && (c < 0x20 || is_no_character(c, next)))
+		if (quoted &&
+		    (c < 0x20 || (c >= 0xc0 && is_no_character(c, next))))
 			return false;
 		if (quoted && c == '\\')
 			i++;
 		else if (c == '"')
 			quoted = !quoted;
 		else if (!quoted) {
-			if (c == '\0' || strchr(allowed, c) == NULL)
+			if (!outside_strings[c])
 				return false;
 			if (c == '.' && (next < '0' || next > '9'))
 				return false;
@@ -78,7 +89,7 @@ json_parse(struct json **doc, struct slice text)
 	*doc = NULL;
 	if (text.n == 0 || text.n > INT_MAX || !is_json_text(text))
 		return ERR_SYNTAX;
-	if ((t = json_tokener_new_ex(DEPTH_MAX)) == NULL)
+	if ((t = json_tokener_new_ex(STACK)) == NULL)
 		return ERR_NOMEM;
 	json_tokener_set_flags(t,
 	    JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);

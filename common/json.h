@@ -1,6 +1,6 @@
 /*
  * json: documents in and out; the one place that knows the JSON library.
- * Parsing is strict (one value, no comments, UTF-8 checked, depth at most 32)
+ * Parsing is strict (one value, no comments, UTF-8 checked, depth at most 30)
  * and exact for 64-bit integers; the readers are lenient about scalar types,
  * because the platform is (a number where a string was documented, and the
  * other way round).

@@ -20,6 +20,8 @@ static struct {
 	const char    *program;
 	enum log_level level;
 	bool           json, hold;
+	time_t         second;      /* that `when` tells; 0: none yet */
+	char           when[24];
 	size_t         held;
 	char           lines[HELD_BYTES];
 } out = { .program = "rookery", .level = LOG_INFO };
@@ -201,18 +203,21 @@ put_head(struct line *l, enum log_level level, const char *name)
 {
 	struct timespec ts;
 	struct tm       tm;
-	char            when[40], head[160];
+	char            head[160];
 	int             n;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	gmtime_r(&ts.tv_sec, &tm);
-	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (ts.tv_sec != out.second) {
+		gmtime_r(&ts.tv_sec, &tm);
+		strftime(out.when, sizeof out.when, "%Y-%m-%dT%H:%M:%S", &tm);
+		out.second = ts.tv_sec;
+	}
 	n = snprintf(head, sizeof head,
 	    out.json
 	        ? "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"program\":\"%s\","
 	          "\"pid\":%d,\"event\":\"%s\""
 	        : "%s.%03ldZ %-5s %s[%d] %s",
-	    when, ts.tv_nsec / 1000000, names[level], out.program,
+	    out.when, ts.tv_nsec / 1000000, names[level], out.program,
 	    (int)getpid(), name);
 	put(l, (struct slice){ head, n > 0 ? (size_t)n : 0 });
 }

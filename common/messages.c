@@ -167,12 +167,18 @@ decode_field(struct unpack *u, const struct msg_field *f, void *at)
 	return ERR_OK;
 }
 
+/* Begins at *next, where a sender that follows the table has put it. */
 static const struct msg_field *
-find_field(const struct msg_info *info, struct slice key)
+find_field(const struct msg_info *info, struct slice key, size_t *next)
 {
-	for (size_t i = 0; i < info->nfields; i++)
-		if (slice_eq(wire_key(&info->fields[i]), key))
+	for (size_t n = 0; n < info->nfields; n++) {
+		size_t i = (*next + n) % info->nfields;
+
+		if (slice_eq(wire_key(&info->fields[i]), key)) {
+			*next = i + 1;
 			return &info->fields[i];
+		}
+	}
 	return NULL;
 }
 
@@ -193,6 +199,7 @@ msg_decode(enum msg_kind kind, struct slice body, void *msg)
 	char                  *base = msg;
 	struct unpack          u;
 	struct unpack_item     it;
+	size_t                 next = 0;
 	enum err               e;
 
 	if (body.n > MSG_MAX)
@@ -211,7 +218,7 @@ msg_decode(enum msg_kind kind, struct slice body, void *msg)
 			return e;
 		if (it.type != UNPACK_STR && it.type != UNPACK_BIN)
 			return ERR_SYNTAX;
-		if ((f = find_field(info, it.bytes)) == NULL)
+		if ((f = find_field(info, it.bytes, &next)) == NULL)
 			e = unpack_skip(&u, &unknown);
 		else
 			e = decode_field(&u, f, base + f->offset);

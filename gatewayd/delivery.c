@@ -55,6 +55,7 @@ struct delivery_worker {
 	size_t                  peer_n;
 	uint64_t                pid, window, in_flight, done, timeout_ms;
 	uint64_t                since_ms, heard_ms;
+	const struct entry     *kept_for;     /* gets no other meanwhile */
 	bool                    want_raw, late, alone;
 };
 
@@ -291,6 +292,14 @@ worker_release(struct entry *e)
 	e->worker = NULL;
 }
 
+static void
+unkeep(struct delivery *d, const struct entry *e)
+{
+	for (struct delivery_worker *w = d->workers; w != NULL; w = w->next)
+		if (w->kept_for == e)
+			w->kept_for = NULL;
+}
+
 /* Only the head of a conversation is ever in flight, so only it finishes. */
 static void
 entry_finish(struct delivery *d, struct entry *e)
@@ -298,6 +307,7 @@ entry_finish(struct delivery *d, struct entry *e)
 	struct conv *c = e->conv;
 
 	worker_release(e);
+	unkeep(d, e);
 	c->head = e->next;
 	if (c->head == NULL)
 		c->tail = NULL;
@@ -364,12 +374,14 @@ matches(const char *patterns, struct slice type)
 }
 
 /* The worker with most free credit that wants it.  An event that has failed
- * several times goes alone, so that it cannot take its neighbours with it. */
+ * several times goes alone, so that it cannot take its neighbours with it; the
+ * least busy worker is kept for it, or it might wait for ever. */
 static struct delivery_worker *
 pick(struct delivery *d, const struct entry *e)
 {
 	bool                    alone = e->attempt + 1 >= ALONE_FROM;
-	struct delivery_worker *best = NULL;
+	bool                    kept = false;
+	struct delivery_worker *best = NULL, *least = NULL;
 	uint64_t                most = 0;
 
 	for (struct delivery_worker *w = d->workers; w != NULL; w = w->next) {
@@ -377,13 +389,21 @@ pick(struct delivery *d, const struct entry *e)
 		    ? w->window - w->in_flight
 		    : 0;
 
-		if (w->alone || (alone && w->in_flight > 0) || room <= most)
+		if (w->alone || w->window == 0 ||
+		    (w->kept_for != NULL && w->kept_for != e) ||
+		    !matches(w->patterns, (struct slice){ e->type, e->type_n }))
 			continue;
-		if (!matches(w->patterns, (struct slice){ e->type, e->type_n }))
-			continue;
-		most = room;
-		best = w;
+		if (alone && w->in_flight > 0) {
+			kept |= w->kept_for == e;
+			if (least == NULL || w->in_flight < least->in_flight)
+				least = w;
+		} else if (room > most) {
+			most = room;
+			best = w;
+		}
 	}
+	if (best == NULL && least != NULL && !kept)
+		least->kept_for = e;
 	return best;
 }
 
@@ -400,7 +420,8 @@ static bool
 any_credit(const struct delivery *d)
 {
 	for (struct delivery_worker *w = d->workers; w != NULL; w = w->next)
-		if (!w->alone && w->window > w->in_flight)
+		if (!w->alone && w->window > w->in_flight &&
+		    (w->kept_for == NULL || w->in_flight == 0))
 			return true;
 	return false;
 }
@@ -434,6 +455,7 @@ delivery_offer(struct delivery *d, uint64_t now_ms, struct delivery_item *item)
 		    (w->timeout_ms > 0 ? w->timeout_ms : d->limits.timeout_ms);
 		w->in_flight++;
 		w->alone = e->attempt >= ALONE_FROM;
+		unkeep(d, e);
 		entry_become(d, e, IN_FLIGHT);
 		d->counts.offered++;
 		*item = (struct delivery_item){ { e->id, e->id_n },

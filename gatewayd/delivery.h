@@ -111,7 +111,7 @@ void delivery_on_dead(struct delivery *,
     void (*fn)(void *self, const struct delivery_dead *), void *self);
 
 const struct delivery_counts *delivery_counts(const struct delivery *);
-/* ms the oldest event not yet done has been here; 0 = none. */
+/* ms the oldest event not yet done has been here, about; 0 = none. */
 uint64_t delivery_oldest_ms(const struct delivery *, uint64_t now_ms);
 
 #endif

@@ -47,7 +47,7 @@ struct bot {
 /* A request of the webhook that waits for apid's signature. */
 struct pending_sign {
 	struct pending_sign *next;
-	uint64_t             request;
+	uint64_t             request, until_ms;
 	char                 plain_token[129];
 };
 
@@ -99,6 +99,8 @@ void intake_on_request(void *self, uint64_t request,
 void intake_on_key(void *self, msg_peer, const struct msg_key_answer *);
 void intake_on_sign(void *self, msg_peer, const struct msg_sign_answer *);
 void intake_ask_keys(struct gateway *);
+/* Requests that waited too long for apid are answered without it. */
+void intake_tick(struct gateway *);
 void intake_close(struct gateway *);
 
 /* handout.c */

@@ -9,14 +9,14 @@
 
 #include "log.h"
 
-enum { SIGNS_MAX = 64 };
+enum { SIGNS_MAX = 64, SIGN_MS = 5000 };
 
 enum err
 intake_event(struct gateway *g, const struct bot *bot, const char *user,
     const char *shard, const struct payload *p)
 {
 	struct normal_context ctx = { &g->rules, bot->conf->qq_app_id, user,
-		shard, loop_wall_ms() };
+		shard, loop_wall_ms(), g->nbots > 1 };
 	struct msg_event ev;
 	char             head[MSG_HEAD];
 	enum err         e;
@@ -51,6 +51,13 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
 
 /* --- callbacks ----------------------------------------------------------------------- */
 
+/* What a session of this bot was told at READY, if it has one. */
+static const char *
+user_of(const struct bot *bot)
+{
+	return bot->nlinks > 0 ? bot->links[0].session.user : "";
+}
+
 static void
 take_event(struct gateway *g, uint64_t request, struct webhook_result *r)
 {
@@ -58,8 +65,8 @@ take_event(struct gateway *g, uint64_t request, struct webhook_result *r)
 	enum err   e = ERR_FULL;
 
 	if (!g->draining && delivery_has_room(g->delivery))
-		e = intake_event(g, &g->bots[r->bot], "", "webhook",
-		    &r->payload);
+		e = intake_event(g, &g->bots[r->bot],
+		    user_of(&g->bots[r->bot]), "webhook", &r->payload);
 	if (e == ERR_OK || e == ERR_DUPLICATE) {
 		g->webhook.events++;
 		g->webhook.duplicates += e == ERR_DUPLICATE;
@@ -95,6 +102,7 @@ ask_sign(struct gateway *g, uint64_t request, const struct webhook_result *r)
 		return;
 	}
 	p->request = request;
+	p->until_ms = loop_clock_ms() + SIGN_MS;
 	memcpy(p->plain_token, r->plain_token.p, r->plain_token.n);
 	p->next = g->signs;
 	g->signs = p;
@@ -168,6 +176,24 @@ intake_on_sign(void *self, msg_peer from, const struct msg_sign_answer *m)
 	log_info("webhook.validated", KV("ok", m->ok));
 	buf_free(&answer);
 	free(p);
+}
+
+void
+intake_tick(struct gateway *g)
+{
+	struct pending_sign **at = &g->signs, *p;
+	uint64_t              now = loop_clock_ms();
+
+	while ((p = *at) != NULL) {
+		if (p->until_ms > now) {
+			at = &p->next;
+			continue;
+		}
+		*at = p->next;
+		log_warn("webhook.unsigned", KV("why", "no answer of apid"));
+		net_answer(g->net, p->request, 503, SLICE("{}"));
+		free(p);
+	}
 }
 
 /* --- keys ------------------------------------------------------------------------------ */

@@ -84,6 +84,7 @@ on_report(void *self)
 	struct gateway *g = self;
 
 	intake_ask_keys(g); /* those not answered yet */
+	intake_tick(g);
 	report_send(g);
 	loop_after(g->loop, &g->reporting, REPORT_MS, on_report, g);
 }

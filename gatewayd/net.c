@@ -524,8 +524,11 @@ on_http(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 			request_body(net, *slot, (struct slice){ in, n });
 		break;
 	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
-		if (*slot != NULL)
+		if (*slot != NULL) {
+			/* a length that ends before the last chunk */
+			(*slot)->broken |= (*slot)->chunked;
 			request_whole(net, *slot);
+		}
 		break;
 	case LWS_CALLBACK_HTTP_WRITEABLE:
 		if (*slot != NULL && (*slot)->answered)

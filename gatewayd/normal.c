@@ -182,9 +182,11 @@ hash64(struct slice s, uint64_t h)
 	return h;
 }
 
-/* Equal ids are one event.  An event without any id is what it says. */
+/* Equal ids are one event.  An event without any id is what it says.  Two
+ * bots in one channel both see a message: that is two events. */
 static void
-put_id(struct buf *out, const struct payload *p, const struct normal_row *row)
+put_id(struct buf *out, const struct payload *p, const struct normal_row *row,
+    const struct normal_context *c)
 {
 	struct slice msg = json_text_at(p->d, "id");
 
@@ -197,6 +199,8 @@ put_id(struct buf *out, const struct payload *p, const struct normal_row *row)
 		buf_putf(out, "h:%016llx", (unsigned long long)hash64(
 		    json_print(p->d),
 		    hash64(p->type, 14695981039346656037ull)));
+	if (c->many_bots)
+		buf_putf(out, "@%s", c->bot);
 }
 
 /* --- text ---------------------------------------------------------------------------- */
@@ -236,18 +240,21 @@ put_piece(struct buf *out, struct slice s, bool guild)
 }
 
 /* Whose mentions are ours: the id we were told at READY, those marked
- * is_you, and in a message that came because it addresses us (AT_...) the
- * one bot it mentions. */
+ * is_you, and, not told yet, in a message that came because it addresses us
+ * (AT_...) the bot it mentions. */
 static bool
-is_me(const struct json *mention, bool addressed)
+is_me(const struct payload *p, const struct json *mention, const char *user)
 {
-	return json_truth(json_get(mention, "is_you")) ||
-	    (addressed && json_truth(json_get(mention, "bot")));
+	if (json_truth(json_get(mention, "is_you")))
+		return true;
+	if (user[0] != '\0')
+		return slice_is(json_text_at(mention, "id"), user);
+	return slice_starts(p->type, SLICE("AT_")) &&
+	    json_truth(json_get(mention, "bot"));
 }
 
 static size_t
-own_mention(struct slice s, const struct payload *p, const char *user,
-    bool addressed)
+own_mention(struct slice s, const struct payload *p, const char *user)
 {
 	const struct json *list = json_get(p->d, "mentions");
 	size_t             n = mention_of(s, slice_of(user));
@@ -255,9 +262,9 @@ own_mention(struct slice s, const struct payload *p, const char *user,
 	for (size_t i = 0; n == 0 && i < json_count(list); i++) {
 		const struct json *m = json_at(list, i);
 
-		if (!is_me(m, addressed && user[0] == '\0'))
+		if (!is_me(p, m, user))
 			continue;
-		n = mention_of(s, first_text(m, "member_openid|id"));
+		n = mention_of(s, json_text_at(m, "member_openid"));
 		if (n == 0)
 			n = mention_of(s, json_text_at(m, "id"));
 	}
@@ -270,11 +277,9 @@ put_text(struct buf *out, const struct payload *p,
 {
 	struct slice s = json_text_at(p->d, "content");
 	bool         guild = row->text == TEXT_GUILD;
-	bool         addressed = slice_starts(p->type, SLICE("AT_"));
 
 	while (s.n > 0) {
-		size_t n = s.p[0] == '<' ? own_mention(s, p, user, addressed)
-		                         : 0;
+		size_t n = s.p[0] == '<' ? own_mention(s, p, user) : 0;
 
 		s = slice_from(s, n > 0 ? n : put_piece(out, s, guild));
 	}
@@ -293,13 +298,9 @@ addresses_me(const struct payload *p, const struct normal_row *row,
 	    strcmp(row->type, "message.c2c") == 0 ||
 	    strcmp(row->type, "message.dm") == 0)
 		return true;
-	for (size_t i = 0; i < json_count(list); i++) {
-		const struct json *m = json_at(list, i);
-
-		if (is_me(m, false) ||
-		    (user[0] != '\0' && slice_is(json_text_at(m, "id"), user)))
+	for (size_t i = 0; i < json_count(list); i++)
+		if (is_me(p, json_at(list, i), user))
 			return true;
-	}
 	return false;
 }
 
@@ -382,9 +383,9 @@ attachments(const struct json *d)
 }
 
 static struct json *
-mentions(const struct json *d, const char *user)
+mentions(const struct payload *p, const char *user)
 {
-	const struct json *list = json_get(d, "mentions");
+	const struct json *list = json_get(p->d, "mentions");
 	struct json       *out;
 
 	if (json_count(list) == 0)
@@ -399,8 +400,7 @@ mentions(const struct json *d, const char *user)
 		json_put_bool(o, "bot", json_truth(json_get(m, "bot")));
 		json_put_bool(o, "all",
 		    slice_is(json_text_at(m, "scope"), "all"));
-		json_put_bool(o, "me", is_me(m, false) ||
-		    (user[0] != '\0' && slice_is(json_text_at(m, "id"), user)));
+		json_put_bool(o, "me", is_me(p, m, user));
 		json_push_take(out, o);
 	}
 	return out;
@@ -456,7 +456,7 @@ fill_message(const struct payload *p, const struct normal_row *row,
 	ev->to_me = addresses_me(p, row, c->user);
 	ev->text = put_text(&s->text, p, row, c->user);
 	ev->attachments = packed(&s->attachments, attachments(p->d));
-	ev->mentions = packed(&s->mentions, mentions(p->d, c->user));
+	ev->mentions = packed(&s->mentions, mentions(p, c->user));
 	ev->quote = packed(&s->quote, quote(p->d));
 }
 
@@ -511,7 +511,7 @@ normal_event(const struct payload *p, const struct normal_context *c,
 	if (row->name[0] == '\0')
 		buf_put(&s->type, p->type);
 	put_conv(&s->conv, p->d, row->conv, c->bot);
-	put_id(&s->id, p, row);
+	put_id(&s->id, p, row, c);
 	ev->id = buf_slice(&s->id);
 	ev->type = buf_slice(&s->type);
 	ev->conv = buf_slice(&s->conv);

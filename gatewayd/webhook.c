@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { TOKEN_MAX = 128, TIMESTAMP_MAX = 20, TRAILER_MAX = 8192 };
+enum { TOKEN_MAX = 128, TIMESTAMP_MAX = 20, EXTRA_MAX = 8192 };
 
 static void
 refuse(struct webhook_result *r, unsigned status, const char *why)
@@ -89,7 +89,11 @@ check_signature(const struct webhook_request *q, const struct webhook_bot *bot,
 {
 	unsigned long long ts;
 
-	if (bot->key == NULL)
+	/* Digits only, so that nothing signed can be cut elsewhere than
+	 * between the two. */
+	if (!only(q->timestamp, "0123456789", TIMESTAMP_MAX))
+		refuse(r, 401, "signed at a time that is none");
+	else if (bot->key == NULL)
 		refuse(r, 503, "the key of this bot is not known yet");
 	else if (!signature_verify(bot->key, q->timestamp, q->body,
 	             q->signature))
@@ -170,7 +174,6 @@ line_end(struct webhook_chunks *c, char b)
 {
 	if (b != '\n')
 		return ERR_SYNTAX;
-	c->line = 0;
 	c->digits = 0;
 	c->state = c->left > 0 ? CHUNK_DATA : CHUNK_TRAILER;
 	return ERR_OK;
@@ -186,7 +189,7 @@ trailer_byte(struct webhook_chunks *c, char b)
 		c->line = 0;
 	} else if (b != '\r')
 		c->line++;
-	return c->line > TRAILER_MAX ? ERR_SYNTAX : ERR_OK;
+	return ++c->extra > EXTRA_MAX ? ERR_SYNTAX : ERR_OK;
 }
 
 static enum err
@@ -198,7 +201,7 @@ one_byte(struct webhook_chunks *c, char b)
 	case CHUNK_EXT:
 		if (b == '\r')
 			c->state = CHUNK_LF;
-		return ++c->line > TRAILER_MAX ? ERR_SYNTAX : ERR_OK;
+		return ++c->extra > EXTRA_MAX ? ERR_SYNTAX : ERR_OK;
 	case CHUNK_LF:
 		return line_end(c, b);
 	case CHUNK_CR:

@@ -49,7 +49,8 @@ struct webhook_chunks {
 	enum { CHUNK_SIZE, CHUNK_EXT, CHUNK_LF, CHUNK_DATA, CHUNK_CR,
 	       CHUNK_END, CHUNK_TRAILER, CHUNK_DONE } state;
 	unsigned long long left;
-	unsigned           digits, line;
+	unsigned           digits, line;  /* so far: of a size, a trailer */
+	unsigned           extra;         /* bytes of extensions, trailers */
 };
 /* Appends the body's bytes; SYNTAX when it is not chunked coding. Done when
  * state is CHUNK_DONE. */

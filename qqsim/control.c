@@ -18,7 +18,7 @@ struct ask {
 	struct bot           *bot;        /* as named, or the first */
 };
 
-/* --- answering -------------------------------------------------------------------- */
+/* --- answering ---------------------------------------------------------- */
 
 void
 control_answer(struct exchange *x, int status, struct json *j)
@@ -83,7 +83,7 @@ number(const struct ask *a, const char *name, int64_t min, int64_t max,
 	return v == NULL || (json_int(v, out) && *out >= min && *out <= max);
 }
 
-/* --- state ------------------------------------------------------------------------ */
+/* --- state -------------------------------------------------------------- */
 
 static struct json *
 session_json(const struct session *s)
@@ -163,7 +163,7 @@ control_state(struct ask *a)
 	control_answer(a->exchange, 200, j);
 }
 
-/* --- events ------------------------------------------------------------------------ */
+/* --- events ------------------------------------------------------------- */
 
 static void
 told_answer(struct ask *a, const struct event_told *t)
@@ -247,7 +247,7 @@ control_event(struct ask *a)
 	}
 }
 
-/* --- messages ----------------------------------------------------------------------- */
+/* --- messages ----------------------------------------------------------- */
 
 static struct json *
 message_json(const struct message *m)
@@ -297,7 +297,7 @@ control_messages(struct ask *a)
 	control_answer(a->exchange, 200, j);
 }
 
-/* --- the ledger --------------------------------------------------------------------- */
+/* --- the ledger --------------------------------------------------------- */
 
 struct json *
 sim_report(const struct sim *s)
@@ -355,7 +355,7 @@ control_reset(struct ask *a)
 	done(a);
 }
 
-/* --- load ----------------------------------------------------------------------------- */
+/* --- load --------------------------------------------------------------- */
 
 static bool
 read_load(struct ask *a, struct load *l)
@@ -411,7 +411,7 @@ control_load_stop(struct ask *a)
 	control_answer(a->exchange, 200, load_json(a->sim));
 }
 
-/* --- faults ----------------------------------------------------------------------------- */
+/* --- faults ------------------------------------------------------------- */
 
 static void
 control_fault_list(struct ask *a)
@@ -493,7 +493,7 @@ control_fault_clear(struct ask *a)
 	done(a);
 }
 
-/* --- bots --------------------------------------------------------------------------------- */
+/* --- bots --------------------------------------------------------------- */
 
 static bool
 set_numbers(struct ask *a, struct bot *b)
@@ -627,7 +627,7 @@ control_stream(struct ask *a)
 	failed(a, "a WebSocket is needed");
 }
 
-/* --- routing -------------------------------------------------------------------------------- */
+/* --- routing ------------------------------------------------------------ */
 
 static const struct {
 	enum method method;

@@ -17,7 +17,7 @@ static const char invalid_session[][24] = {
 	[FAULT_D_ABSENT] = "{\"op\":9}",
 };
 
-/* --- what is to be written ------------------------------------------------------ */
+/* --- what is to be written ---------------------------------------------- */
 
 static void
 wake(struct platform *p, struct conn *c)
@@ -78,7 +78,7 @@ refuse(struct platform *p, struct conn *c, enum violation v, int code)
 	gate_close(p, c, code);
 }
 
-/* --- a session's log ---------------------------------------------------------------- */
+/* --- a session's log ---------------------------------------------------- */
 
 void
 payload_release(struct payload **at)
@@ -221,7 +221,7 @@ session_end(struct platform *p, struct session **at)
 	*at = NULL;
 }
 
-/* --- writing -------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------ */
 
 bool
 gate_pending(const struct conn *c)
@@ -289,7 +289,7 @@ gate_next(struct platform *p, struct conn *c, struct buf *out)
 	return !out->failed;
 }
 
-/* --- coming and going --------------------------------------------------------------- */
+/* --- coming and going --------------------------------------------------- */
 
 static void
 greet(struct platform *p, struct conn *c, int64_t now_ms)
@@ -359,7 +359,7 @@ gate_closed(struct platform *p, struct conn *c, int64_t now_ms)
 	}
 }
 
-/* --- Identify ------------------------------------------------------------------------- */
+/* --- Identify ----------------------------------------------------------- */
 
 /* "QQBot TOKEN" -> whose it is; NULL: refused, and closed. */
 static struct bot *
@@ -568,7 +568,7 @@ refused:
 	ledger_count(&p->ledger, COUNT_identify_refused);
 }
 
-/* --- Resume --------------------------------------------------------------------------- */
+/* --- Resume ------------------------------------------------------------- */
 
 static struct session *
 session_find(const struct bot *bot, struct slice id)
@@ -671,7 +671,7 @@ on_resume(struct platform *p, struct conn *c, const struct json *d,
 	attach(p, c, s, now_ms);
 }
 
-/* --- frames in -------------------------------------------------------------------------- */
+/* --- frames in ---------------------------------------------------------- */
 
 static void
 on_heartbeat(struct platform *p, struct conn *c, const struct json *d,
@@ -761,7 +761,7 @@ gate_frame(struct platform *p, struct conn *c, struct slice text,
 	json_free(&j);
 }
 
-/* --- time ---------------------------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------- */
 
 static void
 heal(struct platform *p, struct conn *c, int64_t now_ms)
@@ -808,7 +808,7 @@ gate_tick(struct platform *p, int64_t now_ms)
 	}
 }
 
-/* --- faults that strike now ------------------------------------------------------------------ */
+/* --- faults that strike now --------------------------------------------- */
 
 static void
 strike(struct platform *p, struct conn *c, const struct fault *f,

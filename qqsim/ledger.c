@@ -67,7 +67,7 @@ find(const struct map *m, const char *bot, struct slice id)
 	return map_get(m, key_of(key, bot, ":", id));
 }
 
-/* --- forgetting -------------------------------------------------------------- */
+/* --- forgetting --------------------------------------------------------- */
 
 /* The key stands right before the id it ends with. */
 static struct slice
@@ -158,7 +158,7 @@ ledger_close(struct ledger *l)
 	*l = (struct ledger){ 0 };
 }
 
-/* --- counting ------------------------------------------------------------------ */
+/* --- counting ----------------------------------------------------------- */
 
 void
 ledger_count(struct ledger *l, enum count c)
@@ -215,7 +215,7 @@ ledger_value(const struct ledger *l, struct slice name, uint64_t *value)
 	return false;
 }
 
-/* --- conversations ------------------------------------------------------------- */
+/* --- conversations ------------------------------------------------------ */
 
 struct conversation *
 ledger_conversation(struct ledger *l, const char *bot, enum scope scope,
@@ -247,7 +247,7 @@ ledger_conversation(struct ledger *l, const char *bot, enum scope scope,
 	return c;
 }
 
-/* --- events ---------------------------------------------------------------------- */
+/* --- events ------------------------------------------------------------- */
 
 struct event *
 ledger_event_at(const struct ledger *l, uint64_t serial)
@@ -447,7 +447,7 @@ ledger_seq_use(struct event *e, int64_t seq, unsigned body_hash)
 	return ERR_OK;
 }
 
-/* --- messages -------------------------------------------------------------------- */
+/* --- messages ----------------------------------------------------------- */
 
 enum err
 ledger_message(struct ledger *l, const struct message_new *n,
@@ -486,7 +486,7 @@ ledger_message_by_id(const struct ledger *l, const char *bot, struct slice id)
 	return find(&l->message_ids, bot, id);
 }
 
-/* --- durations -------------------------------------------------------------------- */
+/* --- durations ---------------------------------------------------------- */
 
 void
 histogram_add(struct histogram *h, uint64_t us)
@@ -523,7 +523,7 @@ histogram_quantile(const struct histogram *h, unsigned of_10000)
 	return 0;
 }
 
-/* --- the report -------------------------------------------------------------------- */
+/* --- the report --------------------------------------------------------- */
 
 static struct json *
 tallies_json(const uint64_t *of)

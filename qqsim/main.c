@@ -18,10 +18,10 @@ static const char usage[] =
 	"usage: qqsim [--listen ADDRESS:PORT] [--dir FOLDER]\n"
 	"       qqsim --help | --version\n"
 	"\n"
-	"The QQ bot platform on your own machine: token endpoint, API, gateway\n"
-	"and webhook, a ledger of what bots do, faults on demand, and a chat\n"
-	"page for a browser. Settings: ROOKERY_SIM_LISTEN, ROOKERY_SIM_DIR,\n"
-	"ROOKERY_SIM_TLS, ROOKERY_SIM_NAME; see qqsim(1).\n";
+	"The QQ bot platform on your own machine: token endpoint, API,\n"
+	"gateway and webhook, a ledger of what bots do, faults on demand,\n"
+	"and a chat page for a browser. Settings: ROOKERY_SIM_LISTEN,\n"
+	"ROOKERY_SIM_DIR, ROOKERY_SIM_TLS, ROOKERY_SIM_NAME; see qqsim(1).\n";
 
 int64_t
 sim_now_us(void)
@@ -58,7 +58,7 @@ on_tick(void *self)
 	loop_after(s->loop, &s->tick, TICK_MS, on_tick, s);
 }
 
-/* --- settings ---------------------------------------------------------------------- */
+/* --- settings ----------------------------------------------------------- */
 
 static bool
 set_text(char **member, const char *value)
@@ -135,7 +135,7 @@ read_settings(struct sim *s)
 	return e;
 }
 
-/* --- opening ------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------ */
 
 static void
 name_origin(struct sim *s, const char *host)
@@ -184,7 +184,8 @@ listen_on(struct sim *s)
 	}
 	if (s->conf.sim_tls &&
 	    (e = tls_make(s->dir, s->conf.sim_name[0] != '\0'
-	        ? s->conf.sim_name : host, &ca, &cert, &key)) != ERR_OK)
+	        ? s->conf.sim_name : host[0] != '\0' ? host : "localhost",
+	        &ca, &cert, &key)) != ERR_OK)
 		goto out;
 	o.host = host;
 	o.cert = cert;

@@ -36,7 +36,7 @@ platform_close(struct platform *p)
 	ledger_close(&p->ledger);
 }
 
-/* --- bots ----------------------------------------------------------------------- */
+/* --- bots --------------------------------------------------------------- */
 
 enum err
 platform_bot_add(struct platform *p, struct slice app_id, struct bot **out)
@@ -109,7 +109,7 @@ bot_remaining(struct bot *b, int64_t now_ms, int64_t *reset_ms)
 	    ? b->identify_total - b->identify_used : 0;
 }
 
-/* --- names and times ---------------------------------------------------------------- */
+/* --- names and times ---------------------------------------------------- */
 
 void
 platform_id(struct platform *p, char *out, size_t size, const char *prefix)
@@ -140,7 +140,7 @@ sent_name(enum sent s)
 	return names[s];
 }
 
-/* --- events -------------------------------------------------------------------------- */
+/* --- events ------------------------------------------------------------- */
 
 static struct payload *
 payload_make(const struct event_ask *a, struct slice id, uint64_t serial)

@@ -51,7 +51,7 @@ struct later {
 
 static const char json_type[] = "application/json";
 
-/* --- answering ------------------------------------------------------------------- */
+/* --- answering ---------------------------------------------------------- */
 
 static const char *
 method_name(enum method m)
@@ -136,7 +136,7 @@ drop(struct call *c, bool hang)
 		exchange_drop(c->exchange);
 }
 
-/* --- answers that come later --------------------------------------------------------- */
+/* --- answers that come later -------------------------------------------- */
 
 static void
 later_free(struct later *l)
@@ -214,7 +214,7 @@ rest_close(struct sim *s)
 	}
 }
 
-/* --- the token endpoint ------------------------------------------------------------------ */
+/* --- the token endpoint ------------------------------------------------- */
 
 static bool
 strike(struct call *c, enum fault_name name, struct fault *f)
@@ -344,7 +344,7 @@ out:
 	json_free(&body);
 }
 
-/* --- the gateway's address ------------------------------------------------------------------ */
+/* --- the gateway's address ---------------------------------------------- */
 
 static struct json *
 gateway_json(const struct call *c)
@@ -394,7 +394,7 @@ on_gateway_bot(struct call *c)
 	answer(c, 200, j);
 }
 
-/* --- sends ------------------------------------------------------------------------------------- */
+/* --- sends -------------------------------------------------------------- */
 
 static void
 tell_chat(const struct call *c, const struct send *s, const struct message *m)
@@ -624,7 +624,7 @@ on_send(struct call *c)
 		perform_send(c);
 }
 
-/* --- recall, uploads, interactions -------------------------------------------------------------- */
+/* --- recall, uploads, interactions -------------------------------------- */
 
 static void
 tell_recall(const struct call *c, const struct message *m)
@@ -740,7 +740,7 @@ on_me(struct call *c)
 	answer(c, 200, j);
 }
 
-/* --- routing ------------------------------------------------------------------------------------- */
+/* --- routing ------------------------------------------------------------ */
 
 static const struct route routes[] = {
 	{ METHOD_POST, "/app/getAppAccessToken", false, SCOPE_OTHER, on_token },

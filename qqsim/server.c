@@ -42,7 +42,7 @@ struct server {
 	lws_retry_bo_t         no_pings;
 };
 
-/* --- requests ---------------------------------------------------------------------- */
+/* --- requests ----------------------------------------------------------- */
 
 /* Copies a header into the socket's text. */
 static struct slice
@@ -140,7 +140,7 @@ read_head(struct socket *s, struct slice path)
 	buf_reset(&s->body);
 }
 
-/* --- answers ------------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------ */
 
 /* Sends what is ready.  -1 ends the connection. */
 static int
@@ -204,6 +204,8 @@ reason_of(int status)
 		{ 400, "Bad Request" }, { 401, "Unauthorized" },
 		{ 403, "Forbidden" }, { 404, "Not Found" },
 		{ 405, "Method Not Allowed" }, { 408, "Request Timeout" },
+		{ 411, "Length Required" }, { 413, "Content Too Large" },
+		{ 415, "Unsupported Media Type" },
 		{ 429, "Too Many Requests" },
 		{ 500, "Internal Server Error" }, { 502, "Bad Gateway" },
 		{ 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
@@ -258,7 +260,7 @@ exchange_alive(const struct exchange *x)
 	return x->socket != NULL;
 }
 
-/* --- WebSockets ---------------------------------------------------------------------- */
+/* --- WebSockets --------------------------------------------------------- */
 
 void
 socket_wake(struct socket *s)
@@ -376,7 +378,7 @@ on_socket_open(struct socket *s)
 	return s->peer != NULL ? 0 : -1;
 }
 
-/* --- what libwebsockets tells us --------------------------------------------------------- */
+/* --- what libwebsockets tells us ---------------------------------------- */
 
 static struct socket *
 socket_of(struct lws *wsi)
@@ -412,19 +414,18 @@ socket_free(struct lws *wsi)
 static int
 on_head(struct socket *s, struct slice path)
 {
-	bool may_have_body;
+	enum method m;
 
 	read_head(s, path);
-	may_have_body = s->request.method != METHOD_GET &&
-	    s->request.method != METHOD_DELETE;
+	m = s->request.method;
 	if (lws_hdr_total_length(s->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0)
 		return 0;       /* the body follows, be it empty */
-	if (may_have_body) {
-		s->request.no_length = true;
-		ask(s);
-		return -1;
-	}
-	return ask(s);
+	if (m == METHOD_GET || m == METHOD_DELETE)
+		return ask(s);
+	/* What follows cannot be told from a body: the last word. */
+	s->request.no_length = m != METHOD_OTHER;
+	ask(s);
+	return -1;
 }
 
 static int
@@ -514,7 +515,7 @@ on_lws(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 	}
 }
 
-/* --- the server ---------------------------------------------------------------------------- */
+/* --- the server --------------------------------------------------------- */
 
 /* The raw file: our loop has something to do, which its own turn will. */
 static enum err
@@ -539,7 +540,7 @@ fill_info(struct lws_context_creation_info *info, struct server *v,
 	info->gid = (gid_t)-1;
 	info->uid = (uid_t)-1;
 	info->vhost_name = "default";
-	info->server_string = "";
+	info->server_string = "qqsim";
 	info->max_http_header_pool2 = 512;
 	info->max_http_header_data = 8192;
 	info->pt_serv_buf_size = 65536;

@@ -60,7 +60,7 @@ unsigned server_port(const struct server *);
 /* Waits for anything of its own or of the loop, and serves its own. */
 enum err server_turn(struct server *, bool wait);
 
-/* --- answering: each of these takes the exchange ---------------------------- */
+/* --- answering: each of these takes the exchange ------------------------ */
 
 /* head: further header lines, each with its CR LF; may be empty. */
 void exchange_answer(struct exchange *, int status, const char *type,
@@ -72,7 +72,7 @@ void exchange_hang(struct exchange *);
 /* The client is still there. */
 bool exchange_alive(const struct exchange *);
 
-/* --- WebSockets ----------------------------------------------------------------- */
+/* --- WebSockets --------------------------------------------------------- */
 
 void socket_wake(struct socket *);
 /* false: it went out, but the socket takes no more now. */

@@ -49,7 +49,7 @@ struct sim {
 int64_t sim_now_us(void);
 int64_t sim_wall_ms(const struct sim *, int64_t now_us);
 
-/* --- gateway.c: WebSocket -> gate ---------------------------------------------- */
+/* --- gateway.c: WebSocket -> gate --------------------------------------- */
 void gateway_open(struct sim *);        /* sets up what the platform calls */
 int gateway_on_upgrade(void *self, struct slice path, struct slice origin,
     struct slice host);
@@ -59,23 +59,23 @@ bool gateway_on_writable(void *self, void *peer, struct socket *);
 void gateway_on_leave(void *self, void *peer);
 void gateway_on_closed(void *self, void *peer);
 
-/* --- rest.c: HTTP -> platform ---------------------------------------------------- */
+/* --- rest.c: HTTP -> platform ------------------------------------------- */
 void rest_on_request(struct sim *, struct exchange *, const struct request *);
 void rest_close(struct sim *);
 
-/* --- control.c: /sim/ ------------------------------------------------------------ */
+/* --- control.c: /sim/ --------------------------------------------------- */
 void control_on_request(struct sim *, struct exchange *,
     const struct request *);
 struct json *sim_report(const struct sim *);
 void control_failed(struct exchange *, int status, const char *why);
 void control_answer(struct exchange *, int status, struct json *take);
 
-/* --- wait.c: those who wait for a condition -------------------------------------- */
+/* --- wait.c: those who wait for a condition ----------------------------- */
 void wait_on_request(struct sim *, struct exchange *, const struct request *);
 void wait_look(struct sim *);           /* once per turn */
 void wait_close(struct sim *);
 
-/* --- inject.c: events made from a few words --------------------------------------- */
+/* --- inject.c: events made from a few words ----------------------------- */
 struct words {
 	struct bot  *bot;
 	enum scope   scope;
@@ -87,13 +87,13 @@ enum err inject_words(struct sim *, const struct words *, int64_t now_us,
     struct event_told *);
 void inject_defaults(struct sim *, struct bot *);
 
-/* --- load.c ------------------------------------------------------------------------ */
+/* --- load.c ------------------------------------------------------------- */
 enum err load_start(struct sim *, const struct load *);
 void load_stop(struct sim *);
 void load_replied(struct sim *, const struct event *, int64_t now_us);
 struct json *load_json(const struct sim *);
 
-/* --- webhook.c ---------------------------------------------------------------------- */
+/* --- webhook.c ---------------------------------------------------------- */
 struct hook_options {
 	struct slice url;
 	uint64_t     tries, spacing_ms, timeout_ms, parallel;
@@ -108,15 +108,15 @@ void webhook_validate(struct sim *, struct bot *, struct exchange *);
 bool webhooks_idle(const struct sim *);
 const char *webhook_url(const struct bot *);
 
-/* --- www.c: the chat page -------------------------------------------------------------- */
+/* --- www.c: the chat page ----------------------------------------------- */
 /* false: no such file. */
 bool www_on_request(struct exchange *, const struct request *);
 
-/* --- tls.c: an authority and a certificate of our own ------------------------------------ */
+/* --- tls.c: an authority and a certificate of our own ------------------- */
 enum err tls_make(const char *dir, const char *name, char **ca, char **cert,
     char **key);
 
-/* --- home.c: the simulator's folder ------------------------------------------------------- */
+/* --- home.c: the simulator's folder ------------------------------------- */
 enum err home_open(struct sim *);
 /* sim.env, by rename. */
 enum err home_announce(const struct sim *, const char *ca);

@@ -69,7 +69,7 @@ struct webhooks {
 	uint64_t      pending;          /* deliveries not done with */
 };
 
-/* --- libcurl on our loop ------------------------------------------------------------ */
+/* --- libcurl on our loop ------------------------------------------------ */
 
 static void post_done(struct post *, CURLcode);
 
@@ -153,7 +153,7 @@ on_answer_part(char *p, size_t one, size_t n, void *self)
 	return one * n;
 }
 
-/* --- one POST --------------------------------------------------------------------------- */
+/* --- one POST ----------------------------------------------------------- */
 
 static void
 post_free(struct post *p)
@@ -269,7 +269,7 @@ tell_post(const struct post *p, long status, unsigned tries)
 	stream_put(&s->stream, j);
 }
 
-/* --- lanes --------------------------------------------------------------------------------- */
+/* --- lanes -------------------------------------------------------------- */
 
 static void
 lane_ready(struct lane *l)
@@ -407,7 +407,7 @@ on_retry_due(void *self)
 	hook_run(h);
 }
 
-/* --- what became of a POST ------------------------------------------------------------- */
+/* --- what became of a POST ---------------------------------------------- */
 
 static bool
 is_ack(struct webhooks *h, struct slice answer, long status)
@@ -537,7 +537,7 @@ post_done(struct post *p, CURLcode code)
 	post_free(p);
 }
 
-/* --- what the others ask of us ---------------------------------------------------------- */
+/* --- what the others ask of us ------------------------------------------ */
 
 static void
 on_post(void *self, struct bot *bot, struct payload *y)

@@ -21,7 +21,7 @@
 enum { PACKET_MAX = FAMILY_SCRATCH, PACKETS_PER_TURN = 64,
 	OUTPUT_PER_TURN = FAMILY_SCRATCH };
 
-/* --- what it says: messages ------------------------------------------------- */
+/* --- what it says: messages --------------------------------------------- */
 
 static void
 on_up(void *self, msg_peer from, const struct msg_up *m)
@@ -114,7 +114,7 @@ on_socket(void *self, int fd, unsigned what)
 	}
 }
 
-/* --- what it says: lines ------------------------------------------------------ */
+/* --- what it says: lines ------------------------------------------------ */
 
 static void
 on_line(void *self, struct slice line, uint64_t number)
@@ -163,7 +163,7 @@ on_output(void *self, int fd, unsigned what)
 	read_output(self, OUTPUT_PER_TURN);
 }
 
-/* --- hands -------------------------------------------------------------------- */
+/* --- hands -------------------------------------------------------------- */
 
 static void on_due(void *self);
 
@@ -325,7 +325,7 @@ child_step(struct child *c, enum service_input input)
 	enum service_state was = c->service.state;
 
 	follow(c, was, service_step(&c->service, input,
-	    loop_now(family_loop(c->family)), backoff_chance()));
+	    loop_now(family_loop(c->family))));
 }
 
 static void
@@ -333,8 +333,9 @@ ended(struct child *c, enum service_end end, int number)
 {
 	enum service_state was = c->service.state;
 
-	follow(c, was, service_exited(&c->service, end, number,
-	    loop_now(family_loop(c->family)), backoff_chance()));
+	service_exited(&c->service, end, number,
+	    loop_now(family_loop(c->family)), backoff_chance());
+	follow(c, was, SERVICE_NOTHING);
 }
 
 /* Its group is killed while the dead leader still holds the number, so that
@@ -390,7 +391,7 @@ child_tell(struct child *c, enum msg_kind kind, const void *msg)
 	buf_free(&packet);
 }
 
-/* --- for those who ask ------------------------------------------------------------ */
+/* --- for those who ask -------------------------------------------------- */
 
 uint64_t
 child_rss_kib(const struct child *c)
@@ -425,13 +426,14 @@ child_last_exit(const struct child *c, char *text, size_t size)
 {
 	const struct service_exit *x = &c->service.last;
 	const char *cause = service_cause_name(x->cause);
+	const char *name = sigabbrev_np(x->number);
 
 	text[0] = '\0';
 	if (x->end == SERVICE_BY_CODE)
 		snprintf(text, size, "exit %d, %s", x->number, cause);
 	else if (x->end == SERVICE_BY_SIGNAL)
-		snprintf(text, size, "SIG%s, %s", sigabbrev_np(x->number) != NULL
-		        ? sigabbrev_np(x->number) : "?", cause);
+		snprintf(text, size, "SIG%s, %s", name != NULL ? name : "?",
+		    cause);
 	else if (x->end == SERVICE_BY_SPAWN)
 		snprintf(text, size, "not started: %s", strerror(x->number));
 	return text;
@@ -462,7 +464,7 @@ child_remedy(const struct child *c, char *text, size_t size)
 	return text;
 }
 
-/* --- life ---------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------- */
 
 static bool
 make_pipe(struct child *c)

@@ -33,7 +33,7 @@ struct job {
 	size_t          ndue;
 };
 
-/* --- answers -------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------ */
 
 static struct json *
 new_answer(const struct json *id)
@@ -76,7 +76,7 @@ say_err(struct client *c, const struct json *id, enum err e)
 		say_no(c, id, err_name(e), err_text(e));
 }
 
-/* --- jobs ------------------------------------------------------------------------- */
+/* --- jobs --------------------------------------------------------------- */
 
 static void
 end_job(struct client *c)
@@ -266,7 +266,7 @@ answer_when(struct control *ctl, struct client *c, const struct json *req,
 	/* judged in control_turn(), when the plan has had its say */
 }
 
-/* --- commands ----------------------------------------------------------------------- */
+/* --- commands ----------------------------------------------------------- */
 
 static void
 do_status(struct control *ctl, struct client *c, const struct json *req)
@@ -420,7 +420,7 @@ do_shutdown(struct control *ctl, struct client *c, const struct json *req)
 
 static void do_help(struct control *, struct client *, const struct json *);
 
-/* --- logs -------------------------------------------------------------------------------- */
+/* --- logs --------------------------------------------------------------- */
 
 static void
 send_line(struct client *c, const struct json *id, const char *name,
@@ -519,7 +519,7 @@ do_logs(struct control *ctl, struct client *c, const struct json *req)
 	    name.n > 0 ? name.p : "");
 }
 
-/* --- the table ------------------------------------------------------------------------------ */
+/* --- the table ---------------------------------------------------------- */
 
 static const struct command {
 	const char *name, *arguments, *meaning;
@@ -595,7 +595,7 @@ on_client_gone(void *self, struct client *c)
 	end_job(c);
 }
 
-/* --- streams ----------------------------------------------------------------------------------- */
+/* --- streams ------------------------------------------------------------ */
 
 static void
 on_changed(void *self, const struct child *child, enum service_state was)
@@ -659,7 +659,7 @@ tell_overall(struct control *ctl)
 	}
 }
 
-/* --- life --------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------- */
 
 void
 control_turn(struct control *ctl)

@@ -18,7 +18,7 @@
 
 enum { SIM_LOOK_MS = 200, HURRY_MS = 300 };
 
-/* --- lent to child.c ----------------------------------------------------------- */
+/* --- lent to child.c ---------------------------------------------------- */
 
 struct loop *
 family_loop(struct family *f)
@@ -65,7 +65,7 @@ family_heard(struct family *f, struct child *c, struct slice line,
 		f->listener.heard(f->listener.self, c, line, number);
 }
 
-/* --- who there is ------------------------------------------------------------------ */
+/* --- who there is ------------------------------------------------------- */
 
 bool
 family_matches(const struct child *c, struct slice name)
@@ -198,7 +198,7 @@ arrange(struct family *f)
 	return e;
 }
 
-/* --- the plan, once per turn ------------------------------------------------------- */
+/* --- the plan, once per turn -------------------------------------------- */
 
 static size_t
 rows_of(const struct family *f, struct plan_row rows[FAMILY_MAX])
@@ -325,15 +325,19 @@ family_roll(struct family *f, struct slice name)
 	}
 }
 
+/* Up, even if somebody has a lack to report: that is for status to show, and
+ * no reason for whoever started us to give up. */
 static void
-note_ready(struct family *f)
+note_up(struct family *f)
 {
-	char *url;
+	struct plan_row rows[FAMILY_MAX];
+	char           *url;
 
-	if (f->was_ready || family_state(f) != PLAN_READY)
+	if (f->was_up || !plan_is_up(rows, rows_of(f, rows)))
 		return;
-	f->was_ready = true;
-	log_info("family.ready", KV("children", f->nchildren),
+	f->was_up = true;
+	log_info("family.up", KV("children", f->nchildren),
+	    KV("state", plan_state_name(family_state(f))),
 	    KV("ms", loop_now(f->loop) - f->opened_ms));
 	if ((url = settings_chat_url(f->settings)) != NULL) {
 		printf("rookery: chat with the bot at %s\n", url);
@@ -352,10 +356,10 @@ family_turn(struct family *f)
 	}
 	roll_on(f);
 	start_what_may(f);
-	note_ready(f);
+	note_up(f);
 }
 
-/* --- stopping ------------------------------------------------------------------------ */
+/* --- stopping ----------------------------------------------------------- */
 
 /* Out of order: each told now, and forced after this time. */
 static void
@@ -420,7 +424,7 @@ give_up(struct family *f, enum err why)
 		family_stop(f);
 }
 
-/* --- the simulator --------------------------------------------------------------------- */
+/* --- the simulator ------------------------------------------------------ */
 
 /* Restarts those whose environment would be another now. */
 static void
@@ -494,7 +498,7 @@ await_sim(struct family *f)
 	return loop_after(f->loop, &f->sim_wait, 0, on_look_for_sim, f);
 }
 
-/* --- what happened ------------------------------------------------------------------------ */
+/* --- what happened ------------------------------------------------------ */
 
 static void
 tell_level(struct child *c, enum log_level level)
@@ -577,7 +581,7 @@ on_child_signal(void *self, int signal)
 	}
 }
 
-/* --- configuration ---------------------------------------------------------------------------- */
+/* --- configuration ------------------------------------------------------ */
 
 static void
 take_limits(struct family *f)
@@ -626,7 +630,7 @@ family_reload(struct family *f)
 	return ERR_OK;
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------- */
 
 enum err
 family_open(struct family *f, struct loop *loop, struct settings *settings,

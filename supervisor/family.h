@@ -37,9 +37,9 @@ struct family {
 	uint64_t               opened_ms, sim_since_ms, stop_at_ms;
 	uint64_t               line_number, strangers;
 	unsigned               stop_signals;
-	bool                   stopping, was_ready;
+	bool                   stopping, was_up;
 	bool                   abandons;    /* what KILL does not end */
-	bool                   has_level;   /* log_level overrules the setting */
+	bool                   has_level;   /* overrules the setting */
 	enum log_level         log_level;
 	enum err               failed;      /* why it stops, if not asked to */
 };
@@ -68,7 +68,7 @@ void family_log_level(struct family *, enum log_level);
 /* Reads the configuration again and acts on what is different. */
 enum err family_reload(struct family *);
 
-/* --- for child.c ------------------------------------------------------------ */
+/* --- for child.c -------------------------------------------------------- */
 
 struct loop *family_loop(struct family *);
 const struct settings *family_settings(const struct family *);

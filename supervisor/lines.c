@@ -21,7 +21,7 @@ lines_close(struct lines *l)
 	memset(l, 0, sizeof *l);
 }
 
-/* --- the last lines ------------------------------------------------------- */
+/* --- the last lines ----------------------------------------------------- */
 
 static const struct lines_kept *
 oldest(const struct lines *l)
@@ -93,7 +93,7 @@ lines_last(const struct lines *l, size_t n, lines_fn *fn, void *self)
 			fn(self, line, number);
 }
 
-/* --- rate -------------------------------------------------------------------- */
+/* --- rate --------------------------------------------------------------- */
 
 static bool
 allowed(struct lines *l, size_t bytes, uint64_t now_ms)
@@ -121,7 +121,7 @@ lines_newly_dropped(struct lines *l)
 	return n;
 }
 
-/* --- framing ------------------------------------------------------------------- */
+/* --- framing ------------------------------------------------------------ */
 
 /* Length of the UTF-8 sequence at p, 0 when there is none. */
 static size_t
@@ -214,7 +214,7 @@ lines_end(struct lines *l, uint64_t now_ms, uint64_t *number, lines_fn *fn,
 		finish(l, now_ms, number, fn, self);
 }
 
-/* --- whose line -------------------------------------------------------------------- */
+/* --- whose line --------------------------------------------------------- */
 
 /* 2025-01-31T12:00:00.000Z, a 0 standing for any digit. */
 static bool

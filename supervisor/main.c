@@ -68,7 +68,7 @@ read_options(int argc, char *argv[], bool *sim)
 	return EXIT_USAGE_ERROR;
 }
 
-/* --- signals ------------------------------------------------------------------ */
+/* --- signals ------------------------------------------------------------ */
 
 static void
 on_stop(void *self, int signal)
@@ -94,7 +94,7 @@ on_hangup(void *self, int signal)
 		close(tty);
 }
 
-/* --- life ---------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------- */
 
 /* One per run folder.  The file names who holds it. */
 static enum err
@@ -195,7 +195,7 @@ run(struct rookeryd *r)
 		family_turn(&r->family);
 		control_turn(&r->control);
 		output_flush(&r->output);
-		if (r->family.was_ready)
+		if (r->family.was_up)
 			proc_ready(&r->proc);
 		if (r->family.stopping)
 			proc_stop(&r->proc);

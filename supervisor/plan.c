@@ -76,6 +76,15 @@ plan_state_name(enum plan_state state)
 }
 
 bool
+plan_is_up(const struct plan_row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].service->wanted && !rows[i].service->ever_ready)
+			return false;
+	return true;
+}
+
+bool
 plan_is_down(const struct plan_row *rows, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

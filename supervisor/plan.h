@@ -32,6 +32,8 @@ enum plan_state { PLAN_STARTING, PLAN_READY, PLAN_DEGRADED, PLAN_FAILED,
 enum plan_state plan_state(const struct plan_row *, size_t n, bool stopping);
 const char *plan_state_name(enum plan_state);
 
+/* Each that is wanted has been ready once. */
+bool plan_is_up(const struct plan_row *, size_t n);
 /* No process is left. */
 bool plan_is_down(const struct plan_row *, size_t n);
 

@@ -75,7 +75,7 @@ next_beat_due(const struct service *s, const struct now *now)
 	                                  : SERVICE_NEVER;
 }
 
-/* --- towards a process ------------------------------------------------------ */
+/* --- towards a process -------------------------------------------------- */
 
 static enum service_action
 want(struct service *s, const struct now *now)
@@ -146,7 +146,7 @@ note_well(struct service *s, const struct now *now)
 	return SERVICE_NOTHING;
 }
 
-/* --- towards the end of a process -------------------------------------------- */
+/* --- towards the end of a process --------------------------------------- */
 
 static enum service_action
 end(struct service *s, enum service_cause cause, enum service_pressure pressure,
@@ -253,7 +253,7 @@ rest(struct service *s, const struct now *now)
 	return SERVICE_NOTHING;
 }
 
-/* --- after the end ------------------------------------------------------------- */
+/* --- after the end ------------------------------------------------------ */
 
 static bool
 is_hopeless(const struct service_exit *x)
@@ -298,7 +298,7 @@ exited(struct service *s, const struct now *now)
 	return SERVICE_NOTHING;
 }
 
-/* --- the table -------------------------------------------------------------------- */
+/* --- the table ---------------------------------------------------------- */
 
 #define ALIVE_STEPS                                                          \
 	[SERVICE_START] = want, [SERVICE_STOP] = stop,                       \
@@ -338,26 +338,33 @@ service_open(struct service *s, const struct service_limits *limits,
 	};
 }
 
-enum service_action
-service_step(struct service *s, enum service_input input, uint64_t now_ms,
-    uint32_t chance)
+static enum service_action
+take(struct service *s, enum service_input input, const struct now *now)
 {
-	const struct now now = { now_ms, chance };
-	step_fn         *step = steps[s->state][input];
+	step_fn *step = steps[s->state][input];
 
-	return step != NULL ? step(s, &now) : SERVICE_NOTHING;
+	return step != NULL ? step(s, now) : SERVICE_NOTHING;
 }
 
 enum service_action
+service_step(struct service *s, enum service_input input, uint64_t now_ms)
+{
+	const struct now now = { now_ms, 0 };
+
+	return take(s, input, &now);
+}
+
+void
 service_exited(struct service *s, enum service_end how, int number,
     uint64_t now_ms, uint32_t chance)
 {
+	const struct now now = { now_ms, chance };
+
 	if (!service_alive(s))
-		return SERVICE_NOTHING;
+		return;
 	s->last = (struct service_exit){ .end = how, .number = number };
-	return service_step(s,
-	    how == SERVICE_BY_SPAWN ? SERVICE_SPAWN_FAILED : SERVICE_EXITED,
-	    now_ms, chance);
+	take(s, how == SERVICE_BY_SPAWN ? SERVICE_SPAWN_FAILED
+	                                : SERVICE_EXITED, &now);
 }
 
 void

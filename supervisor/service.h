@@ -17,12 +17,12 @@
 
 /* S(NAME, word, has a process, meaning) */
 #define SERVICE_STATES(S)                                                    \
-	S(STOPPED, "stopped", false, "no process; if wanted, it waits its turn") \
+	S(STOPPED, "stopped", false, "no process; if wanted, waits its turn") \
 	S(STARTING, "starting", true, "spawned, not yet ready")              \
 	S(READY, "ready", true, "works")                                     \
-	S(DEGRADED, "degraded", true, "works, and reports that it lacks something") \
+	S(DEGRADED, "degraded", true, "works, but reports a lack")           \
 	S(STOPPING, "stopping", true, "told to leave, or leaving")           \
-	S(BACKOFF, "backoff", false, "ended by itself; waits to be started again") \
+	S(BACKOFF, "backoff", false, "ended by itself; will be started again") \
 	S(FAILED, "failed", false, "parked: a person must act")
 
 enum service_state {
@@ -39,13 +39,13 @@ enum service_input {
 	SERVICE_DRAIN,          /* finish what is in flight, be replaced */
 	SERVICE_RETIRE,         /* finish what is in flight, be down */
 	SERVICE_GO,             /* the plan: your turn to be spawned */
-	SERVICE_SPAWN_FAILED,
+	SERVICE_SPAWN_FAILED,   /* by service_exited() only */
 	SERVICE_UP,             /* the child: ready */
 	SERVICE_WELL,           /* the child: nothing lacks */
 	SERVICE_ILL,            /* the child: something lacks */
 	SERVICE_BEAT,           /* the child: alive */
 	SERVICE_LEAVING,        /* the child: on my way out */
-	SERVICE_EXITED,         /* how: set by service_exited() */
+	SERVICE_EXITED,         /* by service_exited() only */
 	SERVICE_DUE,            /* deadline_ms has come */
 	SERVICE_INPUT_COUNT
 };
@@ -104,10 +104,11 @@ struct service {
 void service_open(struct service *, const struct service_limits *,
     uint64_t now_ms);
 enum service_action service_step(struct service *, enum service_input,
+    uint64_t now_ms);
+/* The process ended: end and number, the cause is known here.  chance: 32
+ * random bits, for the delay. */
+void service_exited(struct service *, enum service_end, int number,
     uint64_t now_ms, uint32_t chance);
-/* The process ended: end and number, the cause is known here. */
-enum service_action service_exited(struct service *, enum service_end,
-    int number, uint64_t now_ms, uint32_t chance);
 /* An end under way is forced at this time at the latest. */
 void service_hasten(struct service *, uint64_t at_ms);
 /* Would take a SERVICE_GO now. */

@@ -48,7 +48,7 @@ has_word(const char *words, const char *word)
 	return false;
 }
 
-/* --- secrets ------------------------------------------------------------------ */
+/* --- secrets ------------------------------------------------------------ */
 
 static void
 wipe_secrets(struct conf *c)
@@ -114,7 +114,7 @@ replace_vault(int *old, int new)
 	*old = new;
 }
 
-/* --- which simulator, if any ------------------------------------------------------ */
+/* --- which simulator, if any -------------------------------------------- */
 
 static bool
 from_default(const struct conf *c, enum conf_id id)
@@ -201,7 +201,7 @@ settings_load_sim(struct settings *s, bool *secret_changed)
 	return ERR_OK;
 }
 
-/* --- open, reload, close -------------------------------------------------------- */
+/* --- open, reload, close ------------------------------------------------ */
 
 static char *
 sim_env_path(const struct conf *c)
@@ -244,6 +244,30 @@ settings_close(struct settings *s)
 	close_vault(&s->sim_secret);
 }
 
+static void
+swap(char **a, char **b)
+{
+	char *was = *a;
+
+	*a = *b;
+	*b = was;
+}
+
+/* The lock and the status socket are there, and the children meet there. */
+static void
+keep_run_dir(struct conf *old, struct conf *fresh)
+{
+	enum conf_id id = CONF_ROOKERY_RUN_DIR;
+
+	if (strcmp(old->run_dir, fresh->run_dir) == 0)
+		return;
+	log_warn("config.kept", KV("setting", conf_info(id)->name),
+	    KV("value", old->run_dir),
+	    KV("why", "another run folder needs another start"));
+	swap(&old->run_dir, &fresh->run_dir);
+	swap(&old->from[id], &fresh->from[id]);
+}
+
 enum err
 settings_reload(struct settings *s, bool *secret_changed)
 {
@@ -263,6 +287,7 @@ settings_reload(struct settings *s, bool *secret_changed)
 		conf_free(&fresh);
 		return e;
 	}
+	keep_run_dir(&s->conf, &fresh);
 	*secret_changed = !vault_same(s->secret, vault);
 	free(s->sim_env);
 	s->sim_env = path;
@@ -273,7 +298,7 @@ settings_reload(struct settings *s, bool *secret_changed)
 	return ERR_OK;
 }
 
-/* --- a child's environment ------------------------------------------------------- */
+/* --- a child's environment ---------------------------------------------- */
 
 /* The simulator's word counts for what belongs to a bot, but which events it
  * is asked for, and by how many sessions, stays a wish of ours. */

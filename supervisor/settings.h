@@ -34,7 +34,7 @@ struct settings {
 	int         secret, sim_secret;    /* vaults, or -1 */
 	bool        asked_sim;     /* --sim */
 	bool        runs_sim;      /* a child of ours */
-	bool        needs_sim;     /* ours or another's, its sim.env is awaited */
+	bool        needs_sim;     /* ours or another's: wait for its file */
 	bool        has_sim;
 };
 

@@ -17,7 +17,7 @@ enum { BACKLOG = 16, READ_BYTES = 4096 };
 static void
 watch_client(struct client *, bool write);
 
-/* --- sending --------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------ */
 
 static void
 flush(struct client *c)
@@ -56,7 +56,7 @@ client_send(struct client *c, struct json *doc)
 	flush(c);
 }
 
-/* --- receiving -------------------------------------------------------------------- */
+/* --- receiving ---------------------------------------------------------- */
 
 static void
 take_lines(struct client *c)
@@ -109,7 +109,7 @@ watch_client(struct client *c, bool write)
 		c->dead = true;
 }
 
-/* --- arriving, leaving --------------------------------------------------------------- */
+/* --- arriving, leaving -------------------------------------------------- */
 
 static bool
 is_allowed(int fd)

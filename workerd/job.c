@@ -70,15 +70,21 @@ job_reply(struct worker *w, struct job *j, struct slice text)
 	return ERR_OK;
 }
 
+static void
+call_again(struct worker *w, const struct job *j)
+{
+	for (struct call *c = j->calls; c != NULL; c = c->next)
+		if (c->open) {
+			w->repeated++;
+			send_call(w, j, c);
+		}
+}
+
 void
 job_call_again(struct worker *w)
 {
 	for (struct job *j = w->jobs; j != NULL; j = j->next)
-		for (struct call *c = j->calls; c != NULL; c = c->next)
-			if (c->open) {
-				w->repeated++;
-				send_call(w, j, c);
-			}
+		call_again(w, j);
 }
 
 /* --- jobs ------------------------------------------------------------------------ */
@@ -158,9 +164,12 @@ job_on_event(void *self, msg_peer from, const struct msg_event *ev)
 	struct job     *j;
 
 	(void)from;
-	/* Delivered again while we are at it: the ack will be for both. */
-	if (job_find(w, ev->id) != NULL)
+	/* Delivered again while we are at it: the ack will be for both.  A
+	 * call or its result may have been lost; asking twice is free. */
+	if ((j = job_find(w, ev->id)) != NULL) {
+		call_again(w, j);
 		return;
+	}
 	if ((j = job_new(ev)) == NULL) {
 		bus_send(w->events, (msg_peer){ NULL, 0 }, MSG_nack, &nack);
 		return;

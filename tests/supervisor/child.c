@@ -71,7 +71,7 @@ read_behaviour(struct fake *f)
 	close(fd);
 }
 
-/* --- what the supervisor tells -------------------------------------------------- */
+/* --- what the supervisor tells ------------------------------------------ */
 
 static void
 on_drain(void *self, msg_peer from, const struct msg_drain *m)
@@ -103,7 +103,7 @@ on_gone(void *self, msg_peer from, const struct msg_gone *m)
 	put_file(self, "heard", text);
 }
 
-/* --- what it does before it is ready --------------------------------------------- */
+/* --- what it does before it is ready ------------------------------------ */
 
 static void
 write_sim_env(const struct fake *f)
@@ -194,6 +194,7 @@ misbehave_later(struct fake *f)
 {
 	static char noise[65536];
 
+	log_flush(); /* its own lines come before */
 	if (behaves(f, "flood"))
 		for (int i = 0; i < 16 * 12; i++) {
 			memset(noise, i % 7 == 0 ? 0xff : 'x', sizeof noise);

@@ -42,7 +42,8 @@ expect_table(const char *const cells[][3], size_t rows, const char *want)
 TEST(aligned)
 {
 	static const char *const cells[][3] = {
-		{ "one", "2", "three" }, { "x", "", "y" }, { "long one", "", "" },
+		{ "one", "2", "three" }, { "x", "", "y" },
+		{ "long one", "", "" },
 	};
 
 	expect_table(cells, 0, "A  BB  C\n");
@@ -86,7 +87,7 @@ TEST(too_long_cells_are_cut_between_characters)
 	table_row(&t);
 	table_set(&t, 0, slice_of(text));
 	EXPECT_INT(strlen(t.rows[1][0].text), 63);
-	table_set(&t, 0, slice_of(text + 1)); /* not on a boundary: no overrun */
+	table_set(&t, 0, slice_of(text + 1)); /* half a character */
 	EXPECT(strlen(t.rows[1][0].text) < TABLE_CELL);
 	table_set(&t, 9, SLICE("x"));         /* no such column */
 	table_free(&t);

@@ -1,4 +1,4 @@
-// links: common/loop.c
+// links: common
 /*
  * loop: order of timers, and callbacks that pull the rug from under others.
  */

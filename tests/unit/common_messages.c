@@ -428,6 +428,36 @@ TEST(scalars_unpack_to_what_was_packed)
 	}
 }
 
+/* A count that the rest cannot hold is refused before anybody makes room. */
+TEST(counts_are_not_believed)
+{
+	static const struct {
+		struct slice bytes;
+		bool         good;
+	} rows[] = {
+		{ { "\x92\x01\x02", 3 }, true },
+		{ { "\x93\x01\x02", 3 }, false },
+		{ { "\x81\x01\x02", 3 }, true },
+		{ { "\x82\x01\x02", 3 }, false },
+		{ { "\x82\x01\x02\x03", 4 }, false },
+		{ { "\xdd\x00\x00\x00\x02\x01\x01", 7 }, true },
+		{ { "\xdd\xff\xff\xff\xff\x01\x01", 7 }, false },
+		{ { "\xdf\x7f\xff\xff\xff\x01\x01", 7 }, false },
+		{ { "\xdc\x00\x01", 3 }, false },
+		{ { "\xdb\xff\xff\xff\xff" "a", 6 }, false },
+		{ { "\xa2" "a", 2 }, false },
+		{ { "\xc6\x00\x00\x00\x01", 5 }, false },
+	};
+
+	for (size_t i = 0; i < ROWS(rows); i++) {
+		struct unpack      u;
+		struct unpack_item it;
+
+		unpack_open(&u, rows[i].bytes);
+		EXPECT((unpack_next(&u, &it) == ERR_OK) == rows[i].good);
+	}
+}
+
 TEST(skipping_goes_32_deep)
 {
 	for (size_t deep = 30; deep < 36; deep++) {
@@ -457,6 +487,7 @@ main(void)
 	RUN(heads_are_checked);
 	RUN(the_table_is_sound);
 	RUN(scalars_unpack_to_what_was_packed);
+	RUN(counts_are_not_believed);
 	RUN(skipping_goes_32_deep);
 	return test_done();
 }

@@ -47,8 +47,7 @@ rig_open(struct rig *r)
 
 	*r = (struct rig){ .parent = -1 };
 	EXPECT(loop_new(&r->loop) == ERR_OK);
-	EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair) ==
-	    0);
+	EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
 	r->parent = pair[0];
 	r->conf.child_fd = (uint64_t)pair[1];
 	EXPECT(proc_open(&r->proc, r->loop, &r->conf, &takes, r) == ERR_OK);

@@ -1199,7 +1199,6 @@ TEST(a_million_steps_at_random)
 		/* it did get somewhere */
 		EXPECT(w.identifies > 1000);
 		EXPECT(w.lives > 500);
-printf("# DBG %llu %llu now %llu\n",(unsigned long long)w.identifies,(unsigned long long)w.lives,(unsigned long long)w.now);
 	}
 }
 

@@ -22,7 +22,7 @@ build(struct house *h)
 
 	for (int i = 0; i < N; i++) {
 		service_open(&h->service[i], &limits, 0);
-		service_step(&h->service[i], SERVICE_START, 0, 0);
+		service_step(&h->service[i], SERVICE_START, 0);
 		h->row[i] = (struct plan_row){ &h->service[i], rank[i],
 			i == GATEWAY };
 	}
@@ -31,8 +31,8 @@ build(struct house *h)
 static void
 up(struct house *h, int i)
 {
-	service_step(&h->service[i], SERVICE_GO, 0, 0);
-	service_step(&h->service[i], SERVICE_UP, 0, 0);
+	service_step(&h->service[i], SERVICE_GO, 0);
+	service_step(&h->service[i], SERVICE_UP, 0);
 }
 
 /* Who may go now, as letters. */
@@ -55,9 +55,9 @@ TEST(starts_by_rank)
 
 	build(&h);
 	EXPECT_STR(who_may(&h), "a");
-	service_step(&h.service[API], SERVICE_GO, 0, 0);
+	service_step(&h.service[API], SERVICE_GO, 0);
 	EXPECT_STR(who_may(&h), "");            /* not ready yet */
-	service_step(&h.service[API], SERVICE_UP, 0, 0);
+	service_step(&h.service[API], SERVICE_UP, 0);
 	EXPECT_STR(who_may(&h), "g");
 	up(&h, GATEWAY);
 	EXPECT_STR(who_may(&h), "wv");
@@ -71,7 +71,7 @@ TEST(those_not_wanted_hold_up_nobody)
 	struct house h;
 
 	build(&h);
-	service_step(&h.service[API], SERVICE_STOP, 0, 0);
+	service_step(&h.service[API], SERVICE_STOP, 0);
 	EXPECT_STR(who_may(&h), "g");
 }
 
@@ -84,16 +84,16 @@ TEST(few_at_once)
 
 	for (int i = 0; i < MANY; i++) {
 		service_open(&s[i], &limits, 0);
-		service_step(&s[i], SERVICE_START, 0, 0);
+		service_step(&s[i], SERVICE_START, 0);
 		rows[i] = (struct plan_row){ &s[i], 3, false };
 	}
 	for (size_t i = 0; i < MANY; i++)
 		if (plan_may_go(rows, MANY, i, 0)) {
-			service_step(&s[i], SERVICE_GO, 0, 0);
+			service_step(&s[i], SERVICE_GO, 0);
 			started++;
 		}
 	EXPECT_INT(started, PLAN_STARTS_MAX);
-	service_step(&s[0], SERVICE_UP, 0, 0);
+	service_step(&s[0], SERVICE_UP, 0);
 	EXPECT(plan_may_go(rows, MANY, 50, 0));
 }
 
@@ -109,7 +109,7 @@ stop_pass(struct house *h)
 
 		if (!plan_stop(h->row, N, (size_t)i, &in))
 			continue;
-		service_step(&h->service[i], in, 0, 0);
+		service_step(&h->service[i], in, 0);
 		text[n++] = "agwv"[i];
 		text[n++] = in == SERVICE_RETIRE ? 'd' : 's';
 	}
@@ -151,11 +151,11 @@ TEST(stop_finds_any_state)
 
 	build(&h);
 	up(&h, API);
-	service_step(&h.service[GATEWAY], SERVICE_GO, 0, 0);
+	service_step(&h.service[GATEWAY], SERVICE_GO, 0);
 	service_exited(&h.service[GATEWAY], SERVICE_BY_CODE, 78, 0, 0);
-	service_step(&h.service[WORKER1], SERVICE_GO, 0, 0);
+	service_step(&h.service[WORKER1], SERVICE_GO, 0);
 	service_exited(&h.service[WORKER1], SERVICE_BY_CODE, 1, 0, 0);
-	service_step(&h.service[WORKER2], SERVICE_GO, 0, 0);
+	service_step(&h.service[WORKER2], SERVICE_GO, 0);
 	stop_pass(&h);
 	end(&h, WORKER2);
 	stop_pass(&h);
@@ -176,8 +176,8 @@ TEST(stop_overrules_restart)
 	build(&h);
 	for (int i = 0; i < N; i++)
 		up(&h, i);
-	service_step(&h.service[WORKER1], SERVICE_RESTART, 0, 0);
-	service_step(&h.service[GATEWAY], SERVICE_DRAIN, 0, 0);
+	service_step(&h.service[WORKER1], SERVICE_RESTART, 0);
+	service_step(&h.service[GATEWAY], SERVICE_DRAIN, 0);
 	EXPECT_STR(stop_pass(&h), "vsws");
 	end(&h, WORKER1);
 	end(&h, WORKER2);
@@ -195,19 +195,23 @@ TEST(overall_state)
 
 	build(&h);
 	EXPECT_INT(plan_state(h.row, N, false), PLAN_STARTING);
-	for (int i = 0; i < N; i++)
+	for (int i = 0; i < N; i++) {
+		EXPECT(!plan_is_up(h.row, N));
 		up(&h, i);
+	}
 	EXPECT_INT(plan_state(h.row, N, false), PLAN_READY);
-	service_step(&h.service[API], SERVICE_ILL, 0, 0);
+	EXPECT(plan_is_up(h.row, N));
+	service_step(&h.service[API], SERVICE_ILL, 0);
+	EXPECT(plan_is_up(h.row, N));
 	EXPECT_INT(plan_state(h.row, N, false), PLAN_DEGRADED);
-	service_step(&h.service[API], SERVICE_WELL, 0, 0);
+	service_step(&h.service[API], SERVICE_WELL, 0);
 	service_exited(&h.service[WORKER1], SERVICE_BY_SIGNAL, 9, 0, 0);
 	EXPECT_INT(plan_state(h.row, N, false), PLAN_DEGRADED);
 	service_exited(&h.service[WORKER2], SERVICE_BY_CODE, 78, 0, 0);
 	EXPECT_INT(plan_state(h.row, N, false), PLAN_FAILED);
 	EXPECT_INT(plan_state(h.row, N, true), PLAN_STOPPING);
-	service_step(&h.service[WORKER1], SERVICE_STOP, 0, 0);
-	service_step(&h.service[WORKER2], SERVICE_STOP, 0, 0);
+	service_step(&h.service[WORKER1], SERVICE_STOP, 0);
+	service_step(&h.service[WORKER2], SERVICE_STOP, 0);
 	EXPECT_INT(plan_state(h.row, N, false), PLAN_READY); /* as wished */
 	EXPECT_INT(plan_state(h.row, 0, false), PLAN_READY);
 }

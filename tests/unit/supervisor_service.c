@@ -31,19 +31,19 @@ brought_to(enum service_state state)
 
 	if (state == SERVICE_STOPPED)
 		return s;
-	service_step(&s, SERVICE_START, 0, HALF);
-	service_step(&s, SERVICE_GO, 0, HALF);
+	service_step(&s, SERVICE_START, 0);
+	service_step(&s, SERVICE_GO, 0);
 	if (state == SERVICE_BACKOFF)
 		service_exited(&s, SERVICE_BY_CODE, 1, 0, HALF);
 	else if (state == SERVICE_FAILED)
 		service_exited(&s, SERVICE_BY_CODE, 78, 0, HALF);
 	else if (state == SERVICE_STOPPING)
-		service_step(&s, SERVICE_STOP, 0, HALF);
+		service_step(&s, SERVICE_STOP, 0);
 	if (state != SERVICE_READY && state != SERVICE_DEGRADED)
 		return s;
-	service_step(&s, SERVICE_UP, 0, HALF);
+	service_step(&s, SERVICE_UP, 0);
 	if (state == SERVICE_DEGRADED)
-		service_step(&s, SERVICE_ILL, 0, HALF);
+		service_step(&s, SERVICE_ILL, 0);
 	return s;
 }
 
@@ -66,7 +66,8 @@ static const struct {
 		[S(UP)] = { SAME(STOPPED) }, [S(WELL)] = { SAME(STOPPED) },
 		[S(ILL)] = { SAME(STOPPED) }, [S(BEAT)] = { SAME(STOPPED) },
 		[S(LEAVING)] = { SAME(STOPPED) },
-		[S(EXITED)] = { SAME(STOPPED) }, [S(DUE)] = { SAME(STOPPED) } } },
+		[S(EXITED)] = { SAME(STOPPED) },
+		[S(DUE)] = { SAME(STOPPED) } } },
 	{ S(STARTING), {
 		[S(START)] = { SAME(STARTING) },
 		[S(STOP)] = { S(STOPPING), S(DO_TERM) },
@@ -128,7 +129,8 @@ static const struct {
 		[S(UP)] = { SAME(BACKOFF) }, [S(WELL)] = { SAME(BACKOFF) },
 		[S(ILL)] = { SAME(BACKOFF) }, [S(BEAT)] = { SAME(BACKOFF) },
 		[S(LEAVING)] = { SAME(BACKOFF) },
-		[S(EXITED)] = { SAME(BACKOFF) }, [S(DUE)] = { SAME(BACKOFF) } } },
+		[S(EXITED)] = { SAME(BACKOFF) },
+		[S(DUE)] = { SAME(BACKOFF) } } },
 	{ S(FAILED), {
 		[S(START)] = { SAME(STOPPED) }, [S(STOP)] = { SAME(STOPPED) },
 		[S(RESTART)] = { SAME(STOPPED) },
@@ -151,7 +153,7 @@ TEST(every_cell)
 			enum service_action a;
 
 			EXPECT_INT(s.state, cells[i].state);
-			a = service_step(&s, (enum service_input)in, 0, HALF);
+			a = service_step(&s, (enum service_input)in, 0);
 			if (s.state != cells[i].by[in].next ||
 			    a != cells[i].by[in].action)
 				printf("# state %d input %d\n",
@@ -168,7 +170,7 @@ delay_after(enum service_end end, int number, uint64_t worked_ms, bool ready)
 	struct service s = brought_to(SERVICE_STARTING);
 
 	if (ready)
-		service_step(&s, SERVICE_UP, 0, HALF);
+		service_step(&s, SERVICE_UP, 0);
 	service_exited(&s, end, number, worked_ms, HALF);
 	if (s.state == SERVICE_FAILED)
 		return -1;
@@ -209,11 +211,11 @@ TEST(delays_grow_and_are_forgiven)
 	struct service s = fresh();
 	uint64_t       now = 0;
 
-	service_step(&s, SERVICE_START, now, HALF);
+	service_step(&s, SERVICE_START, now);
 	for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
-		EXPECT_INT(service_step(&s, SERVICE_GO, now, HALF),
+		EXPECT_INT(service_step(&s, SERVICE_GO, now),
 		    SERVICE_DO_SPAWN);
-		service_step(&s, SERVICE_UP, now, HALF);
+		service_step(&s, SERVICE_UP, now);
 		service_exited(&s, SERVICE_BY_CODE, 1, ++now, HALF);
 		EXPECT_INT(s.deadline_ms - now, want[i]);
 		if (want[i] > 0)
@@ -221,23 +223,23 @@ TEST(delays_grow_and_are_forgiven)
 		EXPECT(service_wants_go(&s, now = s.deadline_ms));
 	}
 	/* 10 s of work: at once; the growth is not forgotten */
-	service_step(&s, SERVICE_GO, now, HALF);
-	service_step(&s, SERVICE_UP, now, HALF);
+	service_step(&s, SERVICE_GO, now);
+	service_step(&s, SERVICE_UP, now);
 	service_exited(&s, SERVICE_BY_SIGNAL, 9, now += 10000, HALF);
 	EXPECT_INT(s.deadline_ms, now);
-	service_step(&s, SERVICE_GO, now, HALF);
+	service_step(&s, SERVICE_GO, now);
 	service_exited(&s, SERVICE_BY_CODE, 1, now, HALF);
 	EXPECT_INT(s.deadline_ms - now, 30000);
 	/* 60 s of work: forgotten */
-	service_step(&s, SERVICE_GO, now = s.deadline_ms, HALF);
-	service_step(&s, SERVICE_UP, now, HALF);
+	service_step(&s, SERVICE_GO, now = s.deadline_ms);
+	service_step(&s, SERVICE_UP, now);
 	service_exited(&s, SERVICE_BY_SIGNAL, 9, now += 60000, HALF);
 	EXPECT_INT(s.deadline_ms, now);
-	service_step(&s, SERVICE_GO, now, HALF);
+	service_step(&s, SERVICE_GO, now);
 	service_exited(&s, SERVICE_BY_CODE, 1, now, HALF);
 	EXPECT_INT(s.deadline_ms - now, 100);
 	/* 60 s before it was ready are no work */
-	service_step(&s, SERVICE_GO, now = s.deadline_ms, HALF);
+	service_step(&s, SERVICE_GO, now = s.deadline_ms);
 	service_exited(&s, SERVICE_BY_CODE, 1, now += 60000, HALF);
 	EXPECT_INT(s.deadline_ms - now, 200);
 }
@@ -257,15 +259,15 @@ TEST(watchdog)
 	struct service s = brought_to(SERVICE_READY);
 
 	EXPECT_INT(s.deadline_ms, 1000);
-	service_step(&s, SERVICE_BEAT, 700, HALF);
+	service_step(&s, SERVICE_BEAT, 700);
 	EXPECT_INT(s.deadline_ms, 1700);
-	EXPECT_INT(service_step(&s, SERVICE_DUE, 1700, HALF),
+	EXPECT_INT(service_step(&s, SERVICE_DUE, 1700),
 	    SERVICE_DO_ABORT);
 	EXPECT_INT(s.deadline_ms, 2700);
-	EXPECT_INT(service_step(&s, SERVICE_DUE, 2700, HALF),
+	EXPECT_INT(service_step(&s, SERVICE_DUE, 2700),
 	    SERVICE_DO_KILL);
 	EXPECT(!s.stuck);
-	EXPECT_INT(service_step(&s, SERVICE_DUE, 3700, HALF),
+	EXPECT_INT(service_step(&s, SERVICE_DUE, 3700),
 	    SERVICE_DO_KILL);
 	EXPECT(s.stuck);
 	service_exited(&s, SERVICE_BY_SIGNAL, 9, 3800, HALF);
@@ -281,11 +283,11 @@ TEST(no_watchdog)
 	struct service s;
 
 	service_open(&s, &none, 0);
-	service_step(&s, SERVICE_START, 0, HALF);
-	service_step(&s, SERVICE_GO, 0, HALF);
-	service_step(&s, SERVICE_UP, 0, HALF);
+	service_step(&s, SERVICE_START, 0);
+	service_step(&s, SERVICE_GO, 0);
+	service_step(&s, SERVICE_UP, 0);
 	EXPECT(s.deadline_ms == SERVICE_NEVER);
-	service_step(&s, SERVICE_BEAT, 5, HALF);
+	service_step(&s, SERVICE_BEAT, 5);
 	EXPECT(s.deadline_ms == SERVICE_NEVER);
 }
 
@@ -294,16 +296,16 @@ TEST(not_ready_in_time)
 	struct service s = brought_to(SERVICE_STARTING);
 
 	EXPECT_INT(s.deadline_ms, 3000);
-	EXPECT_INT(service_step(&s, SERVICE_DUE, 3000, HALF), SERVICE_DO_KILL);
+	EXPECT_INT(service_step(&s, SERVICE_DUE, 3000), SERVICE_DO_KILL);
 	/* too late: it is being killed */
-	service_step(&s, SERVICE_UP, 3001, HALF);
+	service_step(&s, SERVICE_UP, 3001);
 	EXPECT_INT(s.state, SERVICE_STOPPING);
 	service_exited(&s, SERVICE_BY_SIGNAL, 9, 3002, HALF);
 	EXPECT_INT(s.last.cause, SERVICE_NOT_READY);
 	EXPECT_INT(s.deadline_ms, 3102);
 	/* 78 of one we killed says nothing */
 	s = brought_to(SERVICE_STARTING);
-	service_step(&s, SERVICE_DUE, 3000, HALF);
+	service_step(&s, SERVICE_DUE, 3000);
 	service_exited(&s, SERVICE_BY_CODE, 78, 3002, HALF);
 	EXPECT_INT(s.state, SERVICE_BACKOFF);
 }
@@ -312,21 +314,21 @@ TEST(drain_then_term_then_kill)
 {
 	struct service s = brought_to(SERVICE_READY);
 
-	EXPECT_INT(service_step(&s, SERVICE_DRAIN, 10, HALF),
+	EXPECT_INT(service_step(&s, SERVICE_DRAIN, 10),
 	    SERVICE_DO_DRAIN);
 	EXPECT_INT(s.deadline_ms, 2010);
-	EXPECT_INT(service_step(&s, SERVICE_DUE, 2010, HALF), SERVICE_DO_TERM);
+	EXPECT_INT(service_step(&s, SERVICE_DUE, 2010), SERVICE_DO_TERM);
 	EXPECT_INT(s.deadline_ms, 2410);
-	EXPECT_INT(service_step(&s, SERVICE_DUE, 2410, HALF), SERVICE_DO_KILL);
+	EXPECT_INT(service_step(&s, SERVICE_DUE, 2410), SERVICE_DO_KILL);
 	service_exited(&s, SERVICE_BY_SIGNAL, 9, 2411, HALF);
 	EXPECT_INT(s.state, SERVICE_STOPPED);
 	EXPECT(service_wants_go(&s, 2411));     /* replaced at once */
 	EXPECT_INT(s.last.cause, SERVICE_ASKED);
 
 	s = brought_to(SERVICE_READY);
-	service_step(&s, SERVICE_RETIRE, 10, HALF);
-	EXPECT_INT(service_step(&s, SERVICE_STOP, 20, HALF), SERVICE_DO_TERM);
-	EXPECT_INT(service_step(&s, SERVICE_STOP, 30, HALF), SERVICE_NOTHING);
+	service_step(&s, SERVICE_RETIRE, 10);
+	EXPECT_INT(service_step(&s, SERVICE_STOP, 20), SERVICE_DO_TERM);
+	EXPECT_INT(service_step(&s, SERVICE_STOP, 30), SERVICE_NOTHING);
 	service_exited(&s, SERVICE_BY_CODE, 0, 40, HALF);
 	EXPECT(!service_wants_go(&s, 1 << 30));
 }
@@ -336,19 +338,19 @@ TEST(last_word_counts)
 	/* stop, then start before it is down: it comes back */
 	struct service s = brought_to(SERVICE_STOPPING);
 
-	service_step(&s, SERVICE_START, 1, HALF);
+	service_step(&s, SERVICE_START, 1);
 	service_exited(&s, SERVICE_BY_CODE, 0, 2, HALF);
 	EXPECT(service_wants_go(&s, 2));
 	/* restart, then stop: it stays down */
 	s = brought_to(SERVICE_READY);
-	service_step(&s, SERVICE_RESTART, 1, HALF);
-	service_step(&s, SERVICE_STOP, 2, HALF);
+	service_step(&s, SERVICE_RESTART, 1);
+	service_step(&s, SERVICE_STOP, 2);
 	service_exited(&s, SERVICE_BY_CODE, 0, 3, HALF);
 	EXPECT(!service_wants_go(&s, 1 << 30));
 	/* ill before ready is not forgotten */
 	s = brought_to(SERVICE_STARTING);
-	service_step(&s, SERVICE_ILL, 1, HALF);
-	service_step(&s, SERVICE_UP, 2, HALF);
+	service_step(&s, SERVICE_ILL, 1);
+	service_step(&s, SERVICE_UP, 2);
 	EXPECT_INT(s.state, SERVICE_DEGRADED);
 }
 
@@ -365,7 +367,7 @@ TEST(hasten)
 	EXPECT_INT(s.deadline_ms, 1000);        /* only an end under way */
 }
 
-/* --- random histories ----------------------------------------------------------- */
+/* --- random histories --------------------------------------------------- */
 
 static uint32_t dice = 1;
 
@@ -433,8 +435,8 @@ TEST(random_histories)
 			if (!m.process)
 				continue;
 			parks = code && (number == 78 || number == 64);
-			follow(&m, service_exited(&s, code ? SERVICE_BY_CODE
-			            : SERVICE_BY_SIGNAL, number, now, dice));
+			service_exited(&s, code ? SERVICE_BY_CODE
+			            : SERVICE_BY_SIGNAL, number, now, dice);
 			m.process = false;
 			m.ended++;
 			EXPECT(s.state != SERVICE_FAILED || parks);
@@ -446,7 +448,7 @@ TEST(random_histories)
 				m.wanted = true;
 			if (in == SERVICE_STOP || in == SERVICE_RETIRE)
 				m.wanted = false;
-			follow(&m, service_step(&s, in, now, dice));
+			follow(&m, service_step(&s, in, now));
 		}
 		check(&s, &m);
 	}
@@ -459,12 +461,12 @@ TEST(every_stop_ends)
 {
 	for (int state = 0; state < SERVICE_STATE_COUNT; state++) {
 		struct service s = brought_to((enum service_state)state);
-		enum service_action a = service_step(&s, SERVICE_STOP, 0, HALF);
+		enum service_action a = service_step(&s, SERVICE_STOP, 0);
 
 		while (service_alive(&s) && s.deadline_ms < 10000) {
 			uint64_t at = s.deadline_ms;
 
-			a = service_step(&s, SERVICE_DUE, at, HALF);
+			a = service_step(&s, SERVICE_DUE, at);
 			if (a == SERVICE_DO_KILL)
 				service_exited(&s, SERVICE_BY_SIGNAL, 9, at,
 				    HALF);
