@@ -3,7 +3,7 @@
 #   make             the programs and manual pages, under build/
 #   make run         the whole system, against the simulator until .env names a bot
 #   make test        every test, under ASan and UBSan    (ONLY=part-of-a-name)
-#   make bench       what it costs, as ratios to a floor
+#   make bench       what it costs, as ratios to a floor (BENCH_ARGS=--quick)
 #   make lint        two compilers, manual pages, scripts, house rules
 #   make install     to $(DESTDIR)$(PREFIX), /usr/local by default; make uninstall
 #   make clean       remove build/
@@ -15,6 +15,7 @@
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
+.SECONDARY:
 MAKEFLAGS += --no-builtin-rules
 
 ifeq ($(origin CC),default)
@@ -164,7 +165,7 @@ $(foreach p,$(PAGES),$(eval $(call page,$(p))))
 # build/tests.mk: what each unit test links, from its first two lines.
 
 UNITS  := $(basename $(notdir $(wildcard tests/unit/*.c)))
-SUITES := $(patsubst tests/%/run.py,%,$(wildcard tests/*/run.py))
+SUITES := $(filter-out bench,$(patsubst tests/%/run.py,%,$(wildcard tests/*/run.py)))
 only    = $(if $(ONLY),$(foreach t,$(1),$(if $(findstring $(ONLY),$(t)),$(t))),$(1))
 
 build/tests.mk: scripts/test-links $(wildcard tests/unit/*.c)
@@ -203,7 +204,7 @@ build/bench/%: build/obj/tests/bench/%.o build/common.a
 
 .PHONY: bench
 bench: build/deps-bench all $(BENCH)
-	@tests/bench/run.py
+	@tests/bench/bench.py $(BENCH_ARGS)
 
 # --- lint ---------------------------------------------------------------------
 

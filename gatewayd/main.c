@@ -15,6 +15,7 @@
 enum {
 	HOUSEKEEPING_MS = 100, REPORT_MS = 1000,
 	STOP_MS = 2000,          /* for acks that are under way */
+	CLOSE_MS = 200,          /* for close frames */
 };
 
 /* Another run of apid than the one we knew: what that one was asked is lost. */
@@ -189,13 +190,9 @@ static void
 gateway_close(struct gateway *g)
 {
 	if (g->net != NULL) {
-		uint64_t until = loop_clock_ms() + 200;
-
+		/* With a close frame the platform keeps the session. */
 		link_stop_all(g);
-		/* A moment for the close frames: the platform keeps the
-		 * session for a Resume. */
-		for (int i = 0; i < 4 && loop_clock_ms() < until; i++)
-			net_turn(g->net);
+		net_finish(g->net, CLOSE_MS);
 	}
 	if (g->delivery != NULL)
 		handout_close(g);

@@ -53,6 +53,7 @@ struct net {
 	struct request     *requests;
 	size_t              nrequests;
 	uint64_t            last_id;
+	bool                more;     /* our loop has work left: do not sleep */
 };
 
 static int on_http(struct lws *, enum lws_callback_reasons, void *, void *,
@@ -81,16 +82,34 @@ on_loop(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 	return 0;
 }
 
+/* The wait comes first, so that whoever turns us sees what a turn has brought
+ * before the next one sleeps. */
 enum err
 net_turn(struct net *net)
 {
-	bool     more = false;
-	enum err e = loop_turn(net->loop, 0, &more);
+	if (lws_service(net->context, net->more ? -1 : 0) < 0)
+		return ERR_SYSTEM;
+	return loop_turn(net->loop, 0, &net->more);
+}
 
-	if (e != ERR_OK)
-		return e;
-	return lws_service(net->context, more ? -1 : 0) < 0 ? ERR_SYSTEM
-	                                                    : ERR_OK;
+static void
+on_finish(void *self)
+{
+	(void)self; /* it only ends the wait */
+}
+
+void
+net_finish(struct net *net, uint64_t at_most_ms)
+{
+	uint64_t     until = loop_clock_ms() + at_most_ms;
+	struct timer wake = { 0 };
+
+	while (net->conns != NULL && loop_clock_ms() < until) {
+		loop_after(net->loop, &wake, 10, on_finish, NULL);
+		if (net_turn(net) != ERR_OK)
+			break;
+	}
+	loop_cancel(net->loop, &wake);
 }
 
 /* --- gateway connections ------------------------------------------------------------- */
@@ -363,10 +382,11 @@ net_flow(struct net_conn *c, bool read)
 static void
 header(struct lws *wsi, const char *name, char out[HEADER_VALUE])
 {
-	/* Too long a value is no value: then nothing verifies. */
+	/* Too long a value is there, and is wrong. */
 	if (lws_hdr_custom_copy(wsi, out, HEADER_VALUE, name,
 	        (int)strlen(name)) < 0)
-		out[0] = '\0';
+		strcpy(out, lws_hdr_custom_length(wsi, name,
+		    (int)strlen(name)) > 0 ? "?" : "");
 }
 
 static void
@@ -432,6 +452,8 @@ request_whole(struct net *net, struct request *q)
 	if (q->id != 0)
 		return;
 	q->id = ++net->last_id;
+	q->last = true;
+	lws_rx_flow_control(q->wsi, 0);
 	net->o.handlers->on_request(net->o.self, q->id, &r);
 }
 
@@ -651,6 +673,7 @@ net_open(struct net **out, struct loop *loop, const struct net_options *o)
 		return ERR_NOMEM;
 	net->o = *o;
 	net->loop = loop;
+	net->more = true; /* nothing has been armed yet */
 	lws_set_log_level(LLL_ERR | LLL_WARN, on_lws_log);
 	info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
 	    LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;

@@ -40,8 +40,11 @@ void net_close(struct net **);
 /* The address the listener really has, for port 0; 0 = no listener. */
 unsigned net_port(const struct net *);
 
-/* One turn: our loop's work, then the one wait. */
+/* One turn: the one wait, then our loop's work. */
 enum err net_turn(struct net *);
+
+/* Turns until the close frames under way are out, at most so long. */
+void net_finish(struct net *, uint64_t at_most_ms);
 
 /* url: wss://, or ws:// to loopback; CONFIG otherwise.  owner: handed to the
  * callbacks.  Failure to connect comes as on_closed(), never from here. */

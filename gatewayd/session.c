@@ -456,18 +456,18 @@ close_ONCE(struct step *st, const struct session_close *row)
 		st->s->resume_once = true;
 }
 
+/* Not before the window in which sends are counted is over, and longer when
+ * it happens again. */
 static void
 close_SLOW(struct step *st, const struct session_close *row)
 {
-	note_failed_resume(st->s);
+	uint64_t ms = backoff_spread(IDENTIFY_WINDOW_MS, 20, st->in->chance);
+	uint64_t again = next_backoff(st);
+
 	drop_connection(st, 0);
-	wait_for(st, backoff_spread(SLOW_MS, 20, st->in->chance),
-	    row->meaning);
+	wait_for(st, again > ms ? again : ms, row->meaning);
 }
 
-/* A refused Resume is a definite answer and comes once per session, so the
- * Identify follows soon; a refused Identify backs off, and may be the token's
- * fault. */
 static void
 close_IDENTIFY(struct step *st, const struct session_close *row)
 {

@@ -71,6 +71,9 @@ easy_new(const struct floor *f)
 	    (long)CURL_HTTP_VERSION_2TLS);
 	curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
 	curl_easy_setopt(e, CURLOPT_HTTPHEADER, f->headers);
+	/* The folder of certificates would keep libcurl from parsing the file
+	 * of them once for all connections. */
+	curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
 	if (f->conf.ca_file[0] != '\0')
 		curl_easy_setopt(e, CURLOPT_CAINFO, f->conf.ca_file);
 	return e;
@@ -507,8 +510,10 @@ open_libraries(struct floor *f)
 	info.user = f;
 	info.pt_serv_buf_size = 16384;
 	info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
-	if (f->conf.ca_file[0] != '\0')
+	if (f->conf.ca_file[0] != '\0') {
+		info.options |= LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
 		info.client_ssl_ca_filepath = f->conf.ca_file;
+	}
 	if ((f->lws = lws_create_context(&info)) == NULL)
 		return false;
 	fd.filefd = (lws_filefd_type)(long long)loop_fd(f->loop);

@@ -163,7 +163,7 @@ static const struct close_row closes[] = {
 	{ 4001, 4003, IDENTIFIES, 100, 200, false },
 	{ 4004, 4004, RESUMES, 100, 200, true },
 	{ 4005, 4007, IDENTIFIES, 100, 200, false },
-	{ 4008, 4008, RESUMES, 48000, 72000, false },
+	{ 4008, 4008, RESUMES, 4000, 6000, false },
 	{ 4009, 4009, RESUMES, 100, 200, false },
 	{ 4010, 4014, PARKS, 600000, 600000, false },
 	{ 4015, 4015, RESUMES, 100, 200, false },
