@@ -238,9 +238,10 @@ on_monitor(void *self, int fd, unsigned what)
 static enum err
 monitor_open(struct bus *b)
 {
-	char   name[64];
-	int    fd;
-	size_t n = sizeof fd;
+	char     name[64];
+	int      fd;
+	size_t   n = sizeof fd;
+	enum err e;
 
 	b->met = false;
 	snprintf(name, sizeof name, "inproc://monitor-%p", b->socket);
@@ -252,7 +253,11 @@ monitor_open(struct bus *b)
 	if (zmq_connect(b->monitor, name) < 0 ||
 	    zmq_getsockopt(b->monitor, ZMQ_FD, &fd, &n) < 0)
 		return ERR_SYSTEM;
-	return loop_watch(b->loop, fd, LOOP_READ, on_monitor, b);
+	if ((e = loop_watch(b->loop, fd, LOOP_READ, on_monitor, b)) == ERR_OK)
+		on_monitor(b, fd, LOOP_READ); /* nothing is signalled to a
+		                                 reader that never found it
+		                                 empty */
+	return e;
 }
 
 /* --- sending ------------------------------------------------------------------- */

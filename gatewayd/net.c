@@ -37,7 +37,7 @@ struct request {
 	uint64_t        id;           /* 0 until it is whole */
 	struct buf      body, answer;
 	unsigned        status;
-	bool            answered, chunked, broken, too_large, last;
+	bool            answered, chunked, broken, too_large, waits;
 	struct webhook_chunks chunks;
 	char            method[8];
 	char            app_id[HEADER_VALUE], signature[HEADER_VALUE];
@@ -440,7 +440,10 @@ request_free(struct net *net, struct request *q)
 	free(q);
 }
 
-/* The body is whole, or will not be read: decide. */
+/* The body is whole, or will not be read: decide.  An answer ends its
+ * connection: a second request that came with the first (pipelined) sends the
+ * library into a loop without end, and behind a proxy a connection costs
+ * little.  While the answer waits, nothing more is read, for the same reason. */
 static void
 request_whole(struct net *net, struct request *q)
 {
@@ -452,9 +455,11 @@ request_whole(struct net *net, struct request *q)
 	if (q->id != 0)
 		return;
 	q->id = ++net->last_id;
-	q->last = true;
-	lws_rx_flow_control(q->wsi, 0);
 	net->o.handlers->on_request(net->o.self, q->id, &r);
+	if (!q->answered) {
+		q->waits = true;
+		lws_rx_flow_control(q->wsi, 0);
+	}
 }
 
 static int
@@ -476,10 +481,8 @@ request_begin(struct net *net, struct lws *wsi, struct request **slot)
 	q->chunked = lws_hdr_total_length(wsi,
 	    WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
 	/* Where no body comes, none is announced to us either. */
-	if (q->too_large || (!q->chunked && length == 0)) {
-		q->last = q->too_large;
+	if (q->too_large || (!q->chunked && length == 0))
 		request_whole(net, q);
-	}
 	return 0;
 }
 
@@ -494,41 +497,35 @@ request_body(struct net *net, struct request *q, struct slice in)
 		e = webhook_unchunk(&q->chunks, in, &q->body);
 	else
 		buf_put(&q->body, in);
-	q->broken = e != ERR_OK || q->body.failed;
+	/* What follows the last chunk is another matter: not read. */
+	q->broken = (e != ERR_OK && q->chunks.state != CHUNK_DONE) ||
+	    q->body.failed;
 	q->too_large = q->body.n > net->o.body_max;
 	if (q->broken || q->too_large ||
-	    (q->chunked && q->chunks.state == CHUNK_DONE)) {
-		/* The library takes no notice of the coding, so it cannot
-		 * tell where the next request would begin. */
-		q->last = true;
+	    (q->chunked && q->chunks.state == CHUNK_DONE))
 		request_whole(net, q);
-	}
 }
 
+/* Returns -1: the connection is over, whether all went well or not. */
 static int
 request_write(struct net *net, struct request *q, struct request **slot)
 {
 	unsigned char head[LWS_PRE + 512];
 	unsigned char *start = head + LWS_PRE, *p = start;
 	unsigned char *end = head + sizeof head - 1;
-	bool           last = q->last;
 	struct lws    *wsi = q->wsi;
 	size_t         n = q->answer.n - LWS_PRE;
 
 	if (lws_add_http_common_headers(wsi, q->status, "application/json", n,
-	        &p, end) != 0 ||
-	    (last && lws_add_http_header_by_token(wsi, WSI_TOKEN_CONNECTION,
-	                 (const unsigned char *)"close", 5, &p, end) != 0) ||
-	    lws_finalize_write_http_header(wsi, start, &p, end) != 0)
-		return -1;
-	if (n > 0 && lws_write(wsi, (unsigned char *)q->answer.p + LWS_PRE, n,
-	                 LWS_WRITE_HTTP_FINAL) < (int)n)
-		return -1;
+	        &p, end) == 0 &&
+	    lws_add_http_header_by_token(wsi, WSI_TOKEN_CONNECTION,
+	        (const unsigned char *)"close", 5, &p, end) == 0 &&
+	    lws_finalize_write_http_header(wsi, start, &p, end) == 0 && n > 0)
+		lws_write(wsi, (unsigned char *)q->answer.p + LWS_PRE, n,
+		    LWS_WRITE_HTTP_FINAL);
 	request_free(net, q);
 	*slot = NULL;
-	if (last)
-		return -1;
-	return lws_http_transaction_completed(wsi) ? -1 : 0;
+	return -1;
 }
 
 static int
@@ -582,6 +579,8 @@ net_answer(struct net *net, uint64_t id, unsigned status, struct slice body)
 	q->status = status;
 	buf_put(&q->answer, (struct slice){ pre, sizeof pre });
 	buf_put(&q->answer, body);
+	if (q->waits)
+		lws_rx_flow_control(q->wsi, 1);
 	lws_callback_on_writable(q->wsi);
 }
 

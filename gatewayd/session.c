@@ -12,7 +12,7 @@
 enum {
 	ASK_TIMEOUT_MS = 15000,
 	INTERVAL_MIN_MS = 1000, INTERVAL_MAX_MS = 120000,
-	IDENTIFY_WINDOW_MS = 5000,
+	IDENTIFY_WINDOW_MS = 5250, /* the platform's 5 s, and a late frame */
 	CALM_MS = 60000,           /* live so long: the backoff starts anew */
 	SLOW_MS = 60000,
 	ASK_PARKED_MS = 5000,      /* apid answers from memory: asking is free */
@@ -468,6 +468,9 @@ close_SLOW(struct step *st, const struct session_close *row)
 	wait_for(st, again > ms ? again : ms, row->meaning);
 }
 
+/* A refused Resume is a definite answer and comes once per session, so the
+ * Identify follows soon; a refused Identify backs off, and may be the token's
+ * fault. */
 static void
 close_IDENTIFY(struct step *st, const struct session_close *row)
 {

@@ -133,6 +133,12 @@ class System:
         return until(f"{name} logs {pattern}",
                      lambda: re.search(pattern, self.log(name)))
 
+    def cpu(self, name):
+        """Seconds it has run."""
+        with open(f"/proc/{self.children[name].pid}/stat",
+                  encoding="utf-8") as f:
+            return sum(map(int, f.read().split()[13:15])) / 100
+
     def open(self):
         self.start("qqsim", "--dir", self.dir + "/sim")
         self.logged("qqsim", r"sim\.listen")
@@ -323,15 +329,28 @@ def test_who_may_not(s):
     expect(s.ask(s.head(body, app_id=""), body) == TAKEN, "the only bot")
 
 
-def test_a_connection_serves_many(s):
-    with s.connect() as c:
-        f = c.makefile("rb")
-        for i in range(20):
-            body = event()
-            bad = i % 5 == 4
-            c.sendall(s.head(body, signed=not bad) + body)
+def test_an_answer_ends_its_connection(s):
+    """A second request in the same bytes is not read, and does no harm."""
+    def post(signed=True):
+        body = event()
+        return s.head(body, signed=signed) + body
+
+    body = event()
+    coded = s.head(body, framing=CHUNKED) + chunks(body, 9)
+    rows = [(post() + post(), TAKEN), (post() + b"x" * 5000, TAKEN),
+            (post() + post()[:50], TAKEN), (coded + post(), TAKEN),
+            (post(signed=False) + post(), (401, b""))]
+    for sent, want in rows:
+        with s.connect() as c:
+            c.sendall(sent)
+            f = c.makefile("rb")
             got = answer(f)
-            expect(got == ((401, b"") if bad else TAKEN), f"{i}: {got}")
+            expect(got == want, f"{got}")
+            try:
+                expect(f.read() == b"", "something follows")
+            except ConnectionError:
+                pass # what was not read resets the connection
+    expect(s.ask(post()) == TAKEN, "afterwards")
 
 
 def test_an_address_is_validated(s):
@@ -353,8 +372,11 @@ def test_a_validation_that_apid_does_not_answer(s):
     try:
         with s.connect() as gone:
             gone.sendall(s.head(body) + body)
-        got = s.ask(s.head(body), body)
+        before = s.cpu("gatewayd")
+        got = s.ask(s.head(body) + body + b"and more")
         expect(got[0] == 503, f"{got}")
+        # it has waited, not turned in circles
+        expect(s.cpu("gatewayd") - before < 1, "waits in a busy loop")
         # events need no apid
         other = event()
         expect(s.ask(s.head(other), other) == TAKEN, "an event meanwhile")

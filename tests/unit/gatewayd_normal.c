@@ -477,11 +477,8 @@ TEST(each_event_of_the_platform_has_a_row)
 	const struct normal_row *rows;
 	size_t                   n = normal_rows(&rows);
 
-	for (size_t i = 0; i < ROWS(names); i++) {
-		if (normal_row(slice_of(names[i]))->name[0] == '\0')
-			printf("# no row for %s\n", names[i]);
+	for (size_t i = 0; i < ROWS(names); i++)
 		EXPECT_STR(normal_row(slice_of(names[i]))->name, names[i]);
-	}
 	EXPECT_INT(n, ROWS(names) + 1);
 	EXPECT_STR(rows[n - 1].name, "");
 	for (size_t i = 0; i < n; i++)
