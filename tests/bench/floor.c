@@ -179,7 +179,7 @@ take_finished(struct floor *f)
 	start_waiting(f);
 }
 
-/* --- libcurl on the loop ---------------------------------------------------- */
+/* --- libcurl on the loop ----------------------------------------------- */
 
 static void
 drive(struct floor *f, curl_socket_t fd, int what)
@@ -236,7 +236,7 @@ on_curl_timer(CURLM *multi, long ms, void *self)
 	return 0;
 }
 
-/* --- the session ------------------------------------------------------------ */
+/* --- the session ------------------------------------------------------- */
 
 static void
 send_text(struct floor *f, struct json **take)
@@ -417,7 +417,7 @@ out:
 	return ok;
 }
 
-/* --- the beginning ------------------------------------------------------------ */
+/* --- the beginning ------------------------------------------------------ */
 
 static size_t
 on_body(char *p, size_t size, size_t n, void *self)

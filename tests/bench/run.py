@@ -317,7 +317,9 @@ def recover(sim, program, name, hold_s):
     """Kills one process under a steady rate of events.  Milliseconds from
     the kill to the first reply to an event made after it, the longest that
     any event waited for its reply, and how many were never answered: given
-    to the bot, or kept for a session that did not come back."""
+    to the bot, or kept for a session that did not come back.  What a killed
+    gatewayd held is missing, and no fault: it says that its queue is in
+    memory."""
     sim.tell("POST", "reset", {})
     count = int(INJECT_RATE * hold_s)
     sim.tell("POST", "load", {
@@ -338,7 +340,8 @@ def recover(sim, program, name, hold_s):
             "longest_ms": max(r["latency_us"] for r in rows) / 1000,
             "missing": report["total"]["missing"],
             "lost": report["total"]["lost"],
-            }, faults_of(report, "system")
+            }, [f for f in faults_of(report, "system")
+                if not (name == "gatewayd" and f.endswith(" missing"))]
 
 
 def measure_recovery(options, faults):
