@@ -4,6 +4,7 @@
 #   make run         the whole system, against the simulator until .env names a bot
 #   make test        every test, under ASan and UBSan    (ONLY=part-of-a-name)
 #   make bench       what it costs, as ratios to a floor (BENCH_ARGS=--quick)
+#   make fuzz        mutated input for every parser of outside bytes (SECONDS=60)
 #   make lint        two compilers, manual pages, scripts, house rules
 #   make install     to $(DESTDIR)$(PREFIX), /usr/local by default; make uninstall
 #   make clean       remove build/
@@ -15,6 +16,7 @@
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
+.PRECIOUS: build/obj/%.o build/asan/obj/%.o
 .SECONDARY:
 MAKEFLAGS += --no-builtin-rules
 
@@ -134,7 +136,7 @@ build/asan/obj/%.o: %.c build/flavour
 	$(call say,CC,$@)
 	$(Q)$(COMPILE_ASAN) -c -o $@ $<
 
--include $(wildcard build/obj/*/*.d build/obj/*/*/*.d build/asan/obj/*/*.d build/test/obj/*.d build/lint/*/*/*.d build/lint/*/*/*/*.d)
+-include $(wildcard build/obj/*/*.d build/obj/*/*/*.d build/obj/*/*/*.d build/asan/obj/*/*.d build/test/obj/*.d build/lint/*/*/*.d build/lint/*/*/*/*.d)
 
 # The chat page is compiled in with .incbin, which -MMD does not see.
 build/obj/qqsim/www.o build/asan/obj/qqsim/www.o: $(wildcard qqsim/www/*)
@@ -168,8 +170,8 @@ UNITS  := $(basename $(notdir $(wildcard tests/unit/*.c)))
 SUITES := $(filter-out bench,$(patsubst tests/%/run.py,%,$(wildcard tests/*/run.py)))
 only    = $(if $(ONLY),$(foreach t,$(1),$(if $(findstring $(ONLY),$(t)),$(t))),$(1))
 
-build/tests.mk: scripts/test-links $(wildcard tests/unit/*.c)
-	@scripts/test-links tests/unit/*.c > $@.new && mv $@.new $@
+build/tests.mk: Makefile scripts/test-links $(wildcard tests/unit/*.c tests/fuzz/fuzz_*.c)
+	@scripts/test-links tests/unit/*.c tests/fuzz/fuzz_*.c > $@.new && mv $@.new $@
 
 define unit
 build/test/$(1): build/test/obj/$(1).o \
@@ -193,6 +195,34 @@ test: build/deps-test $(addprefix build/test/,$(call only,$(UNITS))) \
 	@scripts/test $(addprefix build/test/,$(call only,$(UNITS))) \
 	    $(patsubst %,tests/%/run.py,$(call only,$(SUITES)))
 
+# --- fuzz ---------------------------------------------------------------------
+# make fuzz SECONDS=60: mutations of the samples, under the sanitizers.
+
+FUZZ    := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+SECONDS ?= 60
+
+build/fuzz/obj/%.o: tests/fuzz/%.c build/flavour
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(COMPILE_ASAN) $(addprefix -I,$(sort $(dir $(filter %.c,$(LINKS_$*))))) -c -o $@ $<
+
+define fuzz
+build/fuzz/$(1): build/fuzz/obj/$(1).o build/fuzz/obj/driver.o \
+    $$(patsubst %.c,build/asan/obj/%.o,$$(filter %.c,$$(LINKS_$(1)))) \
+    build/asan/common.a
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(CFLAGS) $$(SANITIZE) $$(LINK) $$(LDFLAGS) -o $$@ \
+	    $$(filter %.o,$$^) $$(filter %.a,$$^) \
+	    $$(call ldlibs,$$(LIBS_test_$(1)) $$(LIBS_common))
+endef
+$(foreach f,$(FUZZ),$(eval $(call fuzz,$(f))))
+
+.PHONY: fuzz
+fuzz: $(FUZZ:%=build/fuzz/%)
+	@for f in $^; do \
+	    echo $$f; $$f $$(($(SECONDS) / $(words $(FUZZ)))) tests/fixtures/*.json || exit; \
+	done
+
 # --- bench --------------------------------------------------------------------
 
 BENCH := $(patsubst tests/bench/%.c,build/bench/%,$(wildcard tests/bench/*.c))
@@ -204,7 +234,7 @@ build/bench/%: build/obj/tests/bench/%.o build/common.a
 
 .PHONY: bench
 bench: build/deps-bench all $(BENCH)
-	@tests/bench/bench.py $(BENCH_ARGS)
+	@tests/bench/run.py $(BENCH_ARGS)
 
 # --- lint ---------------------------------------------------------------------
 

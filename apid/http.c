@@ -361,6 +361,9 @@ slot_set(struct http_slot *s, const struct http_options *o)
 	c |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
 	    (long)HTTP_CONNECT_MS);
 	c |= curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)o->timeout_ms);
+	/* One file is trusted and nothing beside it; with a folder of them
+	 * libcurl would also read all anew for each connection. */
+	c |= curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
 	if (o->ca_file != NULL && o->ca_file[0] != '\0')
 		c |= curl_easy_setopt(e, CURLOPT_CAINFO, o->ca_file);
 	return c == CURLE_OK;

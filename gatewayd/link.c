@@ -182,9 +182,11 @@ take_dispatch(struct link *l, const struct payload *p,
 static void
 take_frame(struct link *l, const struct payload *p)
 {
-	struct session_data data = { .seq = p->seq,
-		.chance = backoff_chance() };
+	struct session_data data = { .seq = p->seq };
 
+	/* Chance is the kernel's, and an event needs none. */
+	if (p->op != OP_DISPATCH)
+		data.chance = backoff_chance();
 	switch (p->op) {
 	case OP_HELLO:
 		json_int_at(p->d, "heartbeat_interval", &data.number);
@@ -235,6 +237,8 @@ on_frame(void *owner, struct slice text)
 	else if (e == ERR_NOMEM)
 		put_off(l, e);
 	else {
+		struct session_data none = { .chance = backoff_chance() };
+
 		l->g->unparsable++;
 		log_warn("gateway.garbage", KV("bot", l->session.bot),
 		    KV("bytes", text.n));

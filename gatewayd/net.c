@@ -609,7 +609,9 @@ open_client(struct net *net)
 	info.vhost_name = "gateway";
 	info.port = CONTEXT_PORT_NO_LISTEN;
 	info.protocols = protocols;
-	info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+	/* The file named below and nothing else is trusted. */
+	info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
+	    LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
 	info.client_ssl_ca_filepath = net->o.ca_file[0] != '\0'
 	    ? net->o.ca_file
 	    : system_cas();

@@ -84,7 +84,7 @@ zone_minutes(const char *p, const char *end)
 static int64_t
 time_of_date(struct slice s)
 {
-	const char *p = s.p, *end = s.p + s.n;
+	const char *p = s.n > 0 ? s.p : "", *end = p + s.n;
 	struct tm   tm = { 0 };
 	int         ms = 0, scale = 100;
 	int64_t     at;

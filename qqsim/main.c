@@ -118,6 +118,7 @@ read_settings(struct sim *s)
 
 	/* What the options said stands above what the environment says. */
 	s->conf.sim_listen = s->conf.sim_dir = NULL;
+	proc_guard(); /* it may be given the secret of a real bot */
 	e = conf_load(&s->conf, CONF_Q);
 	if (log_level_of(slice_of(s->conf.log_level), &level))
 		log_open("qqsim", level,

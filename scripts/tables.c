@@ -323,6 +323,23 @@ print_closes(void)
 	puts(".El");
 }
 
+static void
+print_events(void)
+{
+	static const char *const events[][2] = {
+#define EVENT(NAME, type, ...) { NAME, type },
+#include "../gatewayd/events.def"
+#undef EVENT
+	};
+
+	puts(".Bl -tag -width Ds -compact");
+	for (size_t i = 0; i < COUNT(events); i++)
+		if (events[i][0][0] != '\0')
+			printf(".It Li %s\n.Li %s\n", events[i][0],
+			    events[i][1]);
+	puts(".El");
+}
+
 /* --- which ------------------------------------------------------------------------ */
 
 static const struct {
@@ -332,6 +349,7 @@ static const struct {
 	{ "env", print_env },           { "conf", print_conf },
 	{ "intents", print_intents },   { "messages", print_messages },
 	{ "errors", print_errors },     { "closes", print_closes },
+	{ "events", print_events },
 };
 
 static bool

@@ -29,7 +29,7 @@ SCOPES = ("c2c", "group")
 READY_S = 20
 SETTLE_S = 60                   # for the last reply of a load
 RECOVER_S = 15                  # for the last reply after a kill
-KILL_EVERY_S = 11               # rookeryd waits with one that lived < 10 s
+KILL_EVERY_S = 12               # rookeryd waits with one that lived < 10 s
 IDLE_US = 2000                  # CPU time of an idle gatewayd in 0.2 s, at most
 INJECT_RATE = 200               # events a second: one every 5 ms
 LIMITS = {                      # of the ratios to the floor; of a sum
@@ -365,7 +365,8 @@ def measure_recovery(options, faults):
                 program.stop()
         finally:
             sim.stop()
-    return {v: {k: fold([r[k] for r in rows]) for k, fold in folds.items()}
+    return {v: {"kills": rows,
+                **{k: fold([r[k] for r in rows]) for k, fold in folds.items()}}
             for v, rows in found.items()}
 
 

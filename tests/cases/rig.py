@@ -94,8 +94,9 @@ def settings_of(path):
 
 
 class Rig:
-    def __init__(self, programs=ASAN, level="debug"):
+    def __init__(self, programs=ASAN, level="debug", user=None):
         self.programs = programs
+        self.user = user         # who runs it; None: who runs us
         self.dir = tempfile.mkdtemp(prefix="rk-")
         os.chmod(self.dir, 0o755)
         self.settings = {
@@ -107,6 +108,8 @@ class Rig:
             "ROOKERY_LOG": level,
         }
         os.mkdir(self.path("bots"))
+        if user is not None:
+            os.chown(self.dir, user, user)
         self.sim = self.system = None
         self.sim_env = {}
         self.port = 0            # of the simulator, kept over its restarts
@@ -135,14 +138,15 @@ class Rig:
                and k != "NOTIFY_SOCKET"}
         for settings in more:
             env.update(settings)
-        return {k: v for k, v in env.items() if v is not None}
+        return env
 
     def spawn(self, program, env, log, argv=()):
         with open(log, "ab") as out:
             return subprocess.Popen(
                 [os.path.join(self.programs, program), *argv], env=env,
                 cwd=self.dir, stdin=subprocess.DEVNULL, stdout=out,
-                stderr=out, start_new_session=True)
+                stderr=out, start_new_session=True, user=self.user,
+                group=self.user, extra_groups=[] if self.user else None)
 
     # --- the simulator ---
 
@@ -158,6 +162,7 @@ class Rig:
                     "NOTIFY_SOCKET": self.path("notify")})
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
             s.bind(self.path("notify"))
+            os.chmod(self.path("notify"), 0o666)
             s.settimeout(POLL_S)
             self.sim = self.spawn("qqsim", self.environment(own),
                                   self.path("sim.log"))
@@ -299,9 +304,12 @@ class Rig:
         return child["pid"]
 
     def webhook_port(self):
+        """Once it listens and knows the keys: before, it answers 503."""
         def port():
             app = (self.child("gateway") or {}).get("app") or {}
-            return app.get("webhook", {}).get("port")
+            keys = self.log().count(" webhook.key ")
+            return keys >= 1 + len(os.listdir(self.path("bots"))) and \
+                app.get("webhook", {}).get("port")
         return until("the webhook listens", port)
 
     def stop(self, within=STOP_S):

@@ -80,17 +80,17 @@ def do_set(rig, *words):
             rig.secrets.add(value)
 
 
-@step("unset", "NAME...", "The setting is not given at all.")
+@step("unset", "NAME...", "The settings are those of the simulator, or the defaults.")
 def do_unset(rig, *names):
     for name in names:
-        rig.settings[name] = None
+        rig.settings.pop(name, None)
 
 
-@step("file", "PATH TEXT", "Writes a file in the folder of the case.")
+@step("file", "PATH TEXT", "Writes a file in the folder of the case; \\n begins a line.")
 def do_file(rig, path, text):
     os.makedirs(os.path.dirname(rig.path(path)), exist_ok=True)
     with open(rig.path(path), "w", encoding="utf-8") as f:
-        f.write(text + "\n")
+        f.write(text.replace("\\n", "\n") + "\n")
 
 
 @step("bot", "[APP_ID] [file=NAME] [NAME=VALUE...]",
@@ -112,8 +112,11 @@ def do_bot(rig, *words):
         rig.bots[bot] = secret
         rig.secrets.add(secret)
     if name:
-        do_file(rig, f"bots/{name}.env",
-                f"QQ_APP_ID={bot}\nQQ_CLIENT_SECRET={rig.bots[bot]}")
+        # The addresses are a bot's own: without them it would go to the
+        # real platform.
+        do_file(rig, f"bots/{name}.env", "\n".join(
+            [f"QQ_APP_ID={bot}", f"QQ_CLIENT_SECRET={rig.bots[bot]}"]
+            + [f"{k}={v}" for k, v in rig.sim_env.items() if "_URL" in k]))
 
 
 @step("start", "", "Starts rookeryd; it can be asked how it is.")
@@ -182,6 +185,11 @@ def alive(rig, pid):
         rig.system.poll()
     rigs.reap([p.pid for p in (rig.sim, rig.system) if p is not None])
     return pid in rigs.family(os.getpid())
+
+
+@step("deaths", "", "A child may end or be parked in this story.")
+def do_deaths(rig):
+    rig.deaths_expected = True
 
 
 @step("note", "NAME...", "Remembers which process it is.")
@@ -342,16 +350,22 @@ def do_load(rig, *words):
                               else v for k, v in pairs(words).items()})
 
 
-@step("wait", "[idle] [COUNTER=[!]N...] [within=SECONDS]",
+@step("wait", "[idle] [COUNTER=[!]N...] [SCOPE.TOTAL=N...] [within=SECONDS]",
       "Waits until the ledger has at least N, or exactly (!N); idle: nothing "
       "is unanswered or under way.")
 def do_wait(rig, *words):
     found = pairs([w if w != "idle" else "idle=1" for w in words])
     within = seconds(found)
+    scoped = {k: found.pop(k) for k in list(found) if "." in k}
     if "token_requests" in found:
         exact, n = re.match(r"(!?)(\d+)", found["token_requests"]).groups()
         found["token_requests"] = f"{exact}{int(n) + rig.asked_tokens}"
-    rig.wait([f"{k}={v}" for k, v in found.items()], within)
+    if found:
+        rig.wait([f"{k}={v}" for k, v in found.items()], within)
+    for name, n in scoped.items():
+        scope, total = name.split(".")
+        until(f"{name}={n}", lambda s=scope, t=total, n=n:
+              rig.report()["scopes"][s][t] >= int(n), within)
 
 
 @step("expect", "NAME[=<>]N...",
@@ -389,7 +403,7 @@ def do_webhook(rig, *words):
         body["bot"], words = words[0], words[1:]
     body.update({k: value_of(v) for k, v in pairs(words).items()})
     answer = rig.tell("POST", "webhook", body)
-    if body.get("validate") and not answer.get("validated", answer.get("ok")):
+    if body.get("validate") and not answer["valid"]:
         raise Failed(f"the address was not validated: {answer}")
 
 
@@ -449,6 +463,8 @@ def request_bytes(o, head, body):
 def exchange(s, data, how):
     """Sends a request and reads its answer: (status, body)."""
     pieces = [data]
+    if how == "pipelined":    # both in one packet; the first is answered
+        pieces = [data + data]
     if how == "split":        # each piece its own segment
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         pieces = [data[i:i + 11] for i in range(0, len(data), 11)]
@@ -463,22 +479,21 @@ def exchange(s, data, how):
       "Posts to our listener by hand and expects this status. body= or "
       "op13=TOKEN or t= and id= for an event; appid=, none; sign=yes, no, "
       "tampered, late or the app id whose key; ts= seconds from now; "
-      "how=whole, split, chunked; size= of a chunk; length= claimed; "
-      "big=N bytes; times=N on one connection; answer=PATTERN.")
+      "how=whole, split, chunked, pipelined; size= of a chunk; length= "
+      "claimed; big=N bytes; times=N; answer=PATTERN.")
 def do_callback(rig, status, *words):
     o = pairs(words)
-    with socket.create_connection(("127.0.0.1", rig.webhook_port()),
-                                  timeout=WAIT_S) as s:
-        for _ in range(int(o.get("times", 1))):
-            body = callback_body(o)
-            if "big" in o:
-                body += b" " * (int(o["big"]) - len(body))
-            head = callback_headers(rig, o, body)
-            got, said = exchange(s, request_bytes(o, head, body),
-                                 o.get("how"))
-            if got != int(status):
-                raise Failed(f"answered with status {got}: {said!r}")
-            check_answer(rig, o, body, got, said.decode())
+    at = "127.0.0.1", rig.webhook_port()
+    for _ in range(int(o.get("times", 1))):
+        body = callback_body(o)
+        if "big" in o:
+            body += b" " * (int(o["big"]) - len(body))
+        data = request_bytes(o, callback_headers(rig, o, body), body)
+        with socket.create_connection(at, timeout=WAIT_S) as s:
+            got, said = exchange(s, data, o.get("how"))
+        if got != int(status):
+            raise Failed(f"answered with status {got}: {said!r}")
+        check_answer(rig, o, body, got, said.decode())
 
 
 def check_answer(rig, o, body, status, said):
@@ -539,8 +554,8 @@ def variants(name, params):
 
 
 def run_line(rig, text, values):
-    values = {**values, "APP": rig.sim_env.get("QQ_APP_ID", ""),
-              "DIR": rig.dir}
+    values = {**values, "DIR": rig.dir, "PORT": str(rig.port),
+              "URL": rig.sim_env.get("QQ_API_URL", "")}
     for name, value in values.items():
         text = text.replace("$" + name, value)
     name, *words = shlex.split(text)

@@ -1,8 +1,8 @@
 /*
  * The part of libFuzzer that can be had without clang: runs an entry over
  * files, then over mutations of them for some seconds.  Sanitizers do the
- * judging.  Prints the seed; the input that was under way when it died is
- * left in the file named by FUZZ_LEAVE.
+ * judging.  Prints the seed: the same seed makes the same inputs, and with
+ * FUZZ_LEAVE=FILE the input under way is left in that file.
  *
  *   fuzz_NAME SECONDS [SEED] FILE...
  */

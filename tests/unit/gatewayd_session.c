@@ -706,6 +706,22 @@ TEST(a_missed_ack_is_a_dead_connection)
 	EXPECT(did(&r, DO_BEAT) != NULL);
 }
 
+/* The beat of the last connection must not come before Hello on the next. */
+TEST(the_first_frame_is_never_a_beat)
+{
+	struct rig r;
+
+	live(&r);
+	r.s.hello_timeout_ms = 120000;
+	r.s.beat_ms = r.now + 10;
+	feed(&r, IN_CLOSED, 1006);
+	wait_due(&r);
+	answer(&r);
+	EXPECT_INT(wait_due(&r), 120000);
+	EXPECT(did(&r, DO_BEAT) == NULL);
+	EXPECT_INT(r.s.state, SESSION_WAITING);
+}
+
 TEST(any_frame_is_life_but_three_acks_missing_are_not)
 {
 	struct rig r;
@@ -959,7 +975,7 @@ struct platform {
 struct walk {
 	struct session        s[SHARDS];
 	struct session_budget budget;
-	bool                  connected[SHARDS];
+	bool                  connected[SHARDS], introduced[SHARDS];
 	struct platform       p;
 	uint64_t              now, seed, identifies, lives;
 };
@@ -1022,6 +1038,7 @@ walk_feed(struct walk *w, size_t i, enum session_input in,
 		case DO_CONNECT:
 			check(!*up, "a second connection", step);
 			*up = true;
+			w->introduced[i] = false;
 			break;
 		case DO_CLOSE:
 			check(*up, "closes what is not there", step);
@@ -1031,8 +1048,13 @@ walk_feed(struct walk *w, size_t i, enum session_input in,
 			note_identify(w, step);
 			/* FALLTHROUGH */
 		case DO_RESUME:
+			check(*up && !w->introduced[i],
+			    "introduces itself again, or to nobody", step);
+			w->introduced[i] = true;
+			break;
 		case DO_BEAT:
-			check(*up, "sends without a connection", step);
+			check(*up && w->introduced[i],
+			    "beats without being known", step);
 			break;
 		case DO_ASK:
 		case DO_DELIVER:
@@ -1246,6 +1268,7 @@ main(void)
 	RUN(a_session_without_usable_id_is_identified_anew);
 	RUN(nothing_is_waited_for_without_end);
 	RUN(a_missed_ack_is_a_dead_connection);
+	RUN(the_first_frame_is_never_a_beat);
 	RUN(any_frame_is_life_but_three_acks_missing_are_not);
 	RUN(the_interval_is_the_servers_within_reason);
 	RUN(the_backoff_grows_spreads_and_starts_anew);

@@ -264,6 +264,21 @@ TEST(the_key_of_another_bot_does_not)
 	EXPECT_INT(each_vector("own_dispatch_len16", with_other_key), 1);
 }
 
+/* The same bytes, all of them body: signed, but at no time. */
+static void
+without_time(struct vector *v)
+{
+	v->body_n = strlen(v->timestamp);
+	memcpy(v->body, v->timestamp, v->body_n);
+	v->timestamp[0] = '\0';
+	EXPECT(!verify(v));
+}
+
+TEST(a_signature_without_a_time_does_not)
+{
+	EXPECT_INT(each_vector("own_empty_body", without_time), 1);
+}
+
 TEST(a_key_has_32_bytes)
 {
 	struct signature_key *k = NULL;
@@ -285,6 +300,7 @@ main(void)
 	RUN(odd_signatures_do_not);
 	RUN(a_body_written_differently_does_not);
 	RUN(the_key_of_another_bot_does_not);
+	RUN(a_signature_without_a_time_does_not);
 	RUN(a_key_has_32_bytes);
 	return test_done();
 }
