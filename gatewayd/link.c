@@ -225,10 +225,9 @@ take_frame(struct link *l, const struct payload *p)
 static void
 on_frame(void *owner, struct slice text)
 {
-	struct link        *l = owner;
-	struct session_data none = { .chance = backoff_chance() };
-	struct payload      p;
-	enum err            e;
+	struct link   *l = owner;
+	struct payload p;
+	enum err       e;
 
 	session_heard(&l->session, loop_clock_ms());
 	e = payload_parse(&p, text);

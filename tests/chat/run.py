@@ -6,7 +6,6 @@ Chromium, headless, told what to do by WebDriver; against `rookery up --sim`
 of build/ (the first argument names another folder).  Prints "ok NAME" or
 "not ok NAME", and at the end "# N passed, M failed".
 """
-import base64
 import http.client
 import json
 import os
@@ -162,10 +161,6 @@ class Browser:
         return self.run("return [...document.querySelectorAll(arguments[0])]"
                         ".map(e => e.textContent)", selector)
 
-    def shot(self, path):
-        with open(path, "wb") as f:
-            f.write(base64.b64decode(self.ask("GET", "/screenshot")))
-
 
 def pick(page, scope):
     """The first of this kind in the list of conversations."""
@@ -282,9 +277,7 @@ def press(page, fault):
     expect(pressed, f"there is a button for {fault}")
 
 
-def test_recovers_from_a_restart_of_all_but_the_page(page):
-    """The page finds the simulator again by itself; here only the bot goes."""
-    page.system.said()
+def test_the_bot_goes_and_comes_back(page):
     page.rookery("restart", "gateway")
     until("the bot is back", lambda: page.report()["counters"]["live"] == 1)
     pick(page, "group")
@@ -310,7 +303,7 @@ def test_the_console_is_quiet(page):
 
 # --- all of them --------------------------------------------------------------
 
-def equip(page, system, url, folder):
+def equip(page, url, folder):
     """What tests need beside the page itself."""
     port = int(url.rsplit(":", 1)[1].strip("/"))
 
@@ -329,7 +322,7 @@ def equip(page, system, url, folder):
         expect(done.returncode == 0, done.stdout.decode())
     env = rigs.settings_of(os.path.join(folder, ".rookery", "state", "sim",
                                         "sim.env"))
-    page.report, page.rookery, page.system = report, rookery, system
+    page.report, page.rookery = report, rookery
     page.secrets = [env["QQ_CLIENT_SECRET"]]
     page.ask("POST", "/url", {"url": url})
 
@@ -363,7 +356,7 @@ def main():
         page = Browser(port, folder)
         system, url = start_system(folder)
         running.append(system)
-        equip(page, system, url, folder)
+        equip(page, url, folder)
         results = run_all(page)
         page.close()
         page = None
