@@ -860,7 +860,10 @@ take_all(struct conf *c, enum conf_reader who, const struct source *src)
 static void
 check_together(struct conf *c, enum conf_reader who)
 {
-	bool holds = (who & (CONF_S | CONF_A | CONF_C)) != 0;
+	/* Where apid does not run, as in a container for another program, the
+	 * secret has no business. */
+	bool holds = (who & CONF_A) ||
+	    ((who & (CONF_S | CONF_C)) && strstr(c->services, "api") != NULL);
 
 	if (holds && c->qq_app_id[0] != '\0' && c->qq_client_secret.n == 0)
 		problem(c, "QQ_CLIENT_SECRET", "", "is missing",

@@ -554,7 +554,10 @@ fill_info(struct lws_context_creation_info *info, struct server *v,
 	if (strchr(o->host, ':') == NULL)
 		info->options |= LWS_SERVER_OPTION_DISABLE_IPV6;
 	if (o->cert != NULL) {
-		info->options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+		/* Plain http too: no browser trusts our authority. */
+		info->options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
+		    LWS_SERVER_OPTION_ALLOW_NON_SSL_ON_SSL_PORT |
+		    LWS_SERVER_OPTION_ALLOW_HTTP_ON_HTTPS_LISTENER;
 		info->ssl_cert_filepath = o->cert;
 		info->ssl_private_key_filepath = o->key;
 	}

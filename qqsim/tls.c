@@ -1,14 +1,17 @@
 /*
- * An authority of our own and a certificate for this run.  The authority's
- * key is forgotten at once, so that nobody can sign anything else with it.
+ * An authority of our own and a certificate, kept over restarts while they
+ * last.  The authority's key is forgotten at once, so that nobody can sign
+ * anything else with it.
  */
 #include "sim.h"
 
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { DAYS = 90 };
 
@@ -114,32 +117,85 @@ save(const char *dir, const char *name, X509 *cert, EVP_PKEY *key)
 	return e;
 }
 
-enum err
-tls_make(const char *dir, const char *name, char **ca, char **cert,
-    char **key)
+/* --- what the last run left -------------------------------------------------------------- */
+
+static X509 *
+read_cert(const char *path)
+{
+	BIO  *bio = BIO_new_file(path, "r");
+	X509 *c = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+
+	BIO_free(bio);
+	return c;
+}
+
+static EVP_PKEY *
+read_key(const char *path)
+{
+	BIO      *bio = BIO_new_file(path, "r");
+	EVP_PKEY *k = bio != NULL
+	    ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+
+	BIO_free(bio);
+	return k;
+}
+
+static bool
+is_for(X509 *cert, const char *name)
+{
+	return is_address(name) ? X509_check_ip_asc(cert, name, 0) == 1
+	                        : X509_check_host(cert, name, 0, 0, NULL) == 1;
+}
+
+/* Still good: whoever read ca.pem from an earlier run goes on trusting us. */
+static bool
+is_kept(const char *ca, const char *cert, const char *key, const char *name)
+{
+	X509     *authority = read_cert(ca), *server = read_cert(cert);
+	EVP_PKEY *k = read_key(key);
+	time_t    soon = time(NULL) + DAYS / 2 * 86400;
+	bool      good = authority != NULL && server != NULL && k != NULL &&
+	    X509_verify(server, X509_get0_pubkey(authority)) == 1 &&
+	    X509_check_private_key(server, k) == 1 && is_for(server, name) &&
+	    X509_cmp_time(X509_get0_notAfter(server), &soon) > 0;
+
+	X509_free(authority);
+	X509_free(server);
+	EVP_PKEY_free(k);
+	ERR_clear_error();
+	return good;
+}
+
+static enum err
+make(const char *dir, const char *name)
 {
 	EVP_PKEY *authority_key = EVP_EC_gen("P-256");
 	EVP_PKEY *server_key = EVP_EC_gen("P-256");
 	X509     *authority = NULL, *server = NULL;
 	enum err  e = ERR_TLS;
 
-	if (authority_key == NULL || server_key == NULL ||
-	    (authority = make_authority(authority_key)) == NULL ||
+	if (authority_key != NULL && server_key != NULL &&
+	    (authority = make_authority(authority_key)) != NULL &&
 	    (server = make_server(server_key, authority, authority_key,
-	         name)) == NULL)
-		goto out;
-	if ((e = save(dir, "ca.pem", authority, NULL)) != ERR_OK ||
-	    (e = save(dir, "cert.pem", server, NULL)) != ERR_OK ||
-	    (e = save(dir, "key.pem", NULL, server_key)) != ERR_OK)
-		goto out;
-	*ca = conf_path(dir, "ca.pem");
-	*cert = conf_path(dir, "cert.pem");
-	*key = conf_path(dir, "key.pem");
-	e = *ca != NULL && *cert != NULL && *key != NULL ? ERR_OK : ERR_NOMEM;
-out:
+	         name)) != NULL &&
+	    (e = save(dir, "ca.pem", authority, NULL)) == ERR_OK &&
+	    (e = save(dir, "cert.pem", server, NULL)) == ERR_OK)
+		e = save(dir, "key.pem", NULL, server_key);
 	X509_free(authority);
 	X509_free(server);
 	EVP_PKEY_free(authority_key);
 	EVP_PKEY_free(server_key);
 	return e;
+}
+
+enum err
+tls_make(const char *dir, const char *name, char **ca, char **cert,
+    char **key)
+{
+	*ca = conf_path(dir, "ca.pem");
+	*cert = conf_path(dir, "cert.pem");
+	*key = conf_path(dir, "key.pem");
+	if (*ca == NULL || *cert == NULL || *key == NULL)
+		return ERR_NOMEM;
+	return is_kept(*ca, *cert, *key, name) ? ERR_OK : make(dir, name);
 }

@@ -389,12 +389,20 @@ settings_environment(const struct settings *s, enum service_id service,
 char *
 settings_chat_url(const struct settings *s)
 {
+	char        host[128];
+	unsigned    port;
 	const char *base;
 	size_t      n;
 	char       *url;
 
-	if (!s->needs_sim || !s->has_sim)
+	if (!s->runs_sim || !s->has_sim)
 		return NULL;
+	/* Where it listens everywhere, its name may be known to other
+	 * containers only; its port is published on loopback. */
+	if (conf_listen(s->conf.sim_listen, host, sizeof host, &port) &&
+	    port != 0 && (host[0] == '\0' || strcmp(host, "0.0.0.0") == 0))
+		return asprintf(&url, "http://127.0.0.1:%u/", port) < 0 ? NULL
+		                                                        : url;
 	base = conf_api_url(&s->sim);
 	n = strlen(base);
 	while (n > 0 && base[n - 1] == '/')
