@@ -162,6 +162,7 @@ build/man/$(notdir $(1:.in=)): $(1) build/tables
 	$$(Q)build/tables page < $$< > $$@
 endef
 $(foreach p,$(PAGES),$(eval $(call page,$(p))))
+build/man/rookery-messages.7: examples/worker.py
 
 # --- tests ------------------------------------------------------------------
 # build/tests.mk: what each unit test links, from its first two lines.

@@ -340,6 +340,25 @@ print_events(void)
 	puts(".El");
 }
 
+/* Not a table, but a fact with one home all the same. */
+static void
+print_worker(void)
+{
+	FILE *f = fopen("examples/worker.py", "r");
+	int   c;
+
+	if (f == NULL) {
+		fputs("tables: run me in the top folder\n", stderr);
+		return;
+	}
+	while ((c = getc(f)) != EOF)
+		if (c == '\\')
+			fputs("\\e", stdout);
+		else
+			putchar(c);
+	fclose(f);
+}
+
 /* --- which ------------------------------------------------------------------------ */
 
 static const struct {
@@ -349,7 +368,7 @@ static const struct {
 	{ "env", print_env },           { "conf", print_conf },
 	{ "intents", print_intents },   { "messages", print_messages },
 	{ "errors", print_errors },     { "closes", print_closes },
-	{ "events", print_events },
+	{ "events", print_events },     { "worker", print_worker },
 };
 
 static bool
