@@ -11,7 +11,7 @@
 
 enum {
 	ASK_TIMEOUT_MS = 15000,
-	INTERVAL_MIN_MS = 1000, INTERVAL_MAX_MS = 120000,
+	INTERVAL_MIN_MS = 200, INTERVAL_MAX_MS = 120000,
 	IDENTIFY_WINDOW_MS = 5250, /* the platform's 5 s, and a late frame */
 	CALM_MS = 60000,           /* live so long: the backoff starts anew */
 	SLOW_MS = 60000,

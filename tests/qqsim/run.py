@@ -577,13 +577,14 @@ def test_waits(sim):
     gone = sim.dial()
     gone.sendall(b"GET /sim/wait?replied=9 HTTP/1.1\r\nHost: x\r\n\r\n")
     gone.close()
-    sim.live()
+    ws = sim.live()      # held: it closes when it is forgotten
     sim.wait("live=1")
+    ws.sock.close()
 
 
 def test_stream(sim):
     viewer = Ws(sim, "/sim/stream")
-    sim.live()
+    bot = sim.live()
     sim.event(text="seen by all")
     types = []
     while "chat" not in types:
@@ -595,6 +596,7 @@ def test_stream(sim):
     assert {"socket", "call", "frame"} <= set(types), types
     later = Ws(sim, "/sim/stream")
     assert later.recv()["text"] == "seen by all"
+    bot.sock.close()
     # One that never reads is cut off and hinders nobody.
     for _ in range(60):
         sim.event(text="y" * 300000)
