@@ -124,9 +124,10 @@ def do_start(rig):
     rig.start()
 
 
-@step("launch", "", "Starts rookeryd and waits for nothing.")
+@step("launch", "", "Starts rookeryd and waits for its first child only.")
 def do_launch(rig):
     rig.launch()
+    until("rookeryd starts something", lambda: len(rig.others()) > 1)
 
 
 @step("refuse", "STATUS", "Starts rookeryd, which must end with this status.")
@@ -384,6 +385,13 @@ def do_expect(rig, *words):
             raise Failed(f"{name} is {known.get(name, 0)}, not {how} {want}")
 
 
+@step("allow", "NAME...",
+      "Violations (or doubled) that belong to the story: any other in the "
+      "ledger is a failure at its end.")
+def do_allow(rig, *names):
+    rig.allowed.update(names)
+
+
 @step("reply", "CONVERSATION TEXT...",
       "What the bot said there, all of it, in this order; u:ID g:ID c:ID d:ID.")
 def do_reply(rig, conversation, *texts):
@@ -578,6 +586,8 @@ def account(rig):
     """What a person wants to see of a failure."""
     shown = []
     try:
+        if rig.sim is None:     # it would be started for this
+            raise Failed("the simulator has ended")
         report = rig.report()
         shown.append("--- ledger")
         for part in ("total", "counters", "violations", "faults"):
