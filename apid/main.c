@@ -238,15 +238,12 @@ wire(struct apid *a)
 static enum err
 apid_open(struct apid *a)
 {
-	enum log_level      level = LOG_INFO;
 	struct http_options http;
 	enum err            e;
 
 	e = conf_load(&a->conf, CONF_A);
 	if (e != ERR_NOMEM) {
-		log_level_of(slice_of(a->conf.log_level), &level);
-		log_open("apid", level,
-		    strcmp(a->conf.log_format, "json") == 0);
+		proc_log(&a->conf, "apid");
 		conf_log_problems(&a->conf);
 	}
 	if (e != ERR_OK)
@@ -327,21 +324,11 @@ int
 main(int argc, char *argv[])
 {
 	struct apid a = { 0 };
+	int         status = proc_options(argc, argv, "apid", NULL);
 	enum err    e;
 
-	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-		puts("apid " ROOKERY_VERSION);
-		return EXIT_DONE;
-	}
-	if (argc > 1) {
-		bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
-
-		fputs("usage: apid [--help | --version]\n"
-		      "Settings come from the environment and .env: see "
-		      "apid(8) and rookery.env(5).\n",
-		    help ? stdout : stderr);
-		return help ? EXIT_DONE : EXIT_USAGE_ERROR;
-	}
+	if (status >= 0)
+		return status;
 	proc_guard();
 	if ((e = apid_open(&a)) == ERR_OK) {
 		proc_ready(&a.proc);

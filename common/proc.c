@@ -152,6 +152,38 @@ on_parent(void *self, int fd, unsigned what)
 
 /* --- life ------------------------------------------------------------------------ */
 
+int
+proc_options(int argc, char *argv[], const char *program,
+    void (*more)(FILE *))
+{
+	bool  help = argc == 2 && strcmp(argv[1], "--help") == 0;
+	FILE *to = help ? stdout : stderr;
+
+	if (argc == 1)
+		return -1;
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		printf("%s " ROOKERY_VERSION "\n", program);
+		return EXIT_DONE;
+	}
+	fprintf(to,
+	    "usage: %s [--help | --version]\n"
+	    "Settings come from the environment and .env: see %s(8) and "
+	    "rookery.env(5).\n",
+	    program, program);
+	if (more != NULL)
+		more(to);
+	return help ? EXIT_DONE : EXIT_USAGE_ERROR;
+}
+
+void
+proc_log(const struct conf *conf, const char *program)
+{
+	enum log_level level = LOG_INFO;
+
+	log_level_of(slice_of(conf->log_level), &level);
+	log_open(program, level, slice_is(slice_of(conf->log_format), "json"));
+}
+
 static void
 on_stop_signal(void *self, int signal)
 {

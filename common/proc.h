@@ -35,6 +35,15 @@ struct proc {
 	bool                       ready, stopping;
 };
 
+/* For a program without options of its own: answers --help (more: further
+ * lines of it, or NULL), --version and what is wrong.  -1: go on; else the
+ * exit status. */
+int proc_options(int argc, char *argv[], const char *program,
+    void (*more)(FILE *));
+
+/* Logs from now on as the settings say. */
+void proc_log(const struct conf *, const char *program);
+
 /* SIGPIPE ignored, SIGTERM and SIGINT mean stop, the parent's messages go to
  * `takes` (NULL: none; log_level is always handled here).  When the parent
  * goes away the program stops.  The loop must outlive it. */

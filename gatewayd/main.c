@@ -5,7 +5,6 @@
  */
 #include "gateway.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -149,13 +148,7 @@ gateway_open(struct gateway *g)
 		conf_log_problems(&g->conf);
 		return e;
 	}
-	{
-		enum log_level level = LOG_INFO;
-
-		log_level_of(slice_of(g->conf.log_level), &level);
-		log_open("gatewayd", level,
-		    strcmp(g->conf.log_format, "json") == 0);
-	}
+	proc_log(&g->conf, "gatewayd");
 	set_rules(g);
 	if ((e = loop_new(&g->loop)) != ERR_OK ||
 	    (e = proc_open(&g->proc, g->loop, &g->conf, &parent_takes, g)) !=
@@ -205,33 +198,15 @@ gateway_close(struct gateway *g)
 	conf_free(&g->conf);
 }
 
-static int
-usage(int status)
-{
-	fprintf(status == 0 ? stdout : stderr,
-	    "usage: gatewayd [--help] [--version]\n"
-	    "Settings come from the environment and .env: rookery.env(5).\n");
-	return status;
-}
-
 int
 main(int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' }, { 0 }
-	};
 	struct gateway g = { 0 };
+	int            status = proc_options(argc, argv, "gatewayd", NULL);
 	enum err       e;
-	int            c;
 
-	while ((c = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
-		if (c == 'V')
-			return puts("gatewayd " ROOKERY_VERSION) < 0;
-		return usage(c == 'h' ? 0 : EXIT_USAGE_ERROR);
-	}
-	if (optind < argc)
-		return usage(EXIT_USAGE_ERROR);
+	if (status >= 0)
+		return status;
 	log_open("gatewayd", LOG_INFO, false);
 	if ((e = gateway_open(&g)) == ERR_OK)
 		while (e == ERR_OK && !finished(&g))

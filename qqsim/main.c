@@ -113,16 +113,13 @@ read_settings(struct sim *s)
 {
 	char               *listen = s->conf.sim_listen;
 	char               *dir = s->conf.sim_dir;
-	enum log_level      level = LOG_INFO;
 	enum err            e;
 
 	/* What the options said stands above what the environment says. */
 	s->conf.sim_listen = s->conf.sim_dir = NULL;
 	proc_guard(); /* it may be given the secret of a real bot */
 	e = conf_load(&s->conf, CONF_Q);
-	if (log_level_of(slice_of(s->conf.log_level), &level))
-		log_open("qqsim", level,
-		    slice_is(slice_of(s->conf.log_format), "json"));
+	proc_log(&s->conf, "qqsim");
 	if (listen != NULL) {
 		free(s->conf.sim_listen);
 		s->conf.sim_listen = listen;

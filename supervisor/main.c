@@ -228,7 +228,6 @@ int
 main(int argc, char *argv[])
 {
 	struct rookeryd r = { 0 };
-	enum log_level  level = LOG_INFO;
 	bool            sim = false;
 	int             status = read_options(argc, argv, &sim);
 	enum err        e;
@@ -238,9 +237,7 @@ main(int argc, char *argv[])
 	log_open("rookeryd", LOG_INFO, false);
 	proc_guard();
 	if ((e = settings_open(&r.settings, sim)) == ERR_OK) {
-		log_level_of(slice_of(r.settings.conf.log_level), &level);
-		log_open("rookeryd", level,
-		    strcmp(r.settings.conf.log_format, "json") == 0);
+		proc_log(&r.settings.conf, "rookeryd");
 		if (is_needless(&r.settings)) {
 			log_info("rookeryd.needless",
 			    KV("why", "QQ_APP_ID is set: no simulator is "

@@ -5,7 +5,6 @@
  */
 #include "worker.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -197,15 +196,13 @@ worker_open(struct worker *w)
 	const struct bus_options api = { .sends = MSG_API_UP,
 		.takes = MSG_API_DOWN, .server = "api",
 		.handlers = &api_takes, .on_open = on_api_open };
-	enum log_level level = LOG_INFO;
-	enum err       e;
+	enum err e;
 
 	if ((e = conf_load(&w->conf, CONF_W)) != ERR_OK) {
 		conf_log_problems(&w->conf);
 		return e;
 	}
-	log_level_of(slice_of(w->conf.log_level), &level);
-	log_open("workerd", level, strcmp(w->conf.log_format, "json") == 0);
+	proc_log(&w->conf, "workerd");
 	if ((w->handler = handler_find(w->conf.handler)) == NULL)
 		return ERR_CONFIG;
 	name_worker(w);
@@ -254,40 +251,27 @@ worker_close(struct worker *w)
 	conf_free(&w->conf);
 }
 
-static int
-usage(int status)
+static void
+list_handlers(FILE *to)
 {
 	const struct handler *h;
 	size_t                n = handler_all(&h);
 
-	fprintf(status == 0 ? stdout : stderr,
-	    "usage: workerd [--help] [--version]\n"
-	    "Settings come from the environment and .env: rookery.env(5).\n"
-	    "Handlers (ROOKERY_HANDLER):\n");
+	fputs("Handlers (ROOKERY_HANDLER):\n", to);
 	for (size_t i = 0; i < n; i++)
-		fprintf(status == 0 ? stdout : stderr, "  %-14s %s\n",
-		    h[i].name, h[i].meaning);
-	return status;
+		fprintf(to, "  %-14s %s\n", h[i].name, h[i].meaning);
 }
 
 int
 main(int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' }, { 0 }
-	};
 	struct worker w = { 0 };
+	int           status = proc_options(argc, argv, "workerd",
+	    list_handlers);
 	enum err      e;
-	int           c;
 
-	while ((c = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
-		if (c == 'V')
-			return puts("workerd " ROOKERY_VERSION) < 0;
-		return usage(c == 'h' ? 0 : EXIT_USAGE_ERROR);
-	}
-	if (optind < argc)
-		return usage(EXIT_USAGE_ERROR);
+	if (status >= 0)
+		return status;
 	log_open("workerd", LOG_INFO, false);
 	if ((e = worker_open(&w)) == ERR_OK)
 		while (e == ERR_OK && !finished(&w))
