@@ -24,6 +24,7 @@ enum { FILE_MAX_BYTES = 1 << 20, LINES_MAX = 4096 };
 #define C CONF_C
 #define Q CONF_Q
 #define B CONF_B
+#define N CONF_N
 static const struct conf_info infos[CONF_COUNT] = {
 #define CONF(type, NAME, member, fallback, min, max, check, readers, meaning) \
 	{ #type, #NAME, fallback, #check, meaning, min, max, readers,        \
@@ -38,6 +39,7 @@ static const struct conf_info infos[CONF_COUNT] = {
 #undef C
 #undef Q
 #undef B
+#undef N
 
 const struct conf_info *
 conf_info(enum conf_id id)
@@ -802,7 +804,7 @@ struct source {
 	const struct conf *base;          /* of a bot: what is not its own */
 };
 
-/* A bot has everything but its own settings as the whole system has it. */
+/* As the whole system, or the first bot, has it. */
 static enum err
 inherit(struct conf *c, const struct conf_info *info, const struct source *src)
 {
@@ -810,10 +812,6 @@ inherit(struct conf *c, const struct conf_info *info, const struct source *src)
 	const void *from = (const char *)src->base + info->offset;
 	void       *at = member(c, info);
 
-	if (env_get(src->file, info->name) != NULL)
-		problem(c, info->name, src->file->file,
-		    "is not a setting of a single bot",
-		    "move it to ROOKERY_ENV_FILE or the environment");
 	free(c->from[id]);
 	if ((c->from[id] = strdup(src->base->from[id])) == NULL)
 		return ERR_NOMEM;
@@ -830,6 +828,16 @@ inherit(struct conf *c, const struct conf_info *info, const struct source *src)
 	return ERR_OK;
 }
 
+static void
+check_not_here(struct conf *c, const struct conf_info *info,
+    const struct source *src)
+{
+	if (env_get(src->file, info->name) != NULL)
+		problem(c, info->name, src->file->file,
+		    "is not a setting of a single bot",
+		    "move it to ROOKERY_ENV_FILE or the environment");
+}
+
 static enum err
 take_all(struct conf *c, enum conf_reader who, const struct source *src)
 {
@@ -843,6 +851,7 @@ take_all(struct conf *c, enum conf_reader who, const struct source *src)
 		if (!(info->readers & (unsigned)who))
 			continue;
 		if (src->base != NULL && (info->readers & CONF_B) == 0) {
+			check_not_here(c, info, src);
 			e = inherit(c, info, src);
 			continue;
 		}
@@ -850,8 +859,11 @@ take_all(struct conf *c, enum conf_reader who, const struct source *src)
 		if (own && take(c, info, "environment", getenv(info->name),
 		               getenv(with_file)))
 			continue;
-		take(c, info, src->file->file, env_get(src->file, info->name),
-		    env_get(src->file, with_file));
+		if (!take(c, info, src->file->file,
+		        env_get(src->file, info->name),
+		        env_get(src->file, with_file)) &&
+		    src->base != NULL && (info->readers & CONF_N))
+			e = inherit(c, info, src);
 	}
 	return e;
 }

@@ -16,7 +16,7 @@
  * finds an .env with the app secret in it does not keep the secret. */
 enum conf_reader {
 	CONF_S = 1, CONF_G = 2, CONF_A = 4, CONF_W = 8, CONF_C = 16,
-	CONF_Q = 32, CONF_B = 64
+	CONF_Q = 32, CONF_B = 64, CONF_N = 128
 };
 
 typedef char         *conf_text;

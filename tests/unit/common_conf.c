@@ -531,9 +531,11 @@ TEST(several_bots)
 	start_clean();
 	mkdir("bots", 0755);
 	write_file(".env", "QQ_APP_ID=1\nQQ_CLIENT_SECRET=one\n"
+	                   "QQ_API_URL=https://one.example\n"
 	                   "ROOKERY_WINDOW=9\nROOKERY_LOG=warn\n");
 	write_file("bots/b.env", "QQ_APP_ID=3\nQQ_CLIENT_SECRET=three\n");
 	write_file("bots/a.env", "QQ_APP_ID=2\nQQ_CLIENT_SECRET=two\n"
+	                         "QQ_API_URL=https://two.example\n"
 	                         "QQ_INTENTS=GUILDS\nQQ_SANDBOX=yes\n");
 	setenv("QQ_SHARDS", "2", 1); /* the environment's bot is the first */
 	EXPECT(conf_load(&c, everybody) == ERR_OK);
@@ -551,6 +553,10 @@ TEST(several_bots)
 		EXPECT_STR(c.bots[2].qq_intents, "public");
 		EXPECT_STR(c.bots[0].qq_shards, "2");
 		EXPECT_STR(c.bots[1].qq_shards, "1");
+		/* where the platform is need not be said again */
+		EXPECT_STR(c.bots[0].qq_api_url, "https://one.example");
+		EXPECT_STR(c.bots[1].qq_api_url, "https://two.example");
+		EXPECT_STR(c.bots[2].qq_api_url, "https://one.example");
 		/* all else is as for the whole system */
 		for (size_t i = 0; i < 3; i++) {
 			EXPECT_INT(c.bots[i].window, 9);
