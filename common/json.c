@@ -6,6 +6,7 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <json-c/json.h>
 
@@ -39,8 +40,42 @@ is_no_character(unsigned char c, unsigned char next)
 	    (c == 0xf0 && next < 0x90) || (c == 0xf4 && next >= 0x90);
 }
 
-/* json-c's strict mode still takes 'single quotes', NaN, "1.", NUL bytes
- * after the value, and in strings control characters and overlong UTF-8. */
+static bool
+is_digit(unsigned char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Outside strings: 1. 01 1e 1e+ and the comma before a closing bracket. */
+static bool
+is_loose(unsigned char before, unsigned char c, unsigned char next,
+    unsigned char last)
+{
+	switch (c) {
+	case '.':
+		return !is_digit(next);
+	case '0':
+		return is_digit(next) && !is_digit(before) &&
+		    (before == 0 || strchr(".eE+-", before) == NULL);
+	case 'e':
+	case 'E':
+		return is_digit(before) && !is_digit(next) && next != '+' &&
+		    next != '-';
+	case '+':
+	case '-':
+		return (before == 'e' || before == 'E') && !is_digit(next);
+	case ']':
+	case '}':
+		return last == ',';
+	default:
+		return false;
+	}
+}
+
+/* What json-c takes and JSON is not: 'single quotes', comments, NaN, numbers
+ * and commas as above, and in strings control characters and overlong UTF-8.
+ * Its strict mode is no help: in 0.18 it refuses every character beyond
+ * ASCII, and before that it let most of these pass. */
 static bool
 is_json_text(struct slice text)
 {
@@ -53,8 +88,9 @@ is_json_text(struct slice text)
 		['f'] = true, ['a'] = true, ['l'] = true, ['s'] = true,
 		['n'] = true,
 	};
-	size_t crowd = 0;
-	bool   quoted = false;
+	size_t        crowd = 0;
+	bool          quoted = false;
+	unsigned char before = 0, last = 0;
 
 	for (size_t i = 0; i < text.n; i++) {
 		unsigned char c = (unsigned char)text.p[i];
@@ -69,12 +105,14 @@ is_json_text(struct slice text)
 		else if (c == '"')
 			quoted = !quoted;
 		else if (!quoted) {
-			if (!outside_strings[c])
-				return false;
-			if (c == '.' && (next < '0' || next > '9'))
+			if (!outside_strings[c] ||
+			    is_loose(before, c, next, last))
 				return false;
 			crowd += c == '{' || c == '[';
 		}
+		before = c;
+		if (c > ' ')
+			last = c;
 	}
 	return crowd <= CROWD_MAX;
 }
@@ -85,16 +123,17 @@ json_parse(struct json **doc, struct slice text)
 	struct json_tokener *t;
 	struct json_object  *o = NULL;
 	enum json_tokener_error je;
+	struct slice            rest;
 
 	*doc = NULL;
 	if (text.n == 0 || text.n > INT_MAX || !is_json_text(text))
 		return ERR_SYNTAX;
 	if ((t = json_tokener_new_ex(STACK)) == NULL)
 		return ERR_NOMEM;
-	json_tokener_set_flags(t,
-	    JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	json_tokener_set_flags(t, JSON_TOKENER_VALIDATE_UTF8);
 	o = json_tokener_parse_ex(t, text.p, (int)text.n);
 	je = json_tokener_get_error(t);
+	rest = slice_trim(slice_from(text, json_tokener_get_parse_end(t)));
 	/* A bare number at the end of the text waits for a byte that could
 	 * continue it. */
 	if (je == json_tokener_continue) {
@@ -102,7 +141,7 @@ json_parse(struct json **doc, struct slice text)
 		je = json_tokener_get_error(t);
 	}
 	json_tokener_free(t);
-	if (je != json_tokener_success) {
+	if (je != json_tokener_success || rest.n > 0) {
 		json_object_put(o);
 		return ERR_SYNTAX;
 	}
