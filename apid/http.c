@@ -32,7 +32,7 @@ struct http_slot {
 	struct buf           body;
 	struct slice         upload;       /* what is left of a `once` body */
 	size_t               ntrace;
-	bool                 too_large, clear, scheme_set;
+	bool                 too_large, clear, scheme_set, spoiled;
 	char                 trace[TRACE_MAX];
 	char                 error[CURL_ERROR_SIZE];
 };
@@ -231,8 +231,20 @@ read_answer(struct http_slot *s, CURLcode code, struct http_answer *a)
 }
 
 static void
+slot_free(struct http_slot *s)
+{
+	curl_easy_cleanup(s->easy);
+	buf_free(&s->body);
+	free(s);
+}
+
+static void
 slot_release(struct http *h, struct http_slot *s)
 {
+	if (s->spoiled) {
+		slot_free(s);
+		return;
+	}
 	if (s->body.cap > CURL_KEPT_BODY)
 		buf_free(&s->body);
 	buf_reset(&s->body);
@@ -275,6 +287,9 @@ take_finished(struct http *h)
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &private);
 		s = (struct http_slot *)(void *)private;
 		read_answer(s, code, &a);
+		/* libcurl 8 remembers that a body could not be sent again,
+		 * and fails whatever the handle is used for next. */
+		s->spoiled = code == CURLE_SEND_FAIL_REWIND;
 		r = slot_detach(h, s);
 		r->on_done(r->self, &a);
 		slot_release(h, s);
@@ -385,14 +400,6 @@ slot_get(struct http *h)
 	curl_easy_cleanup(s->easy);
 	free(s);
 	return NULL;
-}
-
-static void
-slot_free(struct http_slot *s)
-{
-	curl_easy_cleanup(s->easy);
-	buf_free(&s->body);
-	free(s);
 }
 
 static bool
