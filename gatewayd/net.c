@@ -37,7 +37,7 @@ struct request {
 	uint64_t        id;           /* 0 until it is whole */
 	struct buf      body, answer;
 	unsigned        status;
-	bool            answered, chunked, broken, too_large, waits;
+	bool            answered, chunked, broken, too_large, deciding;
 	struct webhook_chunks chunks;
 	char            method[8];
 	char            app_id[HEADER_VALUE], signature[HEADER_VALUE];
@@ -455,11 +455,11 @@ request_whole(struct net *net, struct request *q)
 	if (q->id != 0)
 		return;
 	q->id = ++net->last_id;
+	q->deciding = true;
 	net->o.handlers->on_request(net->o.self, q->id, &r);
-	if (!q->answered) {
-		q->waits = true;
+	q->deciding = false;
+	if (!q->answered)
 		lws_rx_flow_control(q->wsi, 0);
-	}
 }
 
 static int
@@ -528,6 +528,13 @@ request_write(struct net *net, struct request *q, struct request **slot)
 	return -1;
 }
 
+static bool
+is_request(enum lws_callback_reasons why)
+{
+	return why == LWS_CALLBACK_HTTP || why == LWS_CALLBACK_HTTP_BODY ||
+	    why == LWS_CALLBACK_HTTP_BODY_COMPLETION;
+}
+
 static int
 on_http(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
     size_t n)
@@ -537,21 +544,16 @@ on_http(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 
 	switch (why) {
 	case LWS_CALLBACK_HTTP:
-		return request_begin(net, wsi, slot);
+		if (request_begin(net, wsi, slot) != 0)
+			return -1;
+		break;
 	case LWS_CALLBACK_HTTP_BODY:
 		if (*slot != NULL)
 			request_body(net, *slot, (struct slice){ in, n });
 		break;
 	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
-		if (*slot != NULL) {
-			/* a length that ends before the last chunk */
-			(*slot)->broken |= (*slot)->chunked;
+		if (*slot != NULL)
 			request_whole(net, *slot);
-		}
-		break;
-	case LWS_CALLBACK_HTTP_WRITEABLE:
-		if (*slot != NULL && (*slot)->answered)
-			return request_write(net, *slot, slot);
 		break;
 	case LWS_CALLBACK_CLOSED_HTTP:
 		if (slot != NULL && *slot != NULL)
@@ -562,6 +564,10 @@ on_http(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 	default:
 		break;
 	}
+	/* Not from a writable callback: with more input at hand the library
+	 * (4.3) would never get there. */
+	if (is_request(why) && *slot != NULL && (*slot)->answered)
+		return request_write(net, *slot, slot);
 	return 0;
 }
 
@@ -570,6 +576,7 @@ net_answer(struct net *net, uint64_t id, unsigned status, struct slice body)
 {
 	static const char pre[LWS_PRE];
 	struct request   *q = net->requests;
+	struct lws       *wsi;
 
 	while (q != NULL && q->id != id)
 		q = q->next;
@@ -579,9 +586,12 @@ net_answer(struct net *net, uint64_t id, unsigned status, struct slice body)
 	q->status = status;
 	buf_put(&q->answer, (struct slice){ pre, sizeof pre });
 	buf_put(&q->answer, body);
-	if (q->waits)
-		lws_rx_flow_control(q->wsi, 1);
-	lws_callback_on_writable(q->wsi);
+	if (q->deciding)
+		return; /* the callback that asked writes it */
+	wsi = q->wsi;
+	request_write(net, q, lws_wsi_user(wsi));
+	lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE,
+	    LWS_TO_KILL_ASYNC);
 }
 
 /* --- opening -------------------------------------------------------------------------------- */
