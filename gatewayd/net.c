@@ -39,6 +39,7 @@ struct request {
 	unsigned        status;
 	bool            answered, chunked, broken, too_large, deciding;
 	struct webhook_chunks chunks;
+	unsigned long long length;    /* announced, when it is not chunked */
 	char            method[8];
 	char            app_id[HEADER_VALUE], signature[HEADER_VALUE];
 	char            timestamp[HEADER_VALUE], trace[HEADER_VALUE];
@@ -480,6 +481,7 @@ request_begin(struct net *net, struct lws *wsi, struct request **slot)
 		q->too_large = true;
 	q->chunked = lws_hdr_total_length(wsi,
 	    WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
+	q->length = length;
 	/* Where no body comes, none is announced to us either. */
 	if (q->too_large || (!q->chunked && length == 0))
 		request_whole(net, q);
@@ -495,14 +497,19 @@ request_body(struct net *net, struct request *q, struct slice in)
 		return;
 	if (q->chunked)
 		e = webhook_unchunk(&q->chunks, in, &q->body);
-	else
+	else {
+		if (in.n > q->length - q->body.n)
+			in.n = (size_t)(q->length - q->body.n);
 		buf_put(&q->body, in);
+	}
 	/* What follows the last chunk is another matter: not read. */
 	q->broken = (e != ERR_OK && q->chunks.state != CHUNK_DONE) ||
 	    q->body.failed;
 	q->too_large = q->body.n > net->o.body_max;
+	/* The library tells of the end only when nothing follows it. */
 	if (q->broken || q->too_large ||
-	    (q->chunked && q->chunks.state == CHUNK_DONE))
+	    (q->chunked ? q->chunks.state == CHUNK_DONE
+	                : q->body.n == q->length))
 		request_whole(net, q);
 }
 
@@ -564,8 +571,8 @@ on_http(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 	default:
 		break;
 	}
-	/* Not from a writable callback: with more input at hand the library
-	 * (4.3) would never get there. */
+	/* Here and not from a writable callback: before anything that followed
+	 * the request is looked at. */
 	if (is_request(why) && *slot != NULL && (*slot)->answered)
 		return request_write(net, *slot, slot);
 	return 0;
