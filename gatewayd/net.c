@@ -608,7 +608,7 @@ on_lws_log(int level, const char *line)
 {
 	struct slice text = slice_trim(slice_of(line));
 
-	LOG_AT(level == LLL_ERR ? LOG_WARN : LOG_DEBUG, "net.library",
+	LOG_AT(level == LLL_ERR ? LOG_WARN : LOG_DEBUG, "net.lws",
 	    KV("text", text));
 }
 
