@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# deadline: 600
 """The supervisor and rookery(1) against children of every kind.
 
 Drives the binaries of build/asan in folders of their own, beside children
@@ -17,6 +18,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ASAN = os.path.join(ROOT, "build", "asan")
 DEADLINE_S = 40
+TEST_S = 100         # for one test, whatever it waits for
 DAEMONS = ("qqsim", "apid", "gatewayd", "workerd")
 
 
@@ -757,12 +759,13 @@ def test_output_of_children():
 
 def test_follow():
     s = System()
-    p = subprocess.Popen([os.path.join(s.bin, "rookery"), "logs", "-f", "worker", "-n", "0"], cwd=s.dir, env=s.env,
+    until("a line", lambda: "fake.ready" in s.cli("logs", "worker").stdout)
+    p = subprocess.Popen([os.path.join(s.bin, "rookery"), "logs", "-f", "worker", "-n", "1"], cwd=s.dir, env=s.env,
                          stdout=subprocess.PIPE, text=True)
-    until("a follower", lambda: len(os.listdir("/proc/%d/fd" % s.p.pid)))
+    p.stdout.readline()    # what was there comes when the follower stands
+    s.ask(cmd="restart", name="worker/1")
     line = ""
     while "fake.ready" not in line:
-        s.ask(cmd="restart", name="worker/1")
         line = p.stdout.readline()
     expect(line.startswith("worker/1"), line)
     s.stop()
@@ -929,13 +932,19 @@ def test_manuals_name_every_command():
 # --- the runner ----------------------------------------------------------------------------------------
 
 
+def on_late(_signal, _frame):
+    raise Failed("not done after %d s" % TEST_S)
+
+
 def run_one(name, test):
     del SYSTEMS[:]
     problem = None
     try:
+        signal.alarm(TEST_S)
         test()
     except Exception as e:    # a test that breaks has failed
         problem = "%s: %s" % (type(e).__name__, e)
+    signal.alarm(0)
     for s in SYSTEMS:
         try:
             s.clean()
@@ -949,6 +958,7 @@ def run_one(name, test):
 
 def main():
     global CHILD
+    signal.signal(signal.SIGALRM, on_late)
     wanted = sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix="rk-") as folder:
         CHILD = build_child(folder)
