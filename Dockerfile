@@ -19,7 +19,7 @@ LABEL org.opencontainers.image.title="Rookery" \
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         ca-certificates libcurl4 libjson-c5 libmsgpackc2 libssl3 \
-        libwebsockets17 libzmq5 \
+        libsqlite3-0 libwebsockets17 libzmq5 \
  && rm -rf /var/lib/apt/lists/*
 
 # A volume that is still empty takes the owner of the folder it is mounted on.

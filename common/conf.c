@@ -430,6 +430,16 @@ check_unsure(const struct conf_info *info, const char *v)
 	return one_of(v, words);
 }
 
+static const char *
+check_durability(const struct conf_info *info, const char *v)
+{
+	static const char *const words[] = { "none", "process", "power",
+		NULL };
+
+	(void)info;
+	return one_of(v, words);
+}
+
 static const struct {
 	const char *name;
 	uint32_t    bit;
@@ -581,6 +591,7 @@ run_check(const struct conf_info *info, const char *v)
 		{ "handler", check_handler }, { "services", check_services },
 		{ "bus", check_bus },         { "path", check_path },
 		{ "unsure", check_unsure },
+		{ "durability", check_durability },
 	};
 
 	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)

@@ -150,6 +150,31 @@ on_parent(void *self, int fd, unsigned what)
 	proc_stop(p);
 }
 
+enum err
+proc_answer(struct proc *p, uint64_t id, enum err why, struct slice message,
+    const struct json *data)
+{
+	struct msg_answer a = { .id = id, .ok = why == ERR_OK,
+		.message = message };
+	struct buf        packed = { 0 };
+	enum err          e = ERR_OK;
+
+	if (why != ERR_OK)
+		a.code = slice_of(err_name(why));
+	if (data != NULL && (e = json_to_msgpack(data, &packed)) == ERR_OK)
+		a.data = buf_slice(&packed);
+	if (packed.n > PROC_ANSWER_MAX)
+		e = ERR_FULL;
+	if (e != ERR_OK) {
+		a = (struct msg_answer){ .id = id,
+			.code = slice_of(err_name(e)),
+			.message = SLICE("the answer is too long") };
+	}
+	tell_parent(p, MSG_answer, &a);
+	buf_free(&packed);
+	return e;
+}
+
 /* --- life ------------------------------------------------------------------------ */
 
 int

@@ -57,6 +57,12 @@ void proc_ready(struct proc *);
 void proc_report(struct proc *, struct slice state, struct slice remedy,
     const struct json *app);
 
+/* Answers an ask: OK with data (a JSON object, not taken, or NULL), or why
+ * not.  FULL: data is larger than a packet can be (PROC_ANSWER_MAX). */
+enum { PROC_ANSWER_MAX = 128 << 10 };
+enum err proc_answer(struct proc *, uint64_t id, enum err,
+    struct slice message, const struct json *data);
+
 /* A signal, the parent, or proc_stop() asked for the end. */
 bool proc_stopping(const struct proc *);
 void proc_stop(struct proc *);
