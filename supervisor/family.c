@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "handover.h"
 #include "log.h"
 #include "proc.h"
 #include "spawn.h"
@@ -666,8 +667,13 @@ on_child_signal(void *self, int signal)
 			child_reap(c, &si);
 			continue;
 		}
-		/* An orphan of somebody's, left to us. */
-		f->strangers++;
+		if (f->trial.pid == si.si_pid) {
+			f->trial.pid = 0;
+			f->trial.ended = true;
+			f->trial.how = si;
+		} else {
+			f->strangers++; /* an orphan, left to us */
+		}
 		waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
 	}
 }
@@ -728,9 +734,30 @@ family_reload(struct family *f)
 
 /* --- life --------------------------------------------------------------- */
 
+/* Our predecessor may have left a signal unanswered, and it may have seen the
+ * simulator's file. */
+static enum err
+resume(struct family *f, const struct json *state)
+{
+	bool     changed = false;
+	enum err e = handover_family(f, state);
+
+	if (e == ERR_OK && f->settings->needs_sim &&
+	    settings_sim_is_there(f->settings))
+		e = settings_load_sim(f->settings, &changed);
+	if (e != ERR_OK)
+		return e;
+	if (f->has_level)
+		log_set_level(f->log_level);
+	on_child_signal(f, SIGCHLD);
+	log_info("family.resume", KV("children", f->nchildren),
+	    KV("generation", f->generation));
+	return await_sim(f);
+}
+
 enum err
 family_open(struct family *f, struct loop *loop, struct settings *settings,
-    struct output *output)
+    struct output *output, const struct json *state)
 {
 	enum err e;
 
@@ -739,15 +766,16 @@ family_open(struct family *f, struct loop *loop, struct settings *settings,
 	take_limits(f);
 	f->oom_kills = f->oom_before = vitals_oom_kills();
 	f->generation = 1;
-	kin_open(&f->kin, settings->conf.run_dir, true);
+	kin_open(&f->kin, settings->conf.run_dir, state == NULL);
 	f->bin_dir = proc_bin_dir();
 	f->scratch = malloc(FAMILY_SCRATCH);
 	if (f->bin_dir == NULL || f->scratch == NULL)
 		return ERR_NOMEM;
-	if ((e = loop_signal(loop, SIGCHLD, on_child_signal, f)) != ERR_OK ||
-	    (e = arrange(f)) != ERR_OK)
+	if ((e = loop_signal(loop, SIGCHLD, on_child_signal, f)) != ERR_OK)
 		return e;
-	return await_sim(f);
+	if (state != NULL)
+		return resume(f, state);
+	return (e = arrange(f)) != ERR_OK ? e : await_sim(f);
 }
 
 void

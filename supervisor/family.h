@@ -41,6 +41,11 @@ struct family {
 	uint64_t               line_number, strangers, unclaimed;
 	uint64_t               oom_kills, oom_before, oom_looked_ms;
 	struct kin             kin;
+	struct {
+		pid_t     pid;               /* of a new program on trial */
+		bool      ended;
+		siginfo_t how;
+	} trial;
 	unsigned               stop_signals, generation;  /* of its settings */
 	bool                   stopping, was_up;
 	bool                   abandons;    /* what KILL does not end */
@@ -49,8 +54,9 @@ struct family {
 	enum err               failed;      /* why it stops, if not asked to */
 };
 
+/* state: what another program has left (handover.h), or NULL. */
 enum err family_open(struct family *, struct loop *, struct settings *,
-    struct output *);
+    struct output *, const struct json *state);
 void family_close(struct family *);
 
 /* After each turn of the loop: what may start, what must stop now. */

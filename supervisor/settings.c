@@ -114,6 +114,31 @@ replace_vault(int *old, int new)
 	*old = new;
 }
 
+static int
+named_vault(void)
+{
+	const char *named = getenv(secret_file_name);
+	int         fd;
+
+	return named != NULL && sscanf(named, "/proc/self/fd/%d", &fd) == 1
+	    ? fd : -1;
+}
+
+int
+settings_named_vault(const struct settings *s)
+{
+	return s->secret >= 0 && named_vault() == s->secret ? s->secret : -1;
+}
+
+void
+settings_resume(struct settings *s)
+{
+	int old = named_vault();
+
+	if (old >= 0 && old != s->secret)
+		replace_vault(&old, s->secret);
+}
+
 /* --- which simulator, if any -------------------------------------------- */
 
 static bool

@@ -62,6 +62,10 @@ bool settings_have_bot(const struct settings *);
  * finds its vault, or -1. */
 void settings_environment(const struct settings *, enum service_id,
     const char *child_name, int socket_fd, int secret_fd, struct buf *);
+/* The vault that our own environment names, for a program in our place; -1:
+ * none.  And in that program: the old vault is let go. */
+int settings_named_vault(const struct settings *);
+void settings_resume(struct settings *);
 /* The vault this service is given; -1: none. */
 int settings_vault(const struct settings *, enum service_id);
 /* Where a person chats with the bot; the caller's to free; NULL: nowhere. */
