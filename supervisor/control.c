@@ -524,10 +524,13 @@ do_upgrade(struct control *ctl, struct client *c, const struct json *req)
 {
 	struct job *j;
 
-	if (ctl->family->stopping || asker_of(ctl) != NULL) {
-		say_no(c, json_get(req, "id"), "BUSY",
-		    ctl->family->stopping ? "the system stops"
-		                          : "an upgrade is under way");
+	const char *why = ctl->family->stopping ? "the system stops"
+	    : family_rolls(ctl->family) ? "a rolling restart is under way"
+	    : asker_of(ctl) != NULL     ? "an upgrade is under way"
+	                                : NULL;
+
+	if (why != NULL) {
+		say_no(c, json_get(req, "id"), "BUSY", why);
 		return;
 	}
 	if ((j = new_job(ctl, c, req)) != NULL)

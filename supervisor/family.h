@@ -74,11 +74,14 @@ struct child *family_find(struct family *, struct slice name);
 struct child *family_child(struct family *, struct slice name);
 /* Replaces these one by one, each once the one before is ready. */
 void family_roll(struct family *, struct slice name);
+/* Some are still to be replaced so. */
+bool family_rolls(const struct family *);
 /* How many workers there shall be. */
 enum err family_scale(struct family *, unsigned workers);
 /* For this program and all children, until the next reload. */
 void family_log_level(struct family *, enum log_level);
-/* Reads the configuration again and acts on what is different. */
+/* Reads the configuration again and acts on what is different; when a child
+ * does not become ready with it, the old one is in force again. */
 enum err family_reload(struct family *);
 
 /* --- for child.c -------------------------------------------------------- */

@@ -19,7 +19,7 @@
 
 #define CHILD_NUMBERS(F)                                                     \
 	F(number) F(pid) F(pidfd) F(socket) F(output[0]) F(output[1])        \
-	F(refused) F(roll_from) F(rolls) F(surplus) F(ended_pid)             \
+	F(refused) F(surplus) F(ended_pid)                                   \
 	F(lines.dropped) F(lines.dropped_told)                               \
 	F(service.state) F(service.cause) F(service.pressure)                \
 	F(service.last.end) F(service.last.number) F(service.last.cause)     \
@@ -91,8 +91,6 @@ whole_state(const struct family *from, const struct control *ctl, int lock)
 
 	json_put_int(o, "format", HANDOVER_FORMAT);
 	FAMILY_NUMBERS(PUT)
-	json_put_text(o, "rolling",
-	    slice_of(from->rolling != NULL ? from->rolling->name : ""));
 	json_put_int(o, "lock", lock);
 	json_put_int(o, "secret", settings_named_vault(from->settings));
 	control_put(ctl, o);
@@ -261,6 +259,5 @@ handover_family(struct family *to, const struct json *o)
 	to->generation++;
 	for (size_t i = 0; i < json_count(children) && e == ERR_OK; i++)
 		e = get_child(to, json_at(children, i));
-	to->rolling = family_child(to, json_text_at(o, "rolling"));
 	return e;
 }

@@ -100,6 +100,8 @@ snapshot_put_supervisor(struct json *answer, struct family *f)
 	put_text(o, "config", hash);
 	put_age(o, "uptime_ms", f->opened_ms, loop_now(f->loop));
 	json_put_bool(o, "simulator", f->settings->needs_sim);
+	put_text(o, "rolling",
+	    f->rolling != NULL ? f->rolling->name : "");
 	json_put_int(o, "strangers_reaped", (int64_t)f->strangers);
 	json_put_int(o, "unclaimed_answers", (int64_t)f->unclaimed);
 	json_put_int(o, "dropped_log_lines", (int64_t)f->output->dropped);
@@ -167,8 +169,6 @@ snapshot_put_dump(struct json *answer, struct family *f)
 	json_put_int(dump, "cpu_ms", (int64_t)own.cpu_ms);
 	json_put_int(dump, "oom_kills", (int64_t)f->oom_kills);
 	put_text(dump, "groups", f->kin.base);
-	put_text(dump, "rolling",
-	    f->rolling != NULL ? f->rolling->name : "");
 	json_put_int(dump, "stop_signals", f->stop_signals);
 	json_put_int(dump, "unwritten", (int64_t)f->output->pending.n);
 	for (size_t i = 0; i < f->nchildren; i++)

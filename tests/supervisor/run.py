@@ -727,6 +727,38 @@ def test_reload():
     os.rmdir(d)
 
 
+def test_reload_is_taken_back():
+    d = tempfile.mkdtemp(prefix="rk-")
+    path = os.path.join(d, "env")
+    write = lambda text: open(path, "w").write(text)
+    write("ROOKERY_ECHO_PREFIX=good\nROOKERY_WORKERS=3\n")
+    s = System(env={"ROOKERY_ENV_FILE": path})
+    before = {c["name"]: c["pid"] for c in s.snapshot()["children"]}
+    config = s.snapshot()["supervisor"]["config"]
+    # worker/1 takes it, worker/2 does not: worker/3 never hears of it
+    s.behave("worker/2", ["bad-prefix"])
+    write("ROOKERY_ECHO_PREFIX=bad\nROOKERY_WORKERS=3\nROOKERY_READY_MS=29000\n")
+    expect(s.cli("reload").returncode == 0, "reload")
+    expect(s.snapshot()["supervisor"]["config"] != config, "another number")
+    until("taken back", lambda: "family.taken_back" in s.said())
+    until("the old one", lambda: s.snapshot()["supervisor"]["config"] == config)
+    s.wait_state("ready")
+    until("it is over", lambda: s.snapshot()["supervisor"]["rolling"] == "")
+    s.wait_state("ready")
+    prefixes = lambda n: [x for x in s.file(n, "given").splitlines() if "PREFIX" in x]
+    good, bad = "ROOKERY_ECHO_PREFIX=good", "ROOKERY_ECHO_PREFIX=bad"
+    expect(prefixes("worker/1") == [good, bad, good], str(prefixes("worker/1")))
+    expect(prefixes("worker/2") == [good, bad, bad, good], str(prefixes("worker/2")))
+    expect(prefixes("worker/3") == [good] and before["worker/3"] == s.child("worker/3")["pid"], "the others")
+    os.kill(s.child("api")["pid"], signal.SIGKILL)
+    s.wait_child("api", state="ready", generation=2)
+    expect(s.file("api", "given").count("secret 17") == 2, "the secret is lost")
+    s.behave("worker/2", [])
+    expect(s.cli("reload").returncode == 0, "once more")
+    until("all have it", lambda: all(prefixes("worker/%d" % i)[-1] == bad for i in (1, 2, 3)))
+    shutil.rmtree(d)
+
+
 def test_secret_survives_reload():
     s = System()
     pid = s.child("api")["pid"]
