@@ -829,8 +829,8 @@ def test_no_process_to_be_had():
     c = until("refused", lambda: next((c for c in s.snapshot()["children"]
                                        if c.get("last_exit", {}).get("errno") == 11), None))
     expect(s.child("worker/1")["state"] == "ready", str(c))
-    for pid in processes_in(s.bin):
-        resource.prlimit(pid, resource.RLIMIT_NPROC, (1000, 1000))
+    s.ask(cmd="scale", workers=2, timeout_ms=0)
+    until("two workers", lambda: len(s.snapshot()["children"]) == 4)
     s.wait_state("ready")
 
 
