@@ -81,6 +81,9 @@ struct gateway {
 /* link.c */
 enum err links_open(struct gateway *);
 void links_close(struct gateway *);
+/* A session of an earlier run, before link_start_all(); false: not taken. */
+bool link_recall(struct gateway *, const struct session_memory *,
+    int64_t wall_ms);
 void link_start_all(struct gateway *);
 void link_stop_all(struct gateway *);
 void link_on_answer(void *self, msg_peer, const struct msg_session_answer *);

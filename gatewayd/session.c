@@ -6,6 +6,7 @@
 #include "session.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "log.h"
 
@@ -19,6 +20,7 @@ enum {
 	ACKS_MISSED_MAX = 3,
 	RESUME_FAILURES_MAX = 3,
 	CLOSE_TO_RESUME = 4000,    /* 1000 and 1001 would end the session */
+	DAY_MS = 24 * 60 * 60 * 1000,
 };
 
 struct step {
@@ -85,10 +87,11 @@ become(struct step *st, enum session_state to, const char *why)
 static void
 forget_session(struct session *s)
 {
+	s->memory_version++;
 	s->id[0] = '\0';
 	s->seq = 0;
 	s->ready_ms = 0;
-	s->resume_once = false;
+	s->resume_once = s->recalled = false;
 	s->resume_failures = 0;
 }
 
@@ -179,6 +182,7 @@ note_budget(struct session_budget *b, const struct session_data *in,
 {
 	uint64_t at_once = in->max_concurrency > 0 ? in->max_concurrency : 1;
 
+	b->memory_version++;
 	b->every_ms = IDENTIFY_WINDOW_MS / at_once;
 	if (in->total == 0) /* the platform did not tell */
 		return;
@@ -260,6 +264,7 @@ introduce(struct step *st)
 			return;
 		}
 		forget_session(s);
+		s->budget->memory_version++;
 		s->budget->next_ms = st->now + s->budget->every_ms;
 		if (s->budget->remaining > 0)
 			s->budget->remaining--;
@@ -277,8 +282,10 @@ introduce(struct step *st)
 static void
 note_seq(struct session *s, int64_t seq)
 {
-	if (seq > s->seq)
-		s->seq = seq;
+	if (seq <= s->seq)
+		return;
+	s->seq = seq;
+	s->memory_version++;
 }
 
 static void
@@ -288,7 +295,8 @@ go_live(struct step *st, const char *why)
 
 	s->remedy = "";
 	s->auth_failures = s->invalids = s->repeats = s->resume_failures = 0;
-	s->resume_once = false;
+	s->resume_once = s->recalled = false;
+	s->memory_version++;
 	become(st, SESSION_LIVE, why);
 }
 
@@ -351,6 +359,7 @@ note_ack(struct step *st)
 {
 	st->s->beat_pending = false;
 	st->s->acks_missed = 0;
+	st->s->memory_version++; /* it was good until now, at least */
 }
 
 /* --- leaving -------------------------------------------------------------------- */
@@ -418,7 +427,8 @@ start_over(struct step *st)
 	else if (s->state == SESSION_LIVE)
 		s->backoff.at++;
 
-	if (st->in->number == 1 && s->id[0] != '\0' && !s->resume_once) {
+	if (st->in->number == 1 && s->id[0] != '\0' && !s->resume_once &&
+	    !s->recalled) {
 		s->resume_once = true;
 		drop_connection(st, CLOSE_TO_RESUME);
 		wait_for(st, ms, "session refused, may be resumed once");
@@ -451,9 +461,14 @@ close_RESUME(struct step *st, const struct session_close *row)
 static void
 close_ONCE(struct step *st, const struct session_close *row)
 {
+	struct session *s = st->s;
+
+	/* A session of an earlier run gets no second chance. */
+	s->resume_once = s->resume_once ||
+	    (s->recalled && s->state == SESSION_RESUMING);
 	lost(st, row->meaning);
-	if (st->s->id[0] != '\0')
-		st->s->resume_once = true;
+	if (s->id[0] != '\0')
+		s->resume_once = true;
 }
 
 /* Not before the window in which sends are counted is over, and longer when
@@ -730,4 +745,83 @@ session_stale(const struct session *s, uint64_t now_ms)
 {
 	return s->state == SESSION_LIVE && !s->held &&
 	    now_ms - s->heard_ms > s->interval_ms + s->interval_ms / 10;
+}
+
+/* --- what outlives a run ------------------------------------------------------------ */
+
+void
+session_remember(const struct session *s, int64_t wall_ms,
+    struct session_memory *out)
+{
+	*out = (struct session_memory){ .seq = s->seq, .shard = s->shard,
+		.shards = s->shards, .intents = s->intents,
+		.saved_wall_ms = wall_ms };
+	snprintf(out->bot, sizeof out->bot, "%s", s->bot);
+	snprintf(out->id, sizeof out->id, "%s", s->id);
+	snprintf(out->user, sizeof out->user, "%s", s->user);
+}
+
+bool
+session_memory_good(const struct session_memory *m, int64_t wall_ms,
+    uint64_t resume_s)
+{
+	return m->id[0] != '\0' && m->seq > 0 && resume_s > 0 &&
+	    m->saved_wall_ms >= wall_ms - (int64_t)resume_s * 1000;
+}
+
+bool
+session_recall(struct session *s, const struct session_memory *m,
+    int64_t wall_ms, uint64_t resume_s)
+{
+	if (s->state != SESSION_IDLE ||
+	    !session_memory_good(m, wall_ms, resume_s) ||
+	    strcmp(m->bot, s->bot) != 0 || m->shard != s->shard ||
+	    m->shards != s->shards || m->intents != s->intents)
+		return false;
+	snprintf(s->id, sizeof s->id, "%s", m->id);
+	snprintf(s->user, sizeof s->user, "%s", m->user);
+	s->seq = m->seq;
+	s->recalled = true;
+	return true;
+}
+
+/* An instant of ours on the other clock; 0 stays 0. */
+static int64_t
+wall_of(uint64_t at_ms, uint64_t now_ms, int64_t wall_ms)
+{
+	return at_ms == 0 ? 0 : wall_ms + ((int64_t)at_ms - (int64_t)now_ms);
+}
+
+void
+budget_remember(const struct session_budget *b, uint64_t now_ms,
+    int64_t wall_ms, struct budget_memory *out)
+{
+	*out = (struct budget_memory){ .total = b->total,
+		.remaining = b->remaining,
+		.resets_wall_ms = wall_of(b->resets_ms, now_ms, wall_ms),
+		.next_wall_ms = wall_of(b->next_ms, now_ms, wall_ms) };
+}
+
+/* Ours again: no later than so far from now, and now when it has passed. */
+static uint64_t
+ours_of(int64_t at_wall_ms, int64_t wall_ms, uint64_t now_ms, uint64_t most)
+{
+	if (at_wall_ms == 0)
+		return 0;
+	if (at_wall_ms <= wall_ms)
+		return now_ms;
+	return now_ms + clamp((uint64_t)at_wall_ms - (uint64_t)wall_ms, 0,
+	    most);
+}
+
+void
+budget_recall(struct session_budget *b, const struct budget_memory *m,
+    uint64_t now_ms, int64_t wall_ms)
+{
+	b->total = m->total;
+	b->remaining = m->remaining < m->total ? m->remaining : m->total;
+	b->resets_ms = ours_of(m->resets_wall_ms, wall_ms, now_ms,
+	    DAY_MS + IDENTIFY_WINDOW_MS);
+	b->next_ms = ours_of(m->next_wall_ms, wall_ms, now_ms,
+	    IDENTIFY_WINDOW_MS);
 }

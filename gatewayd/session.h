@@ -74,7 +74,10 @@ struct session_action {
 	unsigned                 code;
 };
 
-enum { SESSION_ACTIONS = 4, SESSION_ID_MAX = 256 };
+enum {
+	SESSION_ACTIONS = 4, SESSION_ID_MAX = 256, SESSION_USER_MAX = 64,
+	SESSION_BOT_MAX = 33,
+};
 
 /* What all sessions of one bot share: Identify is paced and counted. */
 struct session_budget {
@@ -82,12 +85,14 @@ struct session_budget {
 	uint64_t next_ms;        /* no Identify before */
 	uint64_t total, remaining;
 	uint64_t resets_ms;      /* when remaining is total again; 0 unknown */
+	uint64_t memory_version; /* changes with what budget_remember() gives */
 };
 
 struct session {
 	/* set by the owner before IN_START, then left alone */
 	const char            *bot;
 	unsigned               shard, shards;
+	uint32_t               intents;
 	struct session_budget *budget;
 	uint64_t               hello_timeout_ms, park_ms;
 	bool                   auto_shards;
@@ -97,9 +102,12 @@ struct session {
 	bool               connected;        /* a connection is ours to close */
 
 	char     id[SESSION_ID_MAX];         /* "" = none */
-	char     user[64];                   /* the bot's own user id */
+	char     user[SESSION_USER_MAX];     /* the bot's own user id */
 	int64_t  seq;                        /* largest received; 0 none */
 	uint64_t ready_ms;                   /* when it began; 0 not yet */
+	bool     recalled;                   /* from an earlier run */
+	uint64_t memory_version;  /* changes with what session_remember() gives,
+	                             and with each sign that it still holds */
 
 	uint64_t interval_ms, beat_ms, beat_sent_ms, heard_ms;
 	bool     beat_pending;               /* sent, not acknowledged */
@@ -141,6 +149,45 @@ uint64_t session_due(const struct session *);
 bool session_stale(const struct session *, uint64_t now_ms);
 
 const char *session_state_name(enum session_state);
+
+/* --- what outlives a run: plain values, for whoever keeps them ---------------- */
+
+struct session_memory {
+	char     bot[SESSION_BOT_MAX];
+	char     id[SESSION_ID_MAX];     /* "" = there is none to resume */
+	int64_t  seq;
+	char     user[SESSION_USER_MAX];
+	unsigned shard, shards;
+	uint32_t intents;
+	int64_t  saved_wall_ms;          /* it was good then */
+};
+
+void session_remember(const struct session *, int64_t wall_ms,
+    struct session_memory *out);
+/* Young enough to be resumed at all. */
+bool session_memory_good(const struct session_memory *, int64_t wall_ms,
+    uint64_t resume_s);
+/* Before IN_START.  False, and nothing has changed: it is of another bot,
+ * shard, number of shards or intents, or older than resume_s (0: always).  A
+ * wall clock that went backwards makes nothing old: a Resume in vain costs
+ * seconds, a new session the events of the gap.  The first refusal of a
+ * recalled session ends it. */
+bool session_recall(struct session *, const struct session_memory *,
+    int64_t wall_ms, uint64_t resume_s);
+
+struct budget_memory {
+	uint64_t total, remaining;
+	int64_t  resets_wall_ms, next_wall_ms;  /* 0 = unknown, at once */
+};
+
+/* now_ms and wall_ms: the same instant by both clocks. */
+void budget_remember(const struct session_budget *, uint64_t now_ms,
+    int64_t wall_ms, struct budget_memory *out);
+/* Before the first IN_START.  Whatever the wall clock did in between: no wait
+ * for the next Identify is longer than a window, none for new sessions longer
+ * than a day and a window. */
+void budget_recall(struct session_budget *, const struct budget_memory *,
+    uint64_t now_ms, int64_t wall_ms);
 
 /* The row of closes.def for a code; never NULL. */
 struct session_close {

@@ -961,6 +961,236 @@ TEST(start_ends_a_wait)
 	EXPECT(did(&r, DO_ASK) != NULL);
 }
 
+/* --- what outlives a run ------------------------------------------------------ */
+
+static const int64_t wall = 1700000000000;
+
+/* As another run finds it: only the memory is left. */
+static struct session_memory
+remembered(void)
+{
+	struct session_memory m;
+	struct rig            r;
+
+	live(&r);
+	feed_data(&r, IN_DISPATCH, (struct session_data){ .seq = 41 });
+	session_remember(&r.s, wall, &m);
+	return m;
+}
+
+TEST(a_session_outlives_a_run)
+{
+	struct session_memory m = remembered();
+	struct rig            r;
+
+	EXPECT_STR(m.bot, "102000001");
+	EXPECT_STR(m.id, "S1");
+	EXPECT_STR(m.user, "9000000000000000001");
+	EXPECT_INT(m.seq, 41);
+	rig_open(&r);
+	/* An Identify before would have to wait; a Resume need not. */
+	r.budget.next_ms = r.now + 5000;
+	EXPECT(session_recall(&r.s, &m, wall + 300000, 300));
+	feed(&r, IN_START, 0);
+	EXPECT_INT(r.s.state, SESSION_ASKING);
+	up_to_hello(&r);
+	EXPECT(did(&r, DO_RESUME) != NULL);
+	EXPECT_STR(r.s.id, "S1");
+	EXPECT_INT(r.s.seq, 41);
+	EXPECT_STR(r.s.user, "9000000000000000001");
+	feed_data(&r, IN_RESUMED, (struct session_data){ .seq = 43 });
+	EXPECT_INT(r.s.state, SESSION_LIVE);
+	EXPECT(!r.s.recalled);
+}
+
+TEST(what_is_not_ours_or_too_old_is_not_recalled)
+{
+	enum { BOT, SHARD, SHARDS, INTENTS, OLD, NEVER, EMPTY, NO_SEQ, LATE };
+
+	for (int what = BOT; what <= LATE; what++) {
+		struct session_memory m = remembered();
+		struct rig            r;
+		struct session        before;
+
+		rig_open(&r);
+		if (what == BOT)
+			strcpy(m.bot, "102000002");
+		m.shard += what == SHARD;
+		m.shards += what == SHARDS;
+		m.intents ^= what == INTENTS;
+		if (what == EMPTY)
+			m.id[0] = '\0';
+		if (what == NO_SEQ)
+			m.seq = 0;
+		if (what == LATE)
+			feed(&r, IN_START, 0);
+		before = r.s;
+		EXPECT(!session_recall(&r.s, &m,
+		    wall + (what == OLD ? 300001 : 0), what == NEVER ? 0 : 300));
+		EXPECT(memcmp(&before, &r.s, sizeof before) == 0);
+	}
+	/* a clock that was set back makes nothing old */
+	struct session_memory m = remembered();
+	struct rig            r;
+
+	rig_open(&r);
+	EXPECT(session_recall(&r.s, &m, wall - (int64_t)day_ms, 300));
+}
+
+static void
+recalled(struct rig *r)
+{
+	struct session_memory m = remembered();
+
+	rig_open(r);
+	EXPECT(session_recall(&r->s, &m, wall, 300));
+	feed(r, IN_START, 0);
+	up_to_hello(r);
+	EXPECT(did(r, DO_RESUME) != NULL);
+}
+
+TEST(the_first_refusal_ends_a_recalled_session)
+{
+	static const struct {
+		enum session_input in;
+		int64_t            number;
+	} refusals[] = {
+		{ IN_INVALID, 0 }, { IN_INVALID, 1 }, { IN_CLOSED, 4000 },
+		{ IN_CLOSED, 4006 }, { IN_CLOSED, 4007 }, { IN_CLOSED, 4902 },
+		{ IN_CLOSED, 4999 },
+	};
+
+	for (size_t i = 0; i < ROWS(refusals); i++) {
+		struct rig r;
+
+		recalled(&r);
+		feed(&r, refusals[i].in, refusals[i].number);
+		EXPECT_STR(r.s.id, "");
+		up_to_hello(&r);
+		EXPECT(did(&r, DO_IDENTIFY) != NULL);
+	}
+}
+
+/* The network says nothing about the session, recalled or not. */
+TEST(a_lost_connection_does_not_end_a_recalled_session)
+{
+	struct rig r;
+
+	recalled(&r);
+	feed(&r, IN_CLOSED, 1006);
+	EXPECT_STR(r.s.id, "S1");
+	up_to_hello(&r);
+	EXPECT(did(&r, DO_RESUME) != NULL);
+}
+
+TEST(the_memory_changes_when_there_is_something_to_keep)
+{
+	struct rig r;
+	uint64_t   v;
+
+	live(&r);
+	v = r.s.memory_version;
+	feed_data(&r, IN_DISPATCH, (struct session_data){ .seq = 2 });
+	EXPECT(r.s.memory_version != v);
+	v = r.s.memory_version;
+	/* an old s again, an event without one: nothing new */
+	feed_data(&r, IN_DISPATCH, (struct session_data){ .seq = 2 });
+	feed_data(&r, IN_DISPATCH, (struct session_data){ 0 });
+	feed(&r, IN_BEAT_ASKED, 0);
+	EXPECT_INT(r.s.memory_version, v);
+	/* a session without events stays young while it is heard of */
+	feed(&r, IN_ACK, 0);
+	EXPECT(r.s.memory_version != v);
+	v = r.s.memory_version;
+	feed(&r, IN_CLOSED, 4006);
+	EXPECT(r.s.memory_version != v);
+	v = r.budget.memory_version;
+	r.budget.next_ms = 0;
+	up_to_hello(&r);
+	EXPECT(r.budget.memory_version != v);
+	v = r.s.memory_version;
+	ready(&r, 1, "S2");
+	EXPECT(r.s.memory_version != v);
+}
+
+TEST(the_pace_of_identify_outlives_a_run)
+{
+	struct budget_memory m;
+	struct rig           r, next;
+
+	identifying(&r); /* one Identify, now */
+	budget_remember(&r.budget, r.now, wall, &m);
+	EXPECT_INT(m.next_wall_ms, wall + 5250);
+	EXPECT_INT(m.remaining, 999);
+	EXPECT_INT(m.resets_wall_ms, wall + (int64_t)day_ms);
+	/* a second later another run, whose clock is anywhere */
+	rig_open(&next);
+	next.now = 77;
+	budget_recall(&next.budget, &m, next.now, wall + 1000);
+	feed(&next, IN_START, 0);
+	EXPECT_INT(next.s.state, SESSION_WAITING);
+	EXPECT_INT(wait_due(&next), 4250);
+	EXPECT_INT(next.s.state, SESSION_ASKING);
+}
+
+TEST(the_days_sessions_outlive_a_run)
+{
+	struct budget_memory m;
+	struct rig           r;
+
+	rig_open(&r);
+	r.budget = (struct session_budget){ .total = 1000,
+		.resets_ms = r.now + 3600000 };
+	budget_remember(&r.budget, r.now, wall, &m);
+	rig_open(&r);
+	budget_recall(&r.budget, &m, r.now, wall + 60000);
+	feed(&r, IN_START, 0);
+	EXPECT_INT(r.s.state, SESSION_WAITING);
+	EXPECT_INT(wait_due(&r), 3540000);
+	/* a Resume needs none */
+	struct session_memory s = remembered();
+
+	rig_open(&r);
+	budget_recall(&r.budget, &m, r.now, wall + 60000);
+	EXPECT(session_recall(&r.s, &s, wall, 300));
+	feed(&r, IN_START, 0);
+	EXPECT_INT(r.s.state, SESSION_ASKING);
+}
+
+/* Back by years, forward by years: never longer than a day and a window, a
+ * window for the next Identify, and never an instant in the past. */
+TEST(no_jump_of_the_clock_keeps_a_bot_away)
+{
+	static const int64_t years = 20ll * 365 * 86400000;
+	const int64_t jumps[] = { -years, -86400000, -1, 0, 1, 5250, 86400000,
+		years, INT64_MIN / 2, INT64_MAX / 2 };
+
+	for (size_t i = 0; i < ROWS(jumps); i++) {
+		struct budget_memory m = { .total = 1000, .remaining = 7000,
+			.resets_wall_ms = wall + 86400000,
+			.next_wall_ms = wall + 5250 };
+		struct session_budget b = { 0 };
+
+		budget_recall(&b, &m, 1000, wall + jumps[i]);
+		EXPECT_INT(b.remaining, 1000);
+		EXPECT(b.next_ms >= 1000 && b.next_ms <= 1000 + 5250);
+		EXPECT(b.resets_ms >= 1000 &&
+		    b.resets_ms <= 1000 + day_ms + 5250);
+		if (jumps[i] >= 86400000)
+			EXPECT(b.resets_ms == 1000 && b.next_ms == 1000);
+	}
+	/* nothing known stays nothing known */
+	struct budget_memory  m;
+	struct session_budget none = { 0 };
+
+	budget_remember(&none, 500, wall, &m);
+	EXPECT_INT(m.resets_wall_ms, 0);
+	EXPECT_INT(m.next_wall_ms, 0);
+	budget_recall(&none, &m, 1000, wall);
+	EXPECT_INT(none.resets_ms, 0);
+	EXPECT_INT(none.next_ms, 0);
+}
+
 /* --- a walk at random ---------------------------------------------------------------- */
 
 enum { SHARDS = 2, STEPS = 1000000 };
@@ -1279,6 +1509,14 @@ main(void)
 	RUN(no_room_never_costs_the_session);
 	RUN(stop_closes_so_that_a_resume_is_possible);
 	RUN(start_ends_a_wait);
+	RUN(a_session_outlives_a_run);
+	RUN(what_is_not_ours_or_too_old_is_not_recalled);
+	RUN(the_first_refusal_ends_a_recalled_session);
+	RUN(a_lost_connection_does_not_end_a_recalled_session);
+	RUN(the_memory_changes_when_there_is_something_to_keep);
+	RUN(the_pace_of_identify_outlives_a_run);
+	RUN(the_days_sessions_outlive_a_run);
+	RUN(no_jump_of_the_clock_keeps_a_bot_away);
 	RUN(a_million_steps_at_random);
 	return test_done();
 }
