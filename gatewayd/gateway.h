@@ -96,10 +96,12 @@ void links_close(struct gateway *);
 /* A session of an earlier run, before link_start_all(); false: not taken. */
 bool link_recall(struct gateway *, const struct session_memory *,
     int64_t wall_ms);
+/* Whoever waits or is parked begins now. */
 void link_start_all(struct gateway *);
 void link_stop_all(struct gateway *);
 void link_on_answer(void *self, msg_peer, const struct msg_session_answer *);
-/* Questions that may have been lost with apid's last run are asked again. */
+/* Questions that may have been lost with apid's last run are asked again, and
+ * who waits because there was no answer asks now. */
 void link_ask_again(struct gateway *);
 /* Stops or resumes reading, by the room there is. */
 void link_flow_all(struct gateway *);

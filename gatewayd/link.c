@@ -356,7 +356,22 @@ link_on_answer(void *self, msg_peer from, const struct msg_session_answer *m)
 	}
 	log_warn("session.no_answer", KV("bot", l->session.bot),
 	    KV("shard", l->session.shard), KV("why", m->message));
+	data.number = m->again_ms > INT32_MAX ? INT32_MAX
+	                                      : (int64_t)m->again_ms;
 	link_feed(l, m->fatal ? IN_FATAL : IN_NO_ANSWER, &data);
+}
+
+/* What all sessions are told at once. */
+static void
+feed_all(struct gateway *g, enum session_input input)
+{
+	for (size_t b = 0; b < g->nbots; b++)
+		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
+			struct session_data data = {
+				.chance = backoff_chance() };
+
+			link_feed(&g->bots[b].links[i], input, &data);
+		}
 }
 
 void
@@ -369,6 +384,7 @@ link_ask_again(struct gateway *g)
 			if (l->session.state == SESSION_ASKING)
 				do_ask(l, l->session.fresh);
 		}
+	feed_all(g, IN_ASKABLE);
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -387,6 +403,8 @@ link_init(struct link *l, struct gateway *g, struct bot *bot, unsigned shard,
 	l->session.budget = &bot->budget;
 	l->session.hello_timeout_ms = g->conf.hello_timeout_ms;
 	l->session.park_ms = g->conf.park_ms;
+	l->session.age_ms = g->conf.session_age_s * 1000;
+	l->session.silent_ms = g->conf.silent_s * 1000;
 	l->session.auto_shards = bot->auto_shards;
 	snprintf(l->name, sizeof l->name, "%u/%u", shard, shards);
 }
@@ -488,19 +506,13 @@ start_link(struct link *l)
 void
 link_start_all(struct gateway *g)
 {
-	for (size_t b = 0; b < g->nbots; b++)
-		for (size_t i = 0; i < g->bots[b].nlinks; i++)
-			start_link(&g->bots[b].links[i]);
+	feed_all(g, IN_START);
 }
 
 void
 link_stop_all(struct gateway *g)
 {
-	struct session_data data = { 0 };
-
-	for (size_t b = 0; b < g->nbots; b++)
-		for (size_t i = 0; i < g->bots[b].nlinks; i++)
-			link_feed(&g->bots[b].links[i], IN_STOP, &data);
+	feed_all(g, IN_STOP);
 }
 
 void

@@ -61,8 +61,22 @@ on_drain(void *self, msg_peer from, const struct msg_drain *m)
 	report_send(g);
 }
 
+/* Our settings come with our next run; a person who has mended something
+ * elsewhere does not wait for a backoff to end. */
+static void
+on_reload(void *self, msg_peer from, const struct msg_reload *m)
+{
+	struct gateway *g = self;
+
+	(void)from, (void)m;
+	log_info("gateway.reload", KV("why", "whoever waits tries now"));
+	if (!g->draining)
+		link_start_all(g);
+}
+
 static const struct msg_handlers parent_takes = {
 	.drain = on_drain,
+	.reload = on_reload,
 	.gone = handout_on_gone,
 	.ask = question_on_ask,
 };

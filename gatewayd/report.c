@@ -11,10 +11,14 @@ session_json(const struct link *l, uint64_t now)
 
 	json_put_text(o, "bot", slice_of(s->bot));
 	json_put_text(o, "shard", slice_of(l->name));
-	json_put_text(o, "state", session_stale(s, now)
-	        ? SLICE("stale")
+	json_put_text(o, "state", session_stale(s, now) ? SLICE("stale")
+	        : session_silent(s, now)
+	        ? SLICE("silent")
 	        : slice_of(session_state_name(s->state)));
 	json_put_int(o, "since_ms", (int64_t)(now - s->since_ms));
+	if (s->retry_ms != 0)
+		json_put_int(o, "retry_in_ms", (int64_t)(s->retry_ms > now
+		        ? s->retry_ms - now : 0));
 	json_put_text(o, "why", slice_of(s->why));
 	if (s->remedy[0] != '\0')
 		json_put_text(o, "remedy", slice_of(s->remedy));
@@ -31,6 +35,8 @@ session_json(const struct link *l, uint64_t now)
 	json_put_int(o, "intents", l->bot->intents);
 	json_put_int(o, "identifies", (int64_t)s->identifies);
 	json_put_int(o, "resumes", (int64_t)s->resumes);
+	json_put_int(o, "renewals", (int64_t)s->renewals);
+	json_put_int(o, "replacements", (int64_t)s->replacements);
 	json_put_int(o, "last_close", s->last_close);
 	if (l->bot->budget.total > 0)
 		json_put_int(o, "identifies_left",

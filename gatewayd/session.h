@@ -31,7 +31,8 @@ enum session_state {
 enum session_input {
 	IN_START,        /* begin, or begin now instead of waiting */
 	IN_ANSWER,       /* address and token are here */
-	IN_NO_ANSWER,    /* not this time */
+	IN_NO_ANSWER,    /* not this time; number: ask again after so many
+	                    ms, 0: not said */
 	IN_FATAL,        /* credentials refused; text says why */
 	IN_HELLO,        /* number: heartbeat interval, ms */
 	IN_READY,        /* seq, text: session id, more: the bot's user id */
@@ -44,6 +45,7 @@ enum session_input {
 	IN_CLOSED,       /* number: close code; text: the server's reason */
 	IN_GARBAGE,      /* a frame that is none: once events flow, it is
 	                    only skipped */
+	IN_ASKABLE,      /* who could not answer may be able to now */
 	IN_DUE,          /* session_due() has come */
 	IN_STOP,
 	SESSION_INPUTS
@@ -95,6 +97,8 @@ struct session {
 	uint32_t               intents;
 	struct session_budget *budget;
 	uint64_t               hello_timeout_ms, park_ms;
+	uint64_t               age_ms;       /* of a connection; 0: no end */
+	uint64_t               silent_ms;    /* see below; 0: never */
 	bool                   auto_shards;
 
 	enum session_state state;
@@ -118,6 +122,7 @@ struct session {
 	struct backoff backoff;
 	bool     fresh;                      /* ask for a new token */
 	bool     resume_once;                /* the next failure clears */
+	bool     unanswered;                 /* waits because nobody answered */
 	unsigned auth_failures, invalids, repeats, resume_failures;
 
 	const char *why;                     /* for people; static */
@@ -125,6 +130,14 @@ struct session {
 	char        told[200];               /* a reason from outside */
 	unsigned    last_close;
 	uint64_t    identifies, resumes, connects, closes;
+
+	/* A connection is renewed when it has become old, at a moment without
+	 * events.  And one that was resumed, is answered, and yet brings none
+	 * of the events that the session used to have, is replaced. */
+	uint64_t live_ms, renew_ms;          /* since, not before */
+	uint64_t event_ms, events;           /* the last; of this session */
+	uint64_t silent_at_ms;               /* replaced then; 0: not watched */
+	uint64_t renewals, replacements;
 };
 
 /* Zeroes and sets the defaults; the owner's fields come after. */
@@ -147,6 +160,9 @@ uint64_t session_due(const struct session *);
 
 /* LIVE, but nothing heard for longer than a heartbeat should take. */
 bool session_stale(const struct session *, uint64_t now_ms);
+
+/* LIVE, but suspected of bringing no events any more. */
+bool session_silent(const struct session *, uint64_t now_ms);
 
 const char *session_state_name(enum session_state);
 
