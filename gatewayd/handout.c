@@ -237,11 +237,13 @@ handout_tick(struct gateway *g)
 }
 
 static void
-on_dead(void *self, const struct delivery_dead *d)
+on_end(void *self, const struct delivery_end *d)
 {
 	(void)self;
-	log_error("event.dead", KV("id", d->id), KV("type", d->type),
-	    KV("attempts", d->attempts), KV("why", d->why));
+	if (d->dead)
+		log_error("event.dead", KV("id", d->id), KV("type", d->type),
+		    KV("attempts", d->attempts), KV("why", d->why),
+		    KV("worker", d->worker));
 }
 
 static const struct msg_handlers takes = {
@@ -254,9 +256,12 @@ static const struct msg_handlers takes = {
 enum err
 handout_open(struct gateway *g)
 {
-	struct delivery_limits limits = { g->conf.queue_events,
-		g->conf.queue_bytes, g->conf.dedup_events, g->conf.attempts,
-		g->conf.event_timeout_ms };
+	struct delivery_limits limits = { .events = g->conf.queue_events,
+		.bytes = g->conf.queue_bytes,
+		.body_bytes = g->conf.queue_bytes,
+		.remembered = g->conf.dedup_events,
+		.attempts = g->conf.attempts,
+		.timeout_ms = g->conf.event_timeout_ms };
 	char *url = conf_bus(&g->conf, g->conf.bus_events, "events.sock");
 	struct bus_options o = {
 		.side = BUS_SERVER, .url = url,
@@ -271,7 +276,7 @@ handout_open(struct gateway *g)
 	if (url != NULL && g->delivery != NULL)
 		e = bus_open(&g->events, g->loop, &o);
 	if (g->delivery != NULL)
-		delivery_on_dead(g->delivery, on_dead, g);
+		delivery_on_end(g->delivery, on_end, g);
 	free(url);
 	return e;
 }

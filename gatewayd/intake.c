@@ -19,6 +19,7 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
 		shard, loop_wall_ms(), g->nbots > 1 };
 	struct msg_event ev;
 	char             head[MSG_HEAD];
+	uint64_t         no;
 	enum err         e;
 
 	if ((e = normal_event(p, &ctx, &g->scratch, &ev)) != ERR_OK)
@@ -33,7 +34,7 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
 	}
 	if (e == ERR_OK)
 		e = delivery_append(g->delivery, ev.id, ev.conv, ev.type,
-		    buf_slice(&g->body), loop_now(g->loop));
+		    buf_slice(&g->body), loop_now(g->loop), &no);
 	if (e == ERR_TOO_LARGE) {
 		log_error("event.too_large", KV("id", ev.id),
 		    KV("type", ev.type), KV("bytes", g->body.n));
