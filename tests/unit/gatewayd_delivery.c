@@ -7,6 +7,9 @@
 
 #include "delivery.h"
 
+/* Of the sanitizer; not every compiler brings its header. */
+size_t __sanitizer_get_current_allocated_bytes(void);
+
 static const struct delivery_limits limits = { .events = 16, .bytes = 4096,
 	.body_bytes = 4096, .remembered = 8, .attempts = 5,
 	.timeout_ms = 1000 };
@@ -455,6 +458,302 @@ TEST(the_age_of_the_oldest_is_known)
 	delivery_free(&d);
 }
 
+/* --- with a store behind it ------------------------------------------------------ */
+
+TEST(numbers_go_on_after_an_earlier_run)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *w;
+	struct delivery_item    item;
+
+	EXPECT(put(d, "a", "u:a") == ERR_OK && no == 1);
+	EXPECT(put(d, "a", "u:a") == ERR_DUPLICATE && no == 1);
+	EXPECT(put(d, "b", "u:a") == ERR_OK && no == 2);
+	delivery_free(&d);
+
+	d = delivery_new(&limits);
+	EXPECT_INT(delivery_oldest_remembered(d), 1);
+	EXPECT(delivery_remember(d, text("done"), 3) == ERR_OK);
+	EXPECT(delivery_restore(d, 5, text("first"), text("u:a"),
+	    text("message.c2c"), 7, 0, 0) == ERR_OK);
+	EXPECT(delivery_remember(d, text("ended"), 6) == ERR_OK);
+	EXPECT(delivery_restore(d, 9, text("second"), text("u:a"),
+	    text("message.c2c"), 7, 2, 0) == ERR_OK);
+	EXPECT(delivery_restore(d, 10, text("second"), text("u:a"),
+	    text("message.c2c"), 7, 2, 0) == ERR_DUPLICATE);
+	EXPECT(delivery_remember(d, text("second"), 10) == ERR_DUPLICATE);
+	EXPECT(put(d, "done", "u:a") == ERR_DUPLICATE);
+	EXPECT(put(d, "first", "u:a") == ERR_DUPLICATE);
+	EXPECT(put(d, "third", "u:a") == ERR_OK && no == 10);
+	EXPECT_INT(delivery_oldest_remembered(d), 3);
+	EXPECT_INT(delivery_counts(d)->appended, 1);
+	EXPECT_INT(delivery_counts(d)->events, 3);
+	EXPECT_INT(delivery_counts(d)->bytes, 7 + 7 + 4);
+
+	w = worker(d, "w", "*", 4);
+	EXPECT(delivery_offer(d, 0, &item) && slice_is(item.id, "first"));
+	EXPECT(item.no == 5 && item.attempt == 1 && item.body_away);
+	EXPECT(ack(d, w, "first") == ERR_OK);
+	EXPECT(delivery_offer(d, 0, &item) && slice_is(item.id, "second"));
+	EXPECT(item.no == 9 && item.attempt == 3 && item.body_away);
+	EXPECT(ack(d, w, "second") == ERR_OK);
+	EXPECT(delivery_offer(d, 0, &item) && slice_is(item.id, "third"));
+	EXPECT(item.no == 10 && !item.body_away);
+	EXPECT_SLICE(item.body, "body");
+	delivery_free(&d);
+}
+
+/* The bounds are for what comes in, and its last attempt was cut off by us. */
+TEST(what_was_ours_is_never_refused)
+{
+	struct delivery_limits  few = { .events = 2, .bytes = 10,
+		.body_bytes = 10, .remembered = 2, .attempts = 5,
+		.timeout_ms = 1000 };
+	struct delivery        *d = delivery_new(&few);
+	struct delivery_worker *w = worker(d, "w", "*", 1);
+	struct delivery_item    item;
+	char                    id[8], end[64] = "";
+
+	delivery_on_end(d, on_end_note, end);
+	for (unsigned i = 1; i <= 4; i++) {
+		snprintf(id, sizeof id, "%u", i);
+		EXPECT(delivery_restore(d, i, text(id), text("u:a"),
+		    text("message.c2c"), 100, 5, 0) == ERR_OK);
+	}
+	EXPECT(put(d, "5", "u:a") == ERR_FULL);
+	EXPECT(!delivery_has_room(d));
+	EXPECT_STR(end, "");
+	EXPECT(delivery_offer(d, 0, &item) && item.attempt == 5);
+	delivery_nack(d, w, item.id, 0, false, text("no"), 0);
+	EXPECT_STR(end, "1 5 no");
+	delivery_free(&d);
+}
+
+TEST(bodies_beyond_the_bound_stay_away)
+{
+	struct delivery_limits  l = limits;
+	struct delivery        *d;
+	struct delivery_worker *w;
+	struct delivery_item    item;
+
+	l.body_bytes = 9;
+	d = delivery_new(&l);
+	w = worker(d, "w", "*", 9);
+	put(d, "1", "u:a");
+	put(d, "2", "u:a");
+	put(d, "3", "u:a");
+	EXPECT(delivery_append(d, text("4"), text("u:a"), text("t"), text(""),
+	    0, &no) == ERR_OK);
+	EXPECT_INT(delivery_counts(d)->body_bytes, 8);
+	EXPECT_INT(delivery_counts(d)->bytes, 12);
+	for (int i = 1; i <= 4; i++) {
+		EXPECT(delivery_offer(d, 0, &item));
+		EXPECT(item.body_away == (i == 3));
+		EXPECT_SLICE(item.body, i < 3 ? "body" : "");
+		EXPECT(delivery_ack(d, w, item.id, 0) == ERR_OK);
+	}
+	EXPECT_INT(delivery_counts(d)->body_bytes, 0);
+	EXPECT_INT(delivery_counts(d)->bytes, 0);
+	delivery_free(&d);
+}
+
+static void
+on_end_list(void *self, const struct delivery_end *e)
+{
+	struct slice s[] = { e->id, e->conv, e->type, e->body, e->why,
+		e->worker };
+	char        *at = (char *)self + strlen(self);
+
+	at += sprintf(at, "%d", (int)e->no);
+	for (size_t i = 0; i < sizeof s / sizeof *s; i++)
+		at += sprintf(at, " %.*s", (int)s[i].n,
+		    s[i].n > 0 ? s[i].p : "");
+	sprintf(at, " %u%s\n", e->attempts, e->dead ? " dead" : "");
+}
+
+TEST(each_end_is_told)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *w = worker(d, "wanda", "message.*", 9);
+	char                    ends[512] = "";
+
+	delivery_on_end(d, on_end_list, ends);
+	put(d, "1", "u:a");
+	put(d, "2", "u:a");
+	delivery_append(d, text("3"), text("u:a"), text("group.join"),
+	    text("b"), 0, &no);
+	put(d, "4", "u:a");
+	offered(d, 0);
+	ack(d, w, "1");
+	offered(d, 0);
+	delivery_nack(d, w, text("2"), 0, true, text("never"), 0);
+	EXPECT_STR(offered(d, 0), "4");
+	delivery_worker_gone(d, w, "killed", 0);
+	w = worker(d, "willy", "*", 9);
+	EXPECT_STR(offered(d, 0), "4");
+	delivery_nack(d, w, text("4"), 0, true, text(""), 0);
+	EXPECT_STR(ends, "1 1 u:a message.c2c body  wanda 1\n"
+	    "2 2 u:a message.c2c body never wanda 1 dead\n"
+	    "3 3 u:a group.join b no worker wants its type  0\n"
+	    "4 4 u:a message.c2c body the handler said no willy 2 dead\n");
+	delivery_free(&d);
+}
+
+/* --- who wants what --------------------------------------------------------------- */
+
+TEST(what_a_worker_that_left_wants_is_waited_for)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *w;
+
+	worker(d, "stays", "message.*", 4);
+	w = worker(d, "leaves", "group.join", 4);
+	delivery_worker_gone(d, w, "killed", 1000);
+	delivery_append(d, text("1"), text("g:a"), text("group.join"),
+	    text("b"), 0, &no);
+	delivery_append(d, text("2"), text("g:a"), text("group.leave"),
+	    text("b"), 0, &no);
+	EXPECT_STR(offered(d, 60999), "");
+	EXPECT_INT(delivery_counts(d)->events, 2);
+	w = worker(d, "back", "group.*", 4);
+	EXPECT_STR(offered(d, 60999), "1");
+	delivery_worker_gone(d, w, "killed", 60999);
+	EXPECT_STR(offered(d, 120998), "");
+	EXPECT_INT(delivery_counts(d)->events, 2);
+	EXPECT_STR(offered(d, 120999), ""); /* a minute: both are over */
+	EXPECT_INT(delivery_counts(d)->unwanted, 2);
+	EXPECT(delivery_idle(d));
+	delivery_free(&d);
+}
+
+/* Too many to note each: then all is waited for, rather than lost. */
+TEST(many_workers_that_left_are_all_waited_for)
+{
+	struct delivery *d = delivery_new(&limits);
+	char             type[16];
+
+	worker(d, "stays", "message.*", 4);
+	for (int i = 0; i < 100; i++) {
+		snprintf(type, sizeof type, "type.%d", i);
+		delivery_worker_gone(d, worker(d, "leaves", type, 1), "killed",
+		    0);
+	}
+	for (int i = 0; i < 16; i++) {
+		snprintf(type, sizeof type, "type.%d", i * 6);
+		delivery_append(d, text(type), text("g:a"), text(type),
+		    text("b"), 0, &no);
+	}
+	EXPECT_STR(offered(d, 59999), "");
+	EXPECT_INT(delivery_counts(d)->events, 16);
+	EXPECT_STR(offered(d, 60000), "");
+	EXPECT_INT(delivery_counts(d)->events, 0);
+	delivery_free(&d);
+}
+
+/* A worker is kept for what goes alone; that ends when it wants it no more. */
+TEST(a_worker_is_not_kept_for_what_it_does_not_want)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *w = worker(d, "w", "*", 2);
+
+	put(d, "bad", "u:bad");
+	for (int i = 0; i < 2; i++) {
+		EXPECT_STR(offered(d, 0), "bad");
+		delivery_nack(d, w, text("bad"), 10, false, text(""), 0);
+		if (i == 0)
+			delivery_tick(d, 10);
+	}
+	delivery_append(d, text("1"), text("g:a"), text("group.join"),
+	    text("b"), 0, &no);
+	delivery_append(d, text("2"), text("g:b"), text("group.join"),
+	    text("b"), 0, &no);
+	EXPECT_STR(offered(d, 0), "1");
+	delivery_tick(d, 10);
+	EXPECT_STR(offered(d, 10), ""); /* kept for bad */
+	worker(d, "other", "message.*", 0);
+	worker(d, "w", "group.*", 2);
+	EXPECT_STR(offered(d, 10), "2");
+	delivery_free(&d);
+}
+
+/* --- looking, and size ------------------------------------------------------------ */
+
+TEST(conversations_are_shown_oldest_first)
+{
+	struct delivery          *d = delivery_new(&limits);
+	struct delivery_worker   *w = worker(d, "w", "message.*", 1);
+	struct delivery_conv_info i[4];
+	static const char *const  convs[] = { "u:a", "u:b", "u:a", "u:c" };
+	char                      id[8];
+
+	EXPECT_INT(delivery_convs(d, text(""), i, 4, 0), 0);
+	for (unsigned k = 0; k < 4; k++) {
+		snprintf(id, sizeof id, "%u", k);
+		delivery_append(d, text(id), text(convs[k]),
+		    text("message.c2c"), text("b"), 100 * k, &no);
+	}
+	EXPECT_STR(offered(d, 1000), "0");
+	EXPECT_INT(delivery_counts(d)->conversations, 3);
+	EXPECT_INT(delivery_convs(d, text(""), i, 4, 1000), 3);
+	EXPECT_SLICE(i[0].conv, "u:a");
+	EXPECT_SLICE(i[0].head_id, "0");
+	EXPECT_SLICE(i[0].worker, "w");
+	EXPECT(i[0].queued == 2 && i[0].oldest_ms_ago == 1000 &&
+	    i[0].attempt == 1 && i[0].in_flight);
+	EXPECT_SLICE(i[1].conv, "u:b");
+	EXPECT_SLICE(i[1].worker, "");
+	EXPECT(i[1].queued == 1 && i[1].oldest_ms_ago == 900 &&
+	    i[1].attempt == 0 && !i[1].in_flight);
+	EXPECT_INT(delivery_convs(d, text(""), i, 2, 1000), 2);
+	EXPECT_INT(delivery_convs(d, text("u:c"), i, 4, 1000), 1);
+	EXPECT_SLICE(i[0].head_id, "3");
+	EXPECT_INT(delivery_convs(d, text("u:x"), i, 4, 1000), 0);
+	ack(d, w, "0"); /* its next is younger than u:b's */
+	EXPECT_INT(delivery_convs(d, text(""), i, 4, 1000), 3);
+	EXPECT_SLICE(i[0].conv, "u:b");
+	EXPECT_SLICE(i[1].head_id, "2");
+	delivery_free(&d);
+}
+
+/* Sixty thousand conversations wait for a worker that is away, each with ids
+ * as long as the platform's; others go past them without a look at each. */
+TEST(many_that_wait_are_small_and_in_nobodys_way)
+{
+	enum { MANY = 60000 };
+	struct delivery_limits  l = { .events = MANY + 1, .bytes = 1 << 30,
+		.body_bytes = 0, .remembered = 8, .attempts = 5,
+		.timeout_ms = 1000 };
+	size_t                  before =
+	    __sanitizer_get_current_allocated_bytes(), bytes;
+	struct delivery        *d = delivery_new(&l);
+	struct delivery_worker *w = worker(d, "w", "message.*", 9);
+	char                    id[101], conv[35], other[8];
+	unsigned                went = 0;
+	struct slice            a = { id, 100 }, c = { conv, 34 };
+
+	delivery_worker_gone(d, worker(d, "away", "*", 9), "killed", 0);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(id, sizeof id, "m:ROBOT1.0_%089d", i);
+		snprintf(conv, sizeof conv, "g:%032d", i);
+		delivery_append(d, a, c, SLICE("interaction"),
+		    (struct slice){ id, 100 }, 0, &no);
+	}
+	EXPECT_INT(delivery_counts(d)->conversations, MANY);
+	bytes = __sanitizer_get_current_allocated_bytes() - before;
+	bytes += 2 * 16 * MANY; /* what malloc adds, at most */
+	if (bytes > 25 << 20)
+		printf("# %zu bytes\n", bytes);
+	EXPECT(bytes <= 25 << 20);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(other, sizeof other, "%d", i);
+		put(d, other, "u:a");
+		went += strcmp(offered(d, 0), other) == 0 &&
+		    ack(d, w, other) == ERR_OK;
+	}
+	EXPECT_INT(went, MANY);
+	delivery_free(&d);
+}
+
 int
 main(void)
 {
@@ -473,5 +772,14 @@ main(void)
 	RUN(a_send_that_failed_is_as_if_never_tried);
 	RUN(workers_are_found_and_told_apart);
 	RUN(the_age_of_the_oldest_is_known);
+	RUN(numbers_go_on_after_an_earlier_run);
+	RUN(what_was_ours_is_never_refused);
+	RUN(bodies_beyond_the_bound_stay_away);
+	RUN(each_end_is_told);
+	RUN(what_a_worker_that_left_wants_is_waited_for);
+	RUN(many_workers_that_left_are_all_waited_for);
+	RUN(a_worker_is_not_kept_for_what_it_does_not_want);
+	RUN(conversations_are_shown_oldest_first);
+	RUN(many_that_wait_are_small_and_in_nobodys_way);
 	return test_done();
 }
