@@ -238,6 +238,7 @@ proc_open(struct proc *p, struct loop *loop, const struct conf *conf,
 	*p = (struct proc){ .loop = loop, .fd = -1, .takes = takes,
 		.self = self };
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file over its limit is an error */
 	if ((e = loop_signal(loop, SIGTERM, on_stop_signal, p)) != ERR_OK ||
 	    (e = loop_signal(loop, SIGINT, on_stop_signal, p)) != ERR_OK)
 		return e;

@@ -44,7 +44,7 @@ int proc_options(int argc, char *argv[], const char *program,
 /* Logs from now on as the settings say. */
 void proc_log(const struct conf *, const char *program);
 
-/* SIGPIPE ignored, SIGTERM and SIGINT mean stop, the parent's messages go to
+/* SIGPIPE and SIGXFSZ ignored, SIGTERM and SIGINT mean stop, the parent's messages go to
  * `takes` (NULL: none; log_level is always handled here).  When the parent
  * goes away the program stops.  The loop must outlive it. */
 enum err proc_open(struct proc *, struct loop *, const struct conf *,
