@@ -37,6 +37,7 @@ struct kind {
 	struct line  turns[2];   /* [1]: of those that go alone */
 	struct text *name;
 	uint64_t     events;
+	uint64_t     until_ms;   /* wanted by an earlier run's workers */
 };
 
 /* There may be a hundred thousand: mind the size. */
@@ -426,6 +427,21 @@ delivery_append(struct delivery *d, struct slice id, struct slice conv,
 	return ERR_OK;
 }
 
+/* The later of two rows counts: an id may have been forgotten in between. */
+static bool
+is_news(struct delivery *d, struct slice id)
+{
+	struct entry *e = entry_find(d, id);
+
+	if (e == NULL)
+		return true;
+	if (e->conv != NULL)
+		return false;
+	list_cut(&d->finished, e);
+	entry_free(d, e);
+	return true;
+}
+
 enum err
 delivery_restore(struct delivery *d, uint64_t no, struct slice id,
     struct slice conv, struct slice type, size_t body_n, unsigned attempt,
@@ -433,7 +449,7 @@ delivery_restore(struct delivery *d, uint64_t no, struct slice id,
 {
 	struct entry *e;
 
-	if (entry_find(d, id) != NULL)
+	if (!is_news(d, id))
 		return ERR_DUPLICATE;
 	if ((e = entry_new(d, no, id)) == NULL)
 		return ERR_NOMEM;
@@ -446,6 +462,7 @@ delivery_restore(struct delivery *d, uint64_t no, struct slice id,
 		entry_free(d, e);
 		return ERR_NOMEM;
 	}
+	e->kind->until_ms = now_ms + RECENT_MS;
 	return ERR_OK;
 }
 
@@ -475,7 +492,7 @@ delivery_remember(struct delivery *d, struct slice id, uint64_t no)
 {
 	struct entry *e;
 
-	if (entry_find(d, id) != NULL)
+	if (!is_news(d, id))
 		return ERR_DUPLICATE;
 	if ((e = entry_new(d, no, id)) == NULL)
 		return ERR_NOMEM;
@@ -640,7 +657,7 @@ wanted(const struct delivery *d, const struct kind *k, uint64_t now_ms)
 {
 	struct slice type = text_slice(k->name);
 
-	if (d->workers == NULL)
+	if (d->workers == NULL || k->until_ms > now_ms)
 		return true;
 	for (struct delivery_worker *w = d->workers; w != NULL; w = w->next)
 		if (matches(w->patterns, type))
