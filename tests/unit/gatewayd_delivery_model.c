@@ -602,7 +602,7 @@ step_restart(struct model *m)
 	struct delivery_counts was = m->want;
 	struct row            *row;
 	struct event          *e;
-	size_t                 conv;
+	size_t                 conv = 0;
 	char                   id[32];
 	uint64_t               no = 0;
 
