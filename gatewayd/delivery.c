@@ -473,6 +473,13 @@ delivery_has_room(const struct delivery *d)
 	    d->counts.bytes < d->limits.bytes / 4 * 3;
 }
 
+bool
+delivery_is_filling(const struct delivery *d)
+{
+	return d->counts.events > d->limits.events / 2 ||
+	    d->counts.bytes > d->limits.bytes / 2;
+}
+
 /* --- ending --------------------------------------------------------------- */
 
 static void
@@ -485,6 +492,17 @@ remember(struct delivery *d, struct entry *e)
 		list_cut(&d->finished, old);
 		entry_free(d, old);
 	}
+}
+
+void
+delivery_forget(struct delivery *d, struct slice id)
+{
+	struct entry *e = entry_find(d, id);
+
+	if (e == NULL || e->conv != NULL)
+		return;
+	list_cut(&d->finished, e);
+	entry_free(d, e);
 }
 
 enum err

@@ -76,6 +76,8 @@ enum err delivery_restore(struct delivery *, uint64_t no, struct slice id,
     struct slice conv, struct slice type, size_t body_n, unsigned attempt,
     uint64_t now_ms);
 enum err delivery_remember(struct delivery *, struct slice id, uint64_t no);
+/* A finished event is no longer known: its id may come again as a new one. */
+void delivery_forget(struct delivery *, struct slice id);
 /* The smallest number whose finished event is remembered, or when there is
  * none, of the next event.  Walks through all of them. */
 uint64_t delivery_oldest_remembered(const struct delivery *);
@@ -83,6 +85,9 @@ uint64_t delivery_oldest_remembered(const struct delivery *);
 /* Room for more: a quarter below the bounds, so that what a connection has
  * already read still finds place. */
 bool delivery_has_room(const struct delivery *);
+
+/* More than half of either bound is used. */
+bool delivery_is_filling(const struct delivery *);
 
 /* The next event and the worker it is to be sent to, which counts as handed
  * out from now on; false when nothing can go.  When the send fails, call
