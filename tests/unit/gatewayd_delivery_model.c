@@ -495,6 +495,9 @@ step_worker(struct model *m)
 	}
 	if (w->w == NULL || draw(m, 4) == 0)
 		w->pattern = (unsigned)draw(m, PATTERNS);
+	for (int t = 0; t < TYPES; t++)
+		if (m->restored[t] == UINT64_MAX)
+			m->restored[t] = m->now + MINUTE;
 	w->window = draw(m, 6);
 	w->timeout = draw(m, 2) * 2000;
 	for (size_t c = 0; c < CONVS; c++)
@@ -524,6 +527,23 @@ step_time(struct model *m)
 		check(m, m_again(m, c, RETRY * e->attempt),
 		    "did not die so late");
 	}
+}
+
+/* A person wants an event again: it is to come as if it were new.  One not
+ * yet done stays what it is. */
+static void
+step_forget(struct model *m)
+{
+	unsigned    id = (unsigned)draw(m, m->next_id + 1);
+	struct row *r = m->nring > 0 && draw(m, 3) != 0
+	    ? &m->ring[draw(m, m->nring)] : m_remembered(m, id);
+	char        name[32];
+
+	if (r != NULL) {
+		id = r->id;
+		m_forget(m, r);
+	}
+	delivery_forget(m->d, name_of(name, 'e', id));
 }
 
 /* What the journal need not keep. */
@@ -586,13 +606,13 @@ restore_one(struct model *m, struct event *e, size_t conv)
 		m_forget(m, known);
 	/* A journal writes down only second attempts and later ones. */
 	*e = (struct event){ .no = was.no, .id = was.id, .size = was.size,
-		.type = was.type, .worker = -1, .last = -1, .came = m->now,
+		.type = was.type, .worker = -1, .last = -1, .came = was.came,
 		.attempt = was.attempt < 2 ? 0
 		    : was.attempt < ATTEMPTS ? was.attempt : ATTEMPTS - 1 };
-	m->restored[e->type] = m->now + MINUTE;
+	m->restored[e->type] = UINT64_MAX; /* until a worker comes */
 	check(m, delivery_restore(m->d, e->no, name_of(id, 'e', e->id),
 	    name_of(place, 'g', conv), slice_of(types[e->type]), e->size,
-	    was.attempt < 2 ? 0 : was.attempt, m->now) == ERR_OK,
+	    was.attempt < 2 ? 0 : was.attempt, e->came) == ERR_OK,
 	    "does not take back what was ours");
 }
 
@@ -670,6 +690,8 @@ check_all(struct model *m)
 	check(m, delivery_idle(m->d) == (m->want.events == 0), "idle differs");
 	check(m, delivery_has_room(m->d) == (m->want.events < EVENTS / 4 * 3 &&
 	    m->want.bytes < BYTES / 4 * 3), "room differs");
+	check(m, delivery_is_filling(m->d) == (m->want.events > EVENTS / 2 ||
+	    m->want.bytes > BYTES / 2), "filling differs");
 	for (int i = 0; i < WORKERS; i++)
 		check(m, m->workers[i].w == NULL ||
 		    delivery_worker_info(m->workers[i].w).in_flight ==
@@ -711,8 +733,10 @@ one_step(struct model *m)
 		step_worker(m);
 	else if (dice < 990)
 		step_time(m);
-	else if (dice < 998)
+	else if (dice < 996)
 		check_convs(m);
+	else if (dice < 998)
+		step_forget(m);
 	else if (dice < 999 && m->step % 3 == 0)
 		step_restart(m);
 	else
