@@ -60,6 +60,8 @@ void proc_report(struct proc *, struct slice state, struct slice remedy,
 /* Answers an ask: OK with data (a JSON object, not taken, or NULL), or why
  * not.  FULL: data is larger than a packet can be (PROC_ANSWER_MAX). */
 enum { PROC_ANSWER_MAX = 128 << 10 };
+/* Largest packet a child takes from its parent. */
+enum { PROC_PACKET_MAX = 4096 };
 enum err proc_answer(struct proc *, uint64_t id, enum err,
     struct slice message, const struct json *data);
 

@@ -14,12 +14,15 @@
 
 #include "family.h"
 #include "log.h"
+#include "proc.h"
 #include "spawn.h"
 #include "vault.h"
 
 /* Bounds per turn, so that one child's flood leaves time for the others. */
 enum { PACKET_MAX = FAMILY_SCRATCH, PACKETS_PER_TURN = 64,
-	OUTPUT_PER_TURN = FAMILY_SCRATCH };
+	OUTPUT_PER_TURN = FAMILY_SCRATCH, SOCKET_BYTES = 2 * PROC_ANSWER_MAX };
+_Static_assert(PROC_ANSWER_MAX + PROC_PACKET_MAX < PACKET_MAX,
+    "an answer with its head fits into one read");
 
 /* --- what it says: messages --------------------------------------------- */
 
@@ -40,6 +43,7 @@ static void
 copy_text(char *to, size_t size, struct slice text)
 {
 	snprintf(to, size, "%.*s", (int)text.n, text.n > 0 ? text.p : "");
+	lines_clean(to, strlen(to));
 }
 
 static void
@@ -68,9 +72,18 @@ on_leaving(void *self, msg_peer from, const struct msg_stopping *m)
 	child_step(self, SERVICE_LEAVING);
 }
 
+static void
+on_answer(void *self, msg_peer from, const struct msg_answer *m)
+{
+	struct child *c = self;
+
+	(void)from;
+	family_answered(c->family, c, m);
+}
+
 static const struct msg_handlers taken = {
 	.up = on_up, .beat = on_beat, .report = on_report,
-	.stopping = on_leaving,
+	.stopping = on_leaving, .answer = on_answer,
 };
 
 static void
@@ -196,10 +209,12 @@ on_due(void *self)
 static bool
 make_socket(struct child *c, int *theirs)
 {
-	int pair[2];
+	int pair[2], bytes = SOCKET_BYTES;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return false;
+	/* The system's default may be less than one answer. */
+	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 	*theirs = fcntl(pair[1], F_DUPFD_CLOEXEC, FD_OURS);
 	close(pair[1]);
 	c->socket = pair[0];
@@ -371,24 +386,30 @@ child_hasten(struct child *c, uint64_t at_ms)
 	arm(c);
 }
 
-void
+enum err
 child_tell(struct child *c, enum msg_kind kind, const void *msg)
 {
 	char       head[MSG_HEAD];
 	struct buf packet = { 0 };
+	enum err   e;
 
 	if (c->socket < 0)
-		return;
+		return ERR_CLOSED;
 	buf_put(&packet, (struct slice){ "RK1?", MSG_HEAD });
-	if (msg_encode(kind, msg, head, &packet) == ERR_OK) {
+	e = msg_encode(kind, msg, head, &packet);
+	if (e == ERR_OK && packet.n > PROC_PACKET_MAX)
+		e = ERR_TOO_LARGE;
+	if (e == ERR_OK) {
 		memcpy(packet.p, head, MSG_HEAD);
 		if (send(c->socket, packet.p, packet.n,
 		        MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-			log_warn("child.tell", KV("name", c->name),
-			    KV("message", msg_name(kind)),
-			    KV("why", strerror(errno)));
+			e = errno == EAGAIN ? ERR_FULL : ERR_CLOSED;
 	}
 	buf_free(&packet);
+	if (e != ERR_OK)
+		log_warn("child.tell", KV("name", c->name),
+		    KV("message", msg_name(kind)), KV("err", err_name(e)));
+	return e;
 }
 
 /* --- for those who ask -------------------------------------------------- */

@@ -51,8 +51,9 @@ void child_step(struct child *, enum service_input);
 /* Its process ended: reaps it.  Group and last words are taken care of. */
 void child_reap(struct child *, const siginfo_t *);
 void child_hasten(struct child *, uint64_t at_ms);
-/* Messages of MSG_CHILD_DOWN; lost when there is no process. */
-void child_tell(struct child *, enum msg_kind, const void *msg);
+/* Messages of MSG_CHILD_DOWN; when it fails the message is lost.  CLOSED: there
+ * is no process, or it has hung up; TOO_LARGE; FULL: it does not read. */
+enum err child_tell(struct child *, enum msg_kind, const void *msg);
 /* Resident memory, KiB; 0: unknown. */
 uint64_t child_rss_kib(const struct child *);
 /* What a person must do, or "". */

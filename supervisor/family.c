@@ -65,6 +65,14 @@ family_heard(struct family *f, struct child *c, struct slice line,
 		f->listener.heard(f->listener.self, c, line, number);
 }
 
+void
+family_answered(struct family *f, struct child *c, const struct msg_answer *m)
+{
+	if (f->listener.answered == NULL ||
+	    !f->listener.answered(f->listener.self, c, m))
+		f->unclaimed++;
+}
+
 /* --- who there is ------------------------------------------------------- */
 
 bool
@@ -80,6 +88,15 @@ family_find(struct family *f, struct slice name)
 {
 	for (size_t i = 0; i < f->nchildren; i++)
 		if (family_matches(f->children[i], name))
+			return f->children[i];
+	return NULL;
+}
+
+struct child *
+family_child(struct family *f, struct slice name)
+{
+	for (size_t i = 0; i < f->nchildren; i++)
+		if (slice_is(name, f->children[i]->name))
 			return f->children[i];
 	return NULL;
 }

@@ -20,6 +20,9 @@ struct family_listener {
 	    enum service_state was);
 	void (*heard)(void *self, const struct child *, struct slice line,
 	    uint64_t number);
+	/* false: nobody asked */
+	bool (*answered)(void *self, const struct child *,
+	    const struct msg_answer *);
 	void  *self;
 };
 
@@ -35,7 +38,7 @@ struct family {
 	struct child          *rolling;     /* being replaced by a roll */
 	struct timer           sim_wait, stop_late;
 	uint64_t               opened_ms, sim_since_ms, stop_at_ms;
-	uint64_t               line_number, strangers;
+	uint64_t               line_number, strangers, unclaimed;
 	unsigned               stop_signals;
 	bool                   stopping, was_up;
 	bool                   abandons;    /* what KILL does not end */
@@ -59,6 +62,8 @@ enum plan_state family_state(const struct family *);
 /* By name (worker/2), service (worker: all of them) or "": all. */
 bool family_matches(const struct child *, struct slice name);
 struct child *family_find(struct family *, struct slice name);
+/* The one child of this very name. */
+struct child *family_child(struct family *, struct slice name);
 /* Replaces these one by one, each once the one before is ready. */
 void family_roll(struct family *, struct slice name);
 /* How many workers there shall be. */
@@ -79,6 +84,8 @@ char *family_scratch(struct family *);
 uint64_t *family_line_number(struct family *);
 void family_heard(struct family *, struct child *, struct slice line,
     uint64_t number);
+void family_answered(struct family *, struct child *,
+    const struct msg_answer *);
 void family_changed(struct family *, struct child *, enum service_state was);
 void family_lost(struct family *, struct child *, pid_t);
 

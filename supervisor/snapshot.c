@@ -90,6 +90,7 @@ snapshot_put(struct json *answer, struct family *f)
 	put_age(supervisor, "uptime_ms", f->opened_ms, now);
 	json_put_bool(supervisor, "simulator", f->settings->needs_sim);
 	json_put_int(supervisor, "strangers_reaped", (int64_t)f->strangers);
+	json_put_int(supervisor, "unclaimed_answers", (int64_t)f->unclaimed);
 	json_put_int(supervisor, "dropped_log_lines",
 	    (int64_t)f->output->dropped);
 	json_put_take(answer, "supervisor", supervisor);
