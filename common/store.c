@@ -379,6 +379,22 @@ store_close(struct store **sp)
 	free(s);
 }
 
+enum err
+store_abandon(struct store **sp, const char *why)
+{
+	struct store *s = *sp;
+	enum err      e = ERR_OK;
+
+	if (s == NULL)
+		return ERR_OK;
+	s->dirty = false; /* closing rolls back */
+	disconnect(s);
+	if (s->durability != STORE_NONE)
+		e = move_aside(s, why);
+	store_close(sp);
+	return e;
+}
+
 const char *
 store_moved(const struct store *s)
 {
