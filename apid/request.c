@@ -79,37 +79,6 @@ static const char unknown[] =
 
 /* --- results -------------------------------------------------------------- */
 
-static void
-refuse(struct requests *rs, msg_peer from, const struct msg_call *m,
-    enum result result, const char *why)
-{
-	struct msg_result no = { .id = m->id,
-		.code = slice_of(result_name(result)),
-		.message = slice_of(why) };
-
-	rs->counts.failed++;
-	rs->counts.results[result]++;
-	log_info("call.done", KV("id", m->id), KV("bot", m->bot),
-	    KV("op", m->do_), KV("code", result_name(result)),
-	    KV("why", why), KV("tries", 0));
-	rs->send(rs->self, from, &no);
-}
-
-static void
-repeat(struct requests *rs, msg_peer from, const struct msg_call *m,
-    const struct sent_outcome *o)
-{
-	struct msg_result r = { .id = m->id, .ok = o->result == RESULT_OK,
-		.code = slice_of(result_name(o->result)),
-		.message = SLICE("the outcome of the first time"),
-		.data = o->data, .status = o->status, .trace = o->trace };
-
-	rs->counts.repeated++;
-	log_info("call.repeated", KV("id", m->id), KV("bot", m->bot),
-	    KV("op", m->do_), KV("code", result_name(o->result)));
-	rs->send(rs->self, from, &r);
-}
-
 /* False: the asker's pipe is full. */
 static bool
 tell(struct request *r, struct asker *a)
@@ -666,6 +635,76 @@ finish(struct request *r, enum result result)
 		wait_until(r, r->rules.until_ms);
 }
 
+/* --- calls that end where they begin ----------------------------------------- */
+
+static void
+request_link(struct request *r, struct requests *rs, size_t bytes)
+{
+	r->owner = rs;
+	r->bytes = bytes;
+	r->after = rs->all;
+	if (rs->all != NULL)
+		rs->all->before = r;
+	rs->all = r;
+	rs->n++;
+	rs->bytes += bytes;
+}
+
+/* Told at once; where the pipe is full, as the end of a call that did nothing
+ * else. */
+static void
+answer_now(struct requests *rs, msg_peer from, const struct msg_result *m,
+    enum result result)
+{
+	struct request *r;
+
+	if (rs->send(rs->self, from, m) != ERR_FULL || rs->n >= CALLS_MAX ||
+	    (r = calloc(1, sizeof *r)) == NULL)
+		return;
+	request_link(r, rs, sizeof *r + m->data.n);
+	r->state = HANDING_OVER;
+	r->result = result;
+	r->status = (unsigned)m->status;
+	buf_put(&r->data, m->data);
+	copy(r->message, sizeof r->message, m->message);
+	copy(r->trace, sizeof r->trace, m->trace);
+	if (asker_add(r, from, m->id) == NULL)
+		request_free(r);
+	else
+		hand_over(r);
+}
+
+static void
+refuse(struct requests *rs, msg_peer from, const struct msg_call *m,
+    enum result result, const char *why)
+{
+	struct msg_result no = { .id = m->id,
+		.code = slice_of(result_name(result)),
+		.message = slice_of(why) };
+
+	rs->counts.failed++;
+	rs->counts.results[result]++;
+	log_info("call.done", KV("id", m->id), KV("bot", m->bot),
+	    KV("op", m->do_), KV("code", result_name(result)),
+	    KV("why", why), KV("tries", 0));
+	answer_now(rs, from, &no, result);
+}
+
+static void
+repeat(struct requests *rs, msg_peer from, const struct msg_call *m,
+    const struct sent_outcome *o)
+{
+	struct msg_result r = { .id = m->id, .ok = o->result == RESULT_OK,
+		.code = slice_of(result_name(o->result)),
+		.message = SLICE("the outcome of the first time"),
+		.data = o->data, .status = o->status, .trace = o->trace };
+
+	rs->counts.repeated++;
+	log_info("call.repeated", KV("id", m->id), KV("bot", m->bot),
+	    KV("op", m->do_), KV("code", result_name(o->result)));
+	answer_now(rs, from, &r, o->result);
+}
+
 /* --- commits -------------------------------------------------------------- */
 
 static void
@@ -791,7 +830,6 @@ request_new(struct requests *rs, struct bot *b, const struct call *c)
 	if (rs->body.n > 0)
 		r->body = (struct slice){ memcpy(at, rs->body.p, rs->body.n),
 			rs->body.n };
-	r->owner = rs;
 	r->bot = b;
 	r->operation = c->operation;
 	r->scope = call_scope_name(c);
@@ -800,15 +838,9 @@ request_new(struct requests *rs, struct bot *b, const struct call *c)
 	r->appears = c->appears;
 	r->rules.has_seq = c->has_seq;
 	r->rules.again = rs->again || !c->appears;
-	r->bytes = sizeof *r + n;
 	r->began_ms = loop_now(rs->loop);
 	attempt_open(&r->attempt);
-	r->after = rs->all;
-	if (rs->all != NULL)
-		rs->all->before = r;
-	rs->all = r;
-	rs->n++;
-	rs->bytes += r->bytes;
+	request_link(r, rs, sizeof *r + n);
 	return r;
 }
 
@@ -1000,7 +1032,8 @@ requests_close(struct requests *rs)
 
 	rs->closed = true;
 	while ((r = rs->all) != NULL) {
-		http_cancel(r->bot->http, &r->http);
+		if (r->bot != NULL)
+			http_cancel(r->bot->http, &r->http);
 		if (r->state == WANTS_RECORD)
 			unsay(r);
 		lane_leave(r);

@@ -26,6 +26,7 @@ enum {
 
 struct store {
 	sqlite3              *db;
+	sqlite3_stmt         *begin, *end;   /* of a transaction */
 	char                 *path, *moved;
 	int                   lock;
 	bool                  dirty;
@@ -183,6 +184,9 @@ examine(struct store *s, const struct store_options *o, const char **why)
 static void
 disconnect(struct store *s)
 {
+	sqlite3_finalize(s->begin);
+	sqlite3_finalize(s->end);
+	s->begin = s->end = NULL;
 	if (s->db != NULL)
 		sqlite3_close(s->db);
 	s->db = NULL;
@@ -262,6 +266,18 @@ upgrade(struct store *s, const struct store_options *o)
 }
 
 static enum err
+prepare_both(struct store *s)
+{
+	int rc = sqlite3_prepare_v3(s->db, "BEGIN IMMEDIATE", -1,
+	    SQLITE_PREPARE_PERSISTENT, &s->begin, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v3(s->db, "COMMIT", -1,
+		    SQLITE_PREPARE_PERSISTENT, &s->end, NULL);
+	return rc == SQLITE_OK ? ERR_OK : failed(s, rc, "prepare");
+}
+
+static enum err
 set_up(struct store *s, const struct store_options *o)
 {
 	int64_t  page = 4096;
@@ -275,10 +291,11 @@ set_up(struct store *s, const struct store_options *o)
 	    (e = upgrade(s, o)) != ERR_OK ||
 	    (e = pragma(s, "PRAGMA page_size", &page, NULL)) != ERR_OK)
 		return e;
-	if (o->bytes_max > 0)
-		e = pragma_set(s, "max_page_count",
-		    (int64_t)(o->bytes_max / (uint64_t)page) + 1);
-	return e;
+	if (o->bytes_max > 0 &&
+	    (e = pragma_set(s, "max_page_count",
+	         (int64_t)(o->bytes_max / (uint64_t)page) + 1)) != ERR_OK)
+		return e;
+	return prepare_both(s);
 }
 
 static enum err
@@ -446,8 +463,9 @@ store_run(struct store_stmt *t)
 	int           rc;
 
 	if (!s->dirty) {
-		rc = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-		if (rc != SQLITE_OK)
+		rc = sqlite3_step(s->begin);
+		sqlite3_reset(s->begin);
+		if (rc != SQLITE_DONE)
 			return broken(s, rc, "begin");
 		s->dirty = true;
 	}
@@ -499,8 +517,9 @@ store_commit(struct store *s)
 
 	if (!s->dirty)
 		return ERR_OK;
-	rc = sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL);
-	if (rc != SQLITE_OK)
+	rc = sqlite3_step(s->end);
+	sqlite3_reset(s->end);
+	if (rc != SQLITE_DONE)
 		return broken(s, rc, "commit");
 	s->dirty = false;
 	return ERR_OK;

@@ -18,7 +18,7 @@
 #include "log.h"
 #include "request.h"
 
-enum { RESULTS_MAX = 64, STARTED_MAX = 64 };
+enum { RESULTS_MAX = 64, STARTED_MAX = 8192, CALLS = 3000 };
 
 static struct {
 	struct requests      rs;
@@ -37,6 +37,7 @@ static struct {
 		uint64_t tries, platform_code;
 	} results[RESULTS_MAX];
 	size_t               nresults;
+	unsigned             told[CALLS];   /* by the number in "#12" */
 } w;
 
 /* --- the played parts ----------------------------------------------------- */
@@ -97,11 +98,17 @@ keep(char *to, size_t size, struct slice s)
 static enum err
 take_result(void *self, msg_peer to, const struct msg_result *m)
 {
-	size_t i = w.nresults;
+	size_t             i = w.nresults;
+	unsigned long long number;
 
 	(void)self;
 	if (w.full)
 		return ERR_FULL;
+	if (slice_starts(m->id, SLICE("#"))) {
+		EXPECT(slice_u64(slice_from(m->id, 1), &number));
+		w.told[number]++;
+		return ERR_OK;
+	}
 	if (w.dies_when_told)
 		kill(getpid(), SIGKILL);
 	keep(w.results[i].peer, sizeof w.results[i].peer, to);
@@ -243,6 +250,16 @@ turn_until(size_t started, size_t results)
 		loop_turn(w.rs.loop, 100, NULL);
 	EXPECT_INT(w.nstarted, started);
 	EXPECT_INT(w.nresults, results);
+}
+
+static void
+limit(rlim_t bytes)
+{
+	struct rlimit l;
+
+	getrlimit(RLIMIT_FSIZE, &l);
+	l.rlim_cur = bytes == 0 ? l.rlim_max : bytes;
+	EXPECT(setrlimit(RLIMIT_FSIZE, &l) == 0);
 }
 
 #define OK_BODY "{\"id\":\"R1\"}"
@@ -601,16 +618,6 @@ TEST(what_was_refused_is_not_in_doubt)
 
 /* --- the record cannot be written ------------------------------------------- */
 
-static void
-limit(rlim_t bytes)
-{
-	struct rlimit l;
-
-	getrlimit(RLIMIT_FSIZE, &l);
-	l.rlim_cur = bytes == 0 ? l.rlim_max : bytes;
-	EXPECT(setrlimit(RLIMIT_FSIZE, &l) == 0);
-}
-
 TEST(without_a_record_nothing_is_sent_that_could_double)
 {
 	setup(false);
@@ -673,6 +680,131 @@ TEST(one_commit_for_a_turn)
 	teardown();
 }
 
+/* --- at random -------------------------------------------------------------- */
+
+static unsigned
+below(unsigned n)
+{
+	static uint64_t x = 88172645463325252u; /* xorshift: the same each time */
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return (unsigned)(x >> 32) % n;
+}
+
+static size_t answered; /* of w.started, all before it */
+
+static void
+answer_one(bool well)
+{
+	static const struct {
+		unsigned    status;
+		const char *body;
+	} how[] = { { 200, OK_BODY }, { 200, OK_BODY }, { 400, "" },
+		{ 400, "{\"code\":304003}" }, { 401, "" }, { 0, "" } };
+	unsigned i = well ? 0 : below(sizeof how / sizeof *how);
+
+	if (answered == w.nstarted)
+		return;
+	/* A number is sent again after a pause: not here. */
+	if (how[i].status == 0 &&
+	    strstr(w.started[answered]->url, "/v2/") != NULL)
+		i = 0;
+	answer(answered++, how[i].status, how[i].body);
+}
+
+static void
+token_comes(void)
+{
+	w.has_token = true;
+	w.bot.token.answers++;
+	w.bot.token.generation++;
+	requests_on_token(&w.rs, &w.bot);
+}
+
+static void
+call_number(unsigned number, unsigned key)
+{
+	static const char kinds[] = "ugcd";
+	char              id[16], conv[16], peer[8];
+
+	snprintf(id, sizeof id, "#%u", number);
+	snprintf(conv, sizeof conv, "%c:%u", kinds[key % 4], key % 12);
+	snprintf(peer, sizeof peer, "p%u", number % 3);
+	reply_from(peer, id, conv, key + 1, below(20) == 0 ? -1 : 60000);
+}
+
+/* RL03: whatever happens, each call that was taken is answered once. */
+TEST(every_call_gets_one_answer)
+{
+	uint64_t end;
+	unsigned asked = 0, wrong = 0;
+
+	setup(false);
+	w.advice = TOKEN_WAIT;
+	answered = 0;
+	while (asked < CALLS) {
+		unsigned what = below(100);
+
+		if (what < 40) {
+			call_number(asked, asked);
+			asked++;
+		} else if (what < 45 && asked > 0) { /* again, by another */
+			call_number(asked, asked - 1);
+			asked++;
+		} else if (what < 85)
+			answer_one(false);
+		else if (what < 90)
+			w.full = !w.full;
+		else if (what < 94)
+			w.has_token = false;
+		else if (what < 98)
+			token_comes();
+		else
+			limit(below(2));
+		turn();
+	}
+	w.full = false;
+	limit(0);
+	end = loop_clock_ms() + 10000;
+	while (w.rs.n > 0 && loop_clock_ms() < end) {
+		token_comes();
+		if (answered < w.nstarted)
+			answer_one(true);
+		else
+			loop_turn(w.rs.loop, 20, NULL);
+	}
+	EXPECT_INT(w.rs.n, 0);
+	for (unsigned i = 0; i < CALLS; i++)
+		if (w.told[i] != 1 && wrong++ < 10)
+			printf("# call %u was answered %u times\n", i,
+			    w.told[i]);
+	EXPECT_INT(wrong, 0);
+	teardown();
+}
+
+/* PR07: what is pushed unasked succeeds when the platform says so, only. */
+TEST(a_push_that_is_refused_says_so)
+{
+	struct msg_call m = { .id = SLICE("x"), .bot = SLICE("7"),
+		.do_ = SLICE("send"), .conv = SLICE("g:A"),
+		.text = SLICE("hi") };
+
+	setup(false);
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	answer(0, 400, "{\"code\":40034102}");
+	EXPECT(!w.results[0].ok);
+	EXPECT(w.results[0].code[0] != '\0');
+	EXPECT_INT(w.results[0].platform_code, 40034102);
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	answer(1, 0, "");
+	EXPECT_STR(w.results[1].code, "TIMEOUT");
+	teardown();
+}
+
 TEST(leaving_with_a_call_held)
 {
 	setup(false);
@@ -701,6 +833,8 @@ main(void)
 	RUN(bounded);
 	RUN(a_full_pipe_is_tried_again);
 	RUN(leaving);
+	RUN(every_call_gets_one_answer);
+	RUN(a_push_that_is_refused_says_so);
 	RUN(leaving_with_a_call_held);
 	RUN(one_commit_for_a_turn);
 	RUN(killed_in_mid_request_the_platform_tells_or_the_setting);
