@@ -66,6 +66,12 @@ command_reload(struct cli *cli)
 }
 
 enum status
+command_upgrade(struct cli *cli)
+{
+	return ask_about(cli, "upgrade");
+}
+
+enum status
 command_log_level(struct cli *cli)
 {
 	struct json *r = cli_request("log-level");

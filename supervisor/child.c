@@ -555,15 +555,14 @@ make_pipe(struct child *c)
 	        c) == ERR_OK;
 }
 
-enum err
-child_new(struct child **out, struct family *f, enum service_id id,
-    unsigned number)
+struct child *
+child_bare(struct family *f, enum service_id id, unsigned number)
 {
 	struct child *c = calloc(1, sizeof *c);
 	const char   *kind = service_kind(id)->name;
 
 	if (c == NULL)
-		return ERR_NOMEM;
+		return NULL;
 	c->family = f;
 	c->id = id;
 	c->number = number;
@@ -574,12 +573,35 @@ child_new(struct child **out, struct family *f, enum service_id id,
 		snprintf(c->name, sizeof c->name, "%s", kind);
 	lines_open(&c->lines, loop_now(family_loop(f)));
 	service_open(&c->service, family_limits(f), loop_now(family_loop(f)));
+	return c;
+}
+
+enum err
+child_new(struct child **out, struct family *f, enum service_id id,
+    unsigned number)
+{
+	struct child *c = child_bare(f, id, number);
+
+	if (c == NULL)
+		return ERR_NOMEM;
 	if (!make_pipe(c)) {
 		child_free(&c);
 		return ERR_SYSTEM;
 	}
 	*out = c;
 	return ERR_OK;
+}
+
+enum err
+child_resume(struct child *c)
+{
+	struct loop *loop = family_loop(c->family);
+	enum err     e = loop_watch(loop, c->output[0], LOOP_READ, on_output, c);
+
+	if (e == ERR_OK && c->socket >= 0)
+		e = loop_watch(loop, c->socket, LOOP_READ, on_socket, c);
+	arm(c);
+	return e;
 }
 
 void

@@ -49,6 +49,10 @@ struct child {
 
 enum err child_new(struct child **, struct family *, enum service_id,
     unsigned number);
+/* Without its pipe, to be completed; NULL: out of memory. */
+struct child *child_bare(struct family *, enum service_id, unsigned number);
+/* It has got a process and descriptors from elsewhere: goes on with them. */
+enum err child_resume(struct child *);
 /* What is left of its process is killed. */
 void child_free(struct child **);
 

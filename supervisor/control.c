@@ -26,7 +26,7 @@ struct job {
 	struct client  *client;
 	struct json    *id;
 	enum goal       goal;
-	bool            watches, follows;
+	bool            watches, follows, upgrades;
 	char            name[CHILD_NAME_MAX];  /* of those followed, or asked */
 	uint64_t        question;              /* its id; 0: none */
 	unsigned        generation;            /* of the process asked */
@@ -487,6 +487,89 @@ do_shutdown(struct control *ctl, struct client *c, const struct json *req)
 
 static void do_help(struct control *, struct client *, const struct json *);
 
+/* --- another program in our place ---------------------------------------- */
+
+static struct client *
+asker_of(const struct control *ctl)
+{
+	for (size_t i = 0; i < STATUS_CLIENTS_MAX; i++) {
+		const struct client *c = &ctl->status.clients[i];
+		const struct job    *j = c->job;
+
+		if (c->fd >= 0 && j != NULL && j->upgrades)
+			return j->client;
+	}
+	return NULL;
+}
+
+bool
+control_wants_upgrade(const struct control *ctl)
+{
+	return asker_of(ctl) != NULL;
+}
+
+void
+control_upgraded(struct control *ctl, const char *why_not)
+{
+	struct client *c = asker_of(ctl);
+
+	if (c == NULL)
+		return;
+	say_no(c, job_id(c->job), "FAILED", why_not);
+	end_job(c);
+}
+
+static void
+do_upgrade(struct control *ctl, struct client *c, const struct json *req)
+{
+	struct job *j;
+
+	const char *why = ctl->family->stopping ? "the system stops"
+	    : family_rolls(ctl->family) ? "a rolling restart is under way"
+	    : asker_of(ctl) != NULL     ? "an upgrade is under way"
+	                                : NULL;
+
+	if (why != NULL) {
+		say_no(c, json_get(req, "id"), "BUSY", why);
+		return;
+	}
+	if ((j = new_job(ctl, c, req)) != NULL)
+		j->upgrades = true;
+}
+
+void
+control_put(const struct control *ctl, struct json *state)
+{
+	const struct client *c = asker_of(ctl);
+
+	json_put_int(state, "seq", (int64_t)ctl->seq);
+	json_put_int(state, "questions", (int64_t)ctl->questions);
+	json_put_int(state, "listener", ctl->status.fd);
+	json_put_int(state, "asker", c != NULL ? c->fd : -1);
+	if (c != NULL && job_id(c->job) != NULL)
+		json_put_ref(state, "asker_id", job_id(c->job));
+}
+
+static void
+resume(struct control *ctl, const struct json *state)
+{
+	int64_t        n = -1;
+	struct client *c;
+	struct json   *a;
+
+	if (json_int_at(state, "questions", &n))
+		ctl->questions = (uint64_t)n;
+	if (json_int_at(state, "seq", &n))
+		ctl->seq = (uint64_t)n;
+	n = -1;
+	if (!json_int_at(state, "asker", &n) || n < 0 ||
+	    (c = status_take(&ctl->status, (int)n)) == NULL)
+		return;
+	a = yes(json_get(state, "asker_id"));
+	snapshot_put_supervisor(a, ctl->family);
+	client_send(c, a);
+}
+
 /* --- questions to a child ----------------------------------------------- */
 
 static const char *
@@ -871,20 +954,25 @@ control_turn(struct control *ctl)
 
 enum err
 control_open(struct control *ctl, struct family *f, struct loop *loop,
-    const char *run_dir)
+    const char *run_dir, const struct json *state)
 {
+	int64_t  listener = -1;
 	enum err e;
 
+	json_int_at(state, "listener", &listener);
 	*ctl = (struct control){ .family = f };
 	if ((ctl->path = conf_path(run_dir, "status.sock")) == NULL)
 		return ERR_NOMEM;
-	if ((e = status_open(&ctl->status, loop, ctl->path)) != ERR_OK)
+	if ((e = status_open(&ctl->status, loop, ctl->path,
+	         (int)listener)) != ERR_OK)
 		return e;
 	ctl->status.on_line = on_request;
 	ctl->status.on_gone = on_client_gone;
 	ctl->status.self = ctl;
 	f->listener = (struct family_listener){ on_changed, on_heard,
 		on_answered, ctl };
+	if (state != NULL)
+		resume(ctl, state);
 	return ERR_OK;
 }
 

@@ -12,11 +12,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "handover.h"
 #include "log.h"
 #include "proc.h"
 #include "spawn.h"
 
-enum { SIM_LOOK_MS = 200, HURRY_MS = 300, REMAINS_MS = 2000 };
+enum { SIM_LOOK_MS = 200, HURRY_MS = 300, REMAINS_MS = 2000, ROLL_TRIES = 2 };
 
 /* --- lent to child.c ---------------------------------------------------- */
 
@@ -350,14 +351,15 @@ is_replaced(const struct child *c)
 	        c->service.state == SERVICE_DEGRADED);
 }
 
-/* The new one did not come up: the others stay as they are. */
+/* The new one did not come up, and not by chance. */
 static bool
 roll_failed(const struct child *c)
 {
 	enum service_state s = c->service.state;
 
 	return s == SERVICE_FAILED || !c->service.wanted ||
-	    (s == SERVICE_BACKOFF && c->service.generation > c->roll_from);
+	    (s == SERVICE_BACKOFF &&
+	        c->service.generation >= c->roll_from + ROLL_TRIES);
 }
 
 static void
@@ -366,6 +368,78 @@ cancel_roll(struct family *f)
 	for (size_t i = 0; i < f->nchildren; i++)
 		f->children[i]->rolls = false;
 	f->rolling = NULL;
+}
+
+static void
+take_limits(struct family *f)
+{
+	const struct conf *c = &f->settings->conf;
+
+	f->limits = (struct service_limits){
+		.ready_ms = c->ready_ms,
+		.watchdog_ms = c->watchdog_ms,
+		/* one event may take so long */
+		.drain_ms = c->event_timeout_ms + 1000,
+		.stop_ms = c->stop_ms,
+		.restart = strcmp(c->restart, "never") == 0
+		        ? SERVICE_NOT_AGAIN
+		    : strcmp(c->restart, "on-failure") == 0
+		        ? SERVICE_ON_FAILURE : SERVICE_ALWAYS,
+		.ends_max = (unsigned)c->restarts,
+	};
+}
+
+static void
+roll(struct child *c)
+{
+	c->rolls = true;
+	c->roll_from = c->service.generation;
+}
+
+/* Replaces those whose environment would be another now: one by one, or all
+ * at once. */
+static void
+renew(struct family *f, bool secret_changed, bool rolling)
+{
+	struct buf env = { 0 };
+
+	for (size_t i = 0; i < f->nchildren; i++) {
+		struct child *c = f->children[i];
+		bool          holds = settings_vault(f->settings, c->id) >= 0;
+
+		if (!service_alive(&c->service))
+			continue;
+		buf_reset(&env);
+		settings_environment(f->settings, c->id, c->name,
+		    SPAWN_SOCKET_FD, holds ? SPAWN_SECRET_FD : -1, &env);
+		if (slice_eq(buf_slice(&env), buf_slice(&c->environment)) &&
+		    !(holds && secret_changed))
+			continue;
+		log_info("family.renew", KV("name", c->name));
+		if (rolling)
+			roll(c);
+		else
+			child_step(c, SERVICE_RESTART);
+	}
+	buf_free(&env);
+}
+
+/* What a reload has brought does not work: what was there before does. */
+static void
+take_back(struct family *f, struct child *failed)
+{
+	bool changed = false;
+
+	settings_take_back(f->settings, &changed);
+	take_limits(f);
+	log_error("family.taken_back", KV("name", failed->name),
+	    KV("why", "it does not become ready with the new configuration; "
+	              "the old one is in force again"),
+	    KV("remedy", "see what it said, correct it, and reload"));
+	arrange(f);
+	renew(f, changed, true);
+	if (!service_alive(&failed->service) && failed->service.wanted)
+		child_step(failed, SERVICE_START);
 }
 
 static void
@@ -378,6 +452,8 @@ roll_on(struct family *f)
 		    KV("why", "the new process did not become ready; the "
 		              "others are not touched"));
 		cancel_roll(f);
+		if (f->settings->has_was)
+			take_back(f, c);
 		return;
 	}
 	if (c != NULL && !is_replaced(c))
@@ -391,6 +467,16 @@ roll_on(struct family *f)
 			child_step(f->rolling, SERVICE_RESTART);
 			return;
 		}
+	settings_keep(f->settings); /* all that it changed is ready */
+}
+
+bool
+family_rolls(const struct family *f)
+{
+	for (size_t i = 0; i < f->nchildren; i++)
+		if (f->children[i]->rolls)
+			return true;
+	return f->rolling != NULL;
 }
 
 void
@@ -399,10 +485,8 @@ family_roll(struct family *f, struct slice name)
 	for (size_t i = 0; i < f->nchildren; i++) {
 		struct child *c = f->children[i];
 
-		if (!family_matches(c, name) || c->rolls || c->surplus)
-			continue;
-		c->rolls = true;
-		c->roll_from = c->service.generation;
+		if (family_matches(c, name) && !c->rolls && !c->surplus)
+			roll(c);
 	}
 }
 
@@ -507,30 +591,6 @@ give_up(struct family *f, enum err why)
 
 /* --- the simulator ------------------------------------------------------ */
 
-/* Restarts those whose environment would be another now. */
-static void
-renew(struct family *f, bool secret_changed)
-{
-	struct buf env = { 0 };
-
-	for (size_t i = 0; i < f->nchildren; i++) {
-		struct child *c = f->children[i];
-		bool          holds = settings_vault(f->settings, c->id) >= 0;
-
-		if (!service_alive(&c->service))
-			continue;
-		buf_reset(&env);
-		settings_environment(f->settings, c->id, c->name,
-		    SPAWN_SOCKET_FD, holds ? SPAWN_SECRET_FD : -1, &env);
-		if (slice_eq(buf_slice(&env), buf_slice(&c->environment)) &&
-		    !(holds && secret_changed))
-			continue;
-		log_info("family.renew", KV("name", c->name));
-		child_step(c, SERVICE_RESTART);
-	}
-	buf_free(&env);
-}
-
 static void
 load_sim(struct family *f)
 {
@@ -540,7 +600,7 @@ load_sim(struct family *f)
 	if (e != ERR_OK)
 		give_up(f, e);
 	else
-		renew(f, changed);
+		renew(f, changed, false);
 }
 
 static void
@@ -666,32 +726,18 @@ on_child_signal(void *self, int signal)
 			child_reap(c, &si);
 			continue;
 		}
-		/* An orphan of somebody's, left to us. */
-		f->strangers++;
+		if (f->trial.pid == si.si_pid) {
+			f->trial.pid = 0;
+			f->trial.ended = true;
+			f->trial.how = si;
+		} else {
+			f->strangers++; /* an orphan, left to us */
+		}
 		waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
 	}
 }
 
 /* --- configuration ------------------------------------------------------ */
-
-static void
-take_limits(struct family *f)
-{
-	const struct conf *c = &f->settings->conf;
-
-	f->limits = (struct service_limits){
-		.ready_ms = c->ready_ms,
-		.watchdog_ms = c->watchdog_ms,
-		/* one event may take so long */
-		.drain_ms = c->event_timeout_ms + 1000,
-		.stop_ms = c->stop_ms,
-		.restart = strcmp(c->restart, "never") == 0
-		        ? SERVICE_NOT_AGAIN
-		    : strcmp(c->restart, "on-failure") == 0
-		        ? SERVICE_ON_FAILURE : SERVICE_ALWAYS,
-		.ends_max = (unsigned)c->restarts,
-	};
-}
 
 enum err
 family_reload(struct family *f)
@@ -713,7 +759,7 @@ family_reload(struct family *f)
 		set_level(f, level);
 	if ((e = arrange(f)) != ERR_OK || (e = await_sim(f)) != ERR_OK)
 		return e;
-	renew(f, changed);
+	renew(f, changed, true);
 	for (size_t i = 0; i < f->nchildren; i++) {
 		struct child *c = f->children[i];
 
@@ -728,9 +774,30 @@ family_reload(struct family *f)
 
 /* --- life --------------------------------------------------------------- */
 
+/* Our predecessor may have left a signal unanswered, and it may have seen the
+ * simulator's file. */
+static enum err
+resume(struct family *f, const struct json *state)
+{
+	bool     changed = false;
+	enum err e = handover_family(f, state);
+
+	if (e == ERR_OK && f->settings->needs_sim &&
+	    settings_sim_is_there(f->settings))
+		e = settings_load_sim(f->settings, &changed);
+	if (e != ERR_OK)
+		return e;
+	if (f->has_level)
+		log_set_level(f->log_level);
+	on_child_signal(f, SIGCHLD);
+	log_info("family.resume", KV("children", f->nchildren),
+	    KV("generation", f->generation));
+	return await_sim(f);
+}
+
 enum err
 family_open(struct family *f, struct loop *loop, struct settings *settings,
-    struct output *output)
+    struct output *output, const struct json *state)
 {
 	enum err e;
 
@@ -739,15 +806,16 @@ family_open(struct family *f, struct loop *loop, struct settings *settings,
 	take_limits(f);
 	f->oom_kills = f->oom_before = vitals_oom_kills();
 	f->generation = 1;
-	kin_open(&f->kin, settings->conf.run_dir, true);
+	kin_open(&f->kin, settings->conf.run_dir, state == NULL);
 	f->bin_dir = proc_bin_dir();
 	f->scratch = malloc(FAMILY_SCRATCH);
 	if (f->bin_dir == NULL || f->scratch == NULL)
 		return ERR_NOMEM;
-	if ((e = loop_signal(loop, SIGCHLD, on_child_signal, f)) != ERR_OK ||
-	    (e = arrange(f)) != ERR_OK)
+	if ((e = loop_signal(loop, SIGCHLD, on_child_signal, f)) != ERR_OK)
 		return e;
-	return await_sim(f);
+	if (state != NULL)
+		return resume(f, state);
+	return (e = arrange(f)) != ERR_OK ? e : await_sim(f);
 }
 
 void

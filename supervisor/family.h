@@ -41,6 +41,11 @@ struct family {
 	uint64_t               line_number, strangers, unclaimed;
 	uint64_t               oom_kills, oom_before, oom_looked_ms;
 	struct kin             kin;
+	struct {
+		pid_t     pid;               /* of a new program on trial */
+		bool      ended;
+		siginfo_t how;
+	} trial;
 	unsigned               stop_signals, generation;  /* of its settings */
 	bool                   stopping, was_up;
 	bool                   abandons;    /* what KILL does not end */
@@ -49,8 +54,9 @@ struct family {
 	enum err               failed;      /* why it stops, if not asked to */
 };
 
+/* state: what another program has left (handover.h), or NULL. */
 enum err family_open(struct family *, struct loop *, struct settings *,
-    struct output *);
+    struct output *, const struct json *state);
 void family_close(struct family *);
 
 /* After each turn of the loop: what may start, what must stop now. */
@@ -68,11 +74,14 @@ struct child *family_find(struct family *, struct slice name);
 struct child *family_child(struct family *, struct slice name);
 /* Replaces these one by one, each once the one before is ready. */
 void family_roll(struct family *, struct slice name);
+/* Some are still to be replaced so. */
+bool family_rolls(const struct family *);
 /* How many workers there shall be. */
 enum err family_scale(struct family *, unsigned workers);
 /* For this program and all children, until the next reload. */
 void family_log_level(struct family *, enum log_level);
-/* Reads the configuration again and acts on what is different. */
+/* Reads the configuration again and acts on what is different; when a child
+ * does not become ready with it, the old one is in force again. */
 enum err family_reload(struct family *);
 
 /* --- for child.c -------------------------------------------------------- */

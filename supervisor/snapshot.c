@@ -87,28 +87,36 @@ snapshot_child(struct child *c, uint64_t now_ms)
 }
 
 void
+snapshot_put_supervisor(struct json *answer, struct family *f)
+{
+	struct json *o = json_new_object();
+	char         hash[24];
+
+	snprintf(hash, sizeof hash, "%016llx",
+	    (unsigned long long)f->settings->hash);
+	json_put_int(o, "pid", getpid());
+	put_text(o, "version", ROOKERY_VERSION);
+	json_put_int(o, "generation", f->generation);
+	put_text(o, "config", hash);
+	put_age(o, "uptime_ms", f->opened_ms, loop_now(f->loop));
+	json_put_bool(o, "simulator", f->settings->needs_sim);
+	put_text(o, "rolling",
+	    f->rolling != NULL ? f->rolling->name : "");
+	json_put_int(o, "strangers_reaped", (int64_t)f->strangers);
+	json_put_int(o, "unclaimed_answers", (int64_t)f->unclaimed);
+	json_put_int(o, "dropped_log_lines", (int64_t)f->output->dropped);
+	json_put_take(answer, "supervisor", o);
+}
+
+void
 snapshot_put(struct json *answer, struct family *f)
 {
-	struct json *supervisor = json_new_object();
 	struct json *children = json_new_array();
 	char        *url = settings_chat_url(f->settings);
 	uint64_t     now = loop_now(f->loop);
-	char         hash[24];
 
 	put_text(answer, "state", plan_state_name(family_state(f)));
-	json_put_int(supervisor, "pid", getpid());
-	put_text(supervisor, "version", ROOKERY_VERSION);
-	json_put_int(supervisor, "generation", f->generation);
-	snprintf(hash, sizeof hash, "%016llx",
-	    (unsigned long long)f->settings->hash);
-	put_text(supervisor, "config", hash);
-	put_age(supervisor, "uptime_ms", f->opened_ms, now);
-	json_put_bool(supervisor, "simulator", f->settings->needs_sim);
-	json_put_int(supervisor, "strangers_reaped", (int64_t)f->strangers);
-	json_put_int(supervisor, "unclaimed_answers", (int64_t)f->unclaimed);
-	json_put_int(supervisor, "dropped_log_lines",
-	    (int64_t)f->output->dropped);
-	json_put_take(answer, "supervisor", supervisor);
+	snapshot_put_supervisor(answer, f);
 	if (url != NULL)
 		put_text(answer, "chat", url);
 	free(url);
@@ -161,8 +169,6 @@ snapshot_put_dump(struct json *answer, struct family *f)
 	json_put_int(dump, "cpu_ms", (int64_t)own.cpu_ms);
 	json_put_int(dump, "oom_kills", (int64_t)f->oom_kills);
 	put_text(dump, "groups", f->kin.base);
-	put_text(dump, "rolling",
-	    f->rolling != NULL ? f->rolling->name : "");
 	json_put_int(dump, "stop_signals", f->stop_signals);
 	json_put_int(dump, "unwritten", (int64_t)f->output->pending.n);
 	for (size_t i = 0; i < f->nchildren; i++)
