@@ -213,6 +213,20 @@ def do_other(rig, *names):
               lambda n=name: rig.pid(n) != rig.noted[n])
 
 
+@step("descriptors", "NAME [most=N]",
+      "Remembers how many it has open; from the second time on, waits until "
+      "it has at most N (8) more than that.")
+def do_descriptors(rig, name, *words):
+    folder = f"/proc/{rig.pid(name)}/fd"
+    key = "descriptors of " + name
+    if key not in rig.noted:
+        rig.noted[key] = len(os.listdir(folder))
+        return
+    most = rig.noted[key] + int(pairs(words).get("most", 8))
+    until(f"{name} has at most {most} descriptors, and not "
+          f"{len(os.listdir(folder))}", lambda: len(os.listdir(folder)) <= most)
+
+
 @step("rookery", "STATUS ARGUMENTS...",
       "Runs rookery(1), which must end with this status.")
 def do_rookery(rig, status, *argv):
