@@ -261,6 +261,7 @@ on_closed(void *owner, unsigned code, struct slice reason)
 const struct net_handlers link_net_handlers = {
 	.on_frame = on_frame,
 	.on_closed = on_closed,
+	.on_head = intake_on_head,
 	.on_request = intake_on_request,
 };
 

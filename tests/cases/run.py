@@ -22,6 +22,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import traceback
 
@@ -456,7 +457,9 @@ def callback_headers(rig, o, body):
     if how == "no":
         return head
     by = rig.bots[how if how.isdigit() else rig.sim_env["QQ_APP_ID"]]
-    signature = o.get("signature") or ed25519.bot_sign(by, ts.encode() + body)
+    signature = o.get("signature") or "0" * 128
+    if how != "zeros" and "signature" not in o:
+        signature = ed25519.bot_sign(by, ts.encode() + body)
     if how == "tampered":
         signature = ("1" if signature[0] == "0" else "0") + signature[1:]
     if how == "late":      # signed for one time, sent with another
@@ -477,7 +480,8 @@ def request_bytes(o, head, body):
         body = chunks_of(body, int(o.get("size", 7)))
     else:
         head = head + [("Content-Length", o.get("length", str(len(body))))]
-    text = f"{o.get('method', 'POST')} /qq HTTP/1.1\r\n" + "".join(
+    path = o.get("path", "/qq")
+    text = f"{o.get('method', 'POST')} {path} HTTP/1.1\r\n" + "".join(
         f"{k}: {v}\r\n" for k, v in head)
     return text.encode() + b"\r\n" + body
 
@@ -500,9 +504,9 @@ def exchange(s, data, how):
 @step("callback", "STATUS [NAME=VALUE...]",
       "Posts to our listener by hand and expects this status. body= or "
       "op13=TOKEN or t= and id= for an event; appid=, none; sign=yes, no, "
-      "tampered, late or the app id whose key; ts= seconds from now; "
+      "tampered, zeros, late or the app id whose key; ts= seconds from now; "
       "how=whole, split, chunked, pipelined; size= of a chunk; length= "
-      "claimed; big=N bytes; times=N; answer=PATTERN.")
+      "claimed; big=N bytes; path=; times=N; answer=PATTERN.")
 def do_callback(rig, status, *words):
     o = pairs(words)
     at = "127.0.0.1", rig.webhook_port()
@@ -529,6 +533,55 @@ def check_answer(rig, o, body, status, said):
         rig.bots[app], (d["event_ts"] + d["plain_token"]).encode())
     if answer != {"plain_token": d["plain_token"], "signature": want}:
         raise Failed(f"answered with {said!r}, not signature {want}")
+
+
+def flood(rig, o, at, counts):
+    """One client of many: what it was answered, "cut" without an answer."""
+    for _ in range(counts["each"]):
+        body = callback_body(o)
+        body += b" " * (int(o.get("big", 0)) - len(body))
+        data = request_bytes(o, callback_headers(rig, o, body), body)
+        try:
+            with socket.create_connection(at, timeout=WAIT_S) as s:
+                if o.get("how") == "slow":     # the last byte never comes
+                    s.sendall(data[:-1])
+                    got = s.recv(1) and "answered" or "cut"
+                else:
+                    got = str(exchange(s, data, None)[0])
+        except (OSError, http.client.HTTPException):
+            got = "cut"
+        with rig.lock:
+            counts[got] = counts.get(got, 0) + 1
+
+
+@step("flood", "CLIENTS [times=N] [NAME=VALUE...]",
+      "So many clients post at once, each N (1) times, while the story goes "
+      "on; as for callback, and how=slow for one byte too few.")
+def do_flood(rig, clients, *words):
+    o = pairs(words)
+    rig.flood = {"each": int(o.pop("times", 1))}, []
+    at = "127.0.0.1", rig.webhook_port()
+    for _ in range(int(clients)):
+        thread = threading.Thread(target=flood, daemon=True,
+                                  args=(rig, o, at, rig.flood[0]))
+        rig.flood[1].append(thread)
+        thread.start()
+
+
+@step("flooded", "[ANSWER=N...]",
+      "The clients are done, and none had another answer than these (a "
+      "status, or cut), each at least N times.")
+def do_flooded(rig, *words):
+    counts, threads = rig.flood
+    for thread in threads:
+        thread.join(WAIT_S)
+        if thread.is_alive():
+            raise Failed("a client of the flood is not done")
+    want = pairs(words)
+    got = {k: v for k, v in counts.items() if k != "each"}
+    if set(got) - set(want) or any(got.get(k, 0) < int(n)
+                                   for k, n in want.items()):
+        raise Failed(f"the flood was answered {got}")
 
 
 @step("wire", "STATUS TEXT",
