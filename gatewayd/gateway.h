@@ -58,6 +58,7 @@ struct pending_sign {
 
 struct webhook_counts {
 	uint64_t requests, events, duplicates, validations, refused;
+	struct webhook_tally refusals;
 };
 
 struct gateway {
@@ -111,6 +112,7 @@ extern const struct net_handlers link_net_handlers;
 /* OK, DUPLICATE (both: it is ours), FULL, NOMEM. */
 enum err intake_event(struct gateway *, const struct bot *, const char *user,
     const char *shard, const struct payload *);
+size_t intake_on_head(void *self, const struct webhook_request *);
 void intake_on_request(void *self, uint64_t request,
     const struct webhook_request *);
 void intake_on_key(void *self, msg_peer, const struct msg_key_answer *);
