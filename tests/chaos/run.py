@@ -22,6 +22,8 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cases"))
 sys.path.insert(0, HERE)
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "soak"))
+import backlog            # noqa: E402
 import plan as plans      # noqa: E402
 import rig as rigs        # noqa: E402
 from rig import Failed, TOP, until    # noqa: E402
@@ -441,6 +443,71 @@ def read_options(argv):
     return o
 
 
+# --- the short form -----------------------------------------------------------
+
+def excuses_text():
+    return "".join(f"| `{name}` | {cause} | {why} |\n"
+                   for name, (cause, why) in EXCUSES.items())
+
+
+def test_plan():
+    """The same seed is the same plan, and every action is in some plan."""
+    first, again = (plans.make(1, 3600, plans.KINDS) for _ in range(2))
+    wrong = []
+    if first != again:
+        wrong.append("the same seed made another plan")
+    if first == plans.make(2, 3600, plans.KINDS):
+        wrong.append("another seed made the same plan")
+    if first[1] != sorted(first[1], key=lambda s: s[0]):
+        wrong.append("the steps are not in order")
+    said = {" ".join(map(str, s[1:3])) for s in first[1]}
+    wrong += [f"an hour without {what}" for what in (
+        "kill workerd", "kill apid", "kill gatewayd", "kill rookeryd",
+        "hold gatewayd", "clock 90", "queue 16", "scale 0")
+        if what not in said]
+    return wrong
+
+
+def test_excuses():
+    """docs/testing.md shows the table of excuses as it is."""
+    page = rigs.read(os.path.join(TOP, "docs", "testing.md"))
+    return [] if excuses_text() in page else ["another table"]
+
+
+def test_backlog():
+    return backlog.run(BUILD, 4000)[1]
+
+
+def test_backlog_killed():
+    return backlog.run(BUILD, 4000, kill=True)[1]
+
+
+def chaos_test(seed, programs, rate):
+    def test():
+        return one_run(read_options([
+            "--seconds", "35", "--seed", str(seed), "--programs", programs,
+            "--rate", str(rate)]))
+    return test
+
+
+def short_form():
+    passed = failed = 0
+    for name, test in (
+            ("the-same-seed-is-the-same-plan", test_plan),
+            ("excuses-are-documented", test_excuses),
+            ("backlog", test_backlog),
+            ("backlog-killed", test_backlog_killed),
+            ("chaos", chaos_test(1, "build", 200)),
+            ("chaos-sanitized", chaos_test(2, "build/asan", 60))):
+        wrong = test()
+        passed, failed = passed + (not wrong), failed + bool(wrong)
+        print(f"{'not ok' if wrong else 'ok'} {name}", flush=True)
+        for w in wrong:
+            print("#   " + w)
+    print(f"# {passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
 def main():
     options = read_options(sys.argv[1:])
     if options.plan:
@@ -453,6 +520,8 @@ def main():
     rigs.become_subreaper()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if len(sys.argv) == 1:
+            return short_form()
         return 1 if one_run(options) else 0
     except KeyboardInterrupt:
         return 130
