@@ -37,6 +37,9 @@ struct kind {
 	struct line  turns[2];   /* [1]: of those that go alone */
 	struct text *name;
 	uint64_t     events;
+	/* Wanted by an earlier run's workers; UINT64_MAX: a minute from when
+	 * the first worker of this run comes. */
+	uint64_t     until_ms;
 };
 
 /* There may be a hundred thousand: mind the size. */
@@ -426,18 +429,30 @@ delivery_append(struct delivery *d, struct slice id, struct slice conv,
 	return ERR_OK;
 }
 
+/* The later of two rows counts: an id may have been forgotten in between. */
+static bool
+is_news(struct delivery *d, struct slice id)
+{
+	struct entry *e = entry_find(d, id);
+
+	if (e != NULL && e->conv != NULL)
+		return false;
+	delivery_forget(d, id);
+	return true;
+}
+
 enum err
 delivery_restore(struct delivery *d, uint64_t no, struct slice id,
     struct slice conv, struct slice type, size_t body_n, unsigned attempt,
-    uint64_t now_ms)
+    uint64_t came_ms)
 {
 	struct entry *e;
 
-	if (entry_find(d, id) != NULL)
+	if (!is_news(d, id))
 		return ERR_DUPLICATE;
 	if ((e = entry_new(d, no, id)) == NULL)
 		return ERR_NOMEM;
-	e->came_ms = now_ms;
+	e->came_ms = came_ms;
 	e->body_n = (uint32_t)body_n;
 	e->attempt = attempt < d->limits.attempts
 	    ? attempt
@@ -446,6 +461,7 @@ delivery_restore(struct delivery *d, uint64_t no, struct slice id,
 		entry_free(d, e);
 		return ERR_NOMEM;
 	}
+	e->kind->until_ms = UINT64_MAX;
 	return ERR_OK;
 }
 
@@ -493,7 +509,7 @@ delivery_remember(struct delivery *d, struct slice id, uint64_t no)
 {
 	struct entry *e;
 
-	if (entry_find(d, id) != NULL)
+	if (!is_news(d, id))
 		return ERR_DUPLICATE;
 	if ((e = entry_new(d, no, id)) == NULL)
 		return ERR_NOMEM;
@@ -658,7 +674,7 @@ wanted(const struct delivery *d, const struct kind *k, uint64_t now_ms)
 {
 	struct slice type = text_slice(k->name);
 
-	if (d->workers == NULL)
+	if (d->workers == NULL || k->until_ms > now_ms)
 		return true;
 	for (struct delivery_worker *w = d->workers; w != NULL; w = w->next)
 		if (matches(w->patterns, type))
@@ -930,6 +946,9 @@ delivery_worker_set(struct delivery *d, struct slice peer, struct slice name,
 	w->heard_ms = now_ms;
 	w->kept_for = NULL; /* it may not want that any more */
 	if (is_new) {
+		for (struct kind *k = d->kinds; k != NULL; k = k->next)
+			if (k->until_ms == UINT64_MAX)
+				k->until_ms = now_ms + RECENT_MS;
 		w->since_ms = now_ms;
 		w->next = d->workers;
 		d->workers = w;
@@ -1022,12 +1041,19 @@ delivery_idle(const struct delivery *d)
 	return d->counts.events == 0;
 }
 
+/* Two readings of one clock may be told in the wrong order. */
+static uint64_t
+age_ms(const struct entry *e, uint64_t now_ms)
+{
+	return now_ms > e->came_ms ? now_ms - e->came_ms : 0;
+}
+
 uint64_t
 delivery_oldest_ms(const struct delivery *d, uint64_t now_ms)
 {
 	const struct entry *e = d->unfinished.oldest;
 
-	return e != NULL ? now_ms - e->came_ms : 0;
+	return e != NULL ? age_ms(e, now_ms) : 0;
 }
 
 /* --- looking -------------------------------------------------------------- */
@@ -1040,7 +1066,7 @@ conv_info(const struct conv *c, uint64_t now_ms)
 	return (struct delivery_conv_info){
 		.conv = { c->name, c->name_n }, .head_id = { e->id, e->id_n },
 		.worker = text_slice(e->last), .queued = c->queued,
-		.oldest_ms_ago = now_ms - e->came_ms, .attempt = e->attempt,
+		.oldest_ms_ago = age_ms(e, now_ms), .attempt = e->attempt,
 		.in_flight = c->place == FLIGHT };
 }
 

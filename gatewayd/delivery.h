@@ -66,13 +66,15 @@ enum err delivery_append(struct delivery *, struct slice id, struct slice conv,
     struct slice type, struct slice body, uint64_t now_ms, uint64_t *no);
 
 /* What an earlier run had, in the order of no, before anything is appended;
- * numbers go on after the largest.  DUPLICATE, NOMEM; never FULL.
+ * numbers go on after the largest.  Of two with the same id the later counts.
+ * DUPLICATE (not done, and there is one already), NOMEM; never FULL.
  * restore: not done; its body of body_n bytes is in the store.  attempt: how
  * often it was handed out; the last of its attempts is always to be had again,
- * since it was our own end that cut it off.  remember: done, only its id. */
+ * since it was our own end that cut it off.  Its type counts as wanted until
+ * a minute after the first worker came: the others have yet to come back.  remember: done, only its id. */
 enum err delivery_restore(struct delivery *, uint64_t no, struct slice id,
     struct slice conv, struct slice type, size_t body_n, unsigned attempt,
-    uint64_t now_ms);
+    uint64_t came_ms);
 enum err delivery_remember(struct delivery *, struct slice id, uint64_t no);
 /* A finished event is no longer known: its id may come again as a new one. */
 void delivery_forget(struct delivery *, struct slice id);

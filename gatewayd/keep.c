@@ -84,8 +84,6 @@ on_event(void *self, const struct journal_event *ev)
 	int64_t         age = loop_wall_ms() - ev->came_wall_ms;
 	enum err        e;
 
-	/* It came again after its first end had been forgotten. */
-	delivery_forget(g->delivery, ev->id);
 	e = delivery_restore(g->delivery, ev->no, ev->id, ev->conv, ev->type,
 	    ev->body_n, ev->attempt,
 	    age > 0 && (uint64_t)age < now ? now - (uint64_t)age : now);

@@ -6,6 +6,7 @@
 #define FAMILY_H
 
 #include "child.h"
+#include "kin.h"
 #include "log.h"
 #include "output.h"
 #include "plan.h"
@@ -16,8 +17,7 @@ enum { FAMILY_WORKERS_MAX = 256,
 
 /* Who is told, when not NULL. */
 struct family_listener {
-	void (*changed)(void *self, const struct child *,
-	    enum service_state was);
+	void (*changed)(void *self, struct child *, enum service_state was);
 	void (*heard)(void *self, const struct child *, struct slice line,
 	    uint64_t number);
 	/* false: nobody asked */
@@ -39,7 +39,9 @@ struct family {
 	struct timer           sim_wait, stop_late;
 	uint64_t               opened_ms, sim_since_ms, stop_at_ms;
 	uint64_t               line_number, strangers, unclaimed;
-	unsigned               stop_signals;
+	uint64_t               oom_kills, oom_before, oom_looked_ms;
+	struct kin             kin;
+	unsigned               stop_signals, generation;  /* of its settings */
 	bool                   stopping, was_up;
 	bool                   abandons;    /* what KILL does not end */
 	bool                   has_level;   /* overrules the setting */
@@ -87,6 +89,12 @@ void family_heard(struct family *, struct child *, struct slice line,
 void family_answered(struct family *, struct child *,
     const struct msg_answer *);
 void family_changed(struct family *, struct child *, enum service_state was);
+/* Has memory run out lately, and no death been explained by it yet?  The look
+ * is for those who have beats. */
+bool family_saw_oom(struct family *);
+void family_look_at_memory(struct family *);
+/* A process started, and one that ended and has been reaped. */
+void family_started(struct family *, struct child *);
 void family_lost(struct family *, struct child *, pid_t);
 
 #endif
