@@ -245,7 +245,7 @@ chaos: SECONDS ?= 600
 chaos: build/deps-test all build/chaos/clock.so
 	@tests/chaos/run.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 	    $(if $(KINDS),--kinds $(KINDS)) $(if $(RATE),--rate $(RATE)) \
-	    $(if $(FROM),--programs $(FROM)) --keep
+	    $(if $(FROM),--programs $(FROM))
 
 # make soak MINUTES=20: what grows?  make backlog EVENTS=60000: a pool that is
 # down, and gatewayd's memory; ARGS=--kill, or --rate 100 for ten minutes.

@@ -3,7 +3,7 @@
 """Everything at once: kills, hangs, orders and faults, under a steady load.
 
   run.py [--seconds N] [--seed N] [--kinds A,B] [--programs FOLDER]
-         [--rate N] [--keep] [--plan]
+         [--rate N] [--keep WHICH] [--plan]
 
 What happens and when follows from the seed (plan.py); the judge is qqsim's
 ledger.  Without arguments: the short form for make test.  docs/testing.md
@@ -417,7 +417,7 @@ def one_run(options):
         print("\n".join(story))
         print("".join(f"WRONG: {w}\n" for w in wrong) +
               f"again: {command(options)}")
-    if wrong and options.keep:
+    if options.keep == "always" or wrong and options.keep == "failed":
         print("kept: " + chaos.rig.dir)
     else:
         chaos.rig.remove()
@@ -432,8 +432,8 @@ def read_options(argv):
     p.add_argument("--kinds", default=",".join(plans.KINDS))
     p.add_argument("--programs", default=BUILD)
     p.add_argument("--rate", type=int, default=200)
-    p.add_argument("--keep", action="store_true",
-                   help="leave the folder of a run that failed")
+    p.add_argument("--keep", choices=("never", "failed", "always"),
+                   default="failed", help="the folder of a run")
     p.add_argument("--plan", action="store_true", help="print it only")
     o = p.parse_args(argv)
     o.kinds = sorted(o.kinds.split(","))
@@ -486,7 +486,7 @@ def chaos_test(seed, programs, rate):
     def test():
         return one_run(read_options([
             "--seconds", "35", "--seed", str(seed), "--programs", programs,
-            "--rate", str(rate)]))
+            "--rate", str(rate), "--keep", "never"]))
     return test
 
 
