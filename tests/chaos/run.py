@@ -35,7 +35,6 @@ CONVERSATIONS = 64          # of each scope
 CONNECTIONS = 16            # ROOKERY_SEND_CONNECTIONS
 WEBHOOK_EVERY_S = 0.1       # an event for the second bot
 SETTLE_S = 90               # for the last reply, when all faults are over
-QUIET_S = 3                 # nothing happens for so long: it is over
 RELAUNCH_S = 0.1            # rookeryd's parent waits so long
 SHOWN = 5                   # missing or doubled events, with their story
 SCOPES = ("c2c", "group", "channel", "dm")
@@ -78,6 +77,7 @@ class Chaos:
         rig.settings.update({
             "ROOKERY_ENV_FILE": rig.path("env"),
             "ROOKERY_WORKERS": str(self.settings["workers"]),
+            "ROOKERY_DURABILITY": self.options.durability,
             "ROOKERY_UNSURE_SENDS": self.settings["unsure"],
             "ROOKERY_WEBHOOK_LISTEN": f"127.0.0.1:{port}",
             "ROOKERY_SEND_TIMEOUT_MS": "1500",
@@ -274,15 +274,10 @@ class Chaos:
             self.write_env(None)
             if rig.rookery(*argv)[0] not in (0, 2):
                 self.wrong.append(f"rookery {argv[0]}: {rig.said}")
-        last, changed = None, time.monotonic()
-        end = changed + SETTLE_S
+        end = time.monotonic() + self.options.settle
         while time.monotonic() < end:
             self.look_after()
             now = self.rig.report()
-            seen = {k: now["total"][k] for k in ("missing", "kept",
-                                                 "replied", "accepted")}
-            if seen != last:
-                last, changed = seen, time.monotonic()
             if now["total"]["kept"] == 0 and not self.judge_missing(now) and \
                     (now["total"]["missing"] == 0 or self.queue_empty()):
                 return
@@ -431,6 +426,9 @@ def read_options(argv):
     p.add_argument("--seed", default=time.strftime("%Y%m%d"))
     p.add_argument("--kinds", default=",".join(plans.KINDS))
     p.add_argument("--programs", default=BUILD)
+    p.add_argument("--durability", default="process")
+    p.add_argument("--settle", type=float, default=SETTLE_S,
+                   help="seconds for the last reply, once all faults are over")
     p.add_argument("--rate", type=int, default=200)
     p.add_argument("--keep", choices=("never", "failed", "always"),
                    default="failed", help="the folder of a run")
@@ -482,6 +480,21 @@ def test_backlog_killed():
     return backlog.run(BUILD, 4000, kill=True)[1]
 
 
+def test_judge():
+    """Events that wait in a gatewayd without a journal die with it, and the
+    verdict says so."""
+    chaos = Chaos(read_options([
+        "--seconds", "4", "--kinds", "gateway", "--durability", "none",
+        "--settle", "1"]))
+    chaos.steps = [(0, "scale", 0), (2.0, "kill", "gatewayd", 0),
+                   (2.5, "scale", None)]
+    _, wrong, _ = chaos.run()
+    chaos.rig.remove()
+    if any(w.endswith(" missing") for w in wrong):
+        return []
+    return ["a bot without a journal has passed", *wrong]
+
+
 def chaos_test(seed, programs, rate):
     def test():
         return one_run(read_options([
@@ -495,6 +508,7 @@ def short_form():
     for name, test in (
             ("the-same-seed-is-the-same-plan", test_plan),
             ("excuses-are-documented", test_excuses),
+            ("the-judge-sees-a-loss", test_judge),
             ("backlog", test_backlog),
             ("backlog-killed", test_backlog_killed),
             ("chaos", chaos_test(1, "build", 200)),
