@@ -276,7 +276,7 @@ bench: build/deps-bench all $(BENCH)
 
 LINTED  := $(wildcard common/*.c supervisor/*.c gatewayd/*.c workerd/*.c \
            apid/*.c cli/*.c qqsim/*.c scripts/*.c tests/unit/*.c tests/bench/*.c \
-           examples/*.c)
+           tests/chaos/*.c examples/*.c)
 LINT_CC  = $(LANGUAGE) -MMD -MP $(WARN) -Werror $(HARDEN) $(LIB_CFLAGS) -O2 \
            -I. -Itests $(addprefix -I,$(sort $(dir $(filter %.c,$(LINKS_$(*F))))))
 
