@@ -3,6 +3,8 @@
 #   make             the programs and manual pages, under build/
 #   make run         the whole system, against the simulator until .env names a bot
 #   make test        every test, under ASan and UBSan    (ONLY=part-of-a-name)
+#   make soak        twenty minutes, and what grows meanwhile (MINUTES=20)
+#   make backlog     events that no worker takes, then workers (EVENTS=60000)
 #   make bench       what it costs, as ratios to a floor (BENCH_ARGS=--quick)
 #   make fuzz        mutated input for every parser of outside bytes (SECONDS=60)
 #   make chaos       kills, hangs and faults at once, by a seed (SECONDS=600 SEED=n)
@@ -193,7 +195,8 @@ build/test/obj/%.o: tests/unit/%.c build/flavour
 
 .PHONY: test
 test: build/deps-test $(addprefix build/test/,$(call only,$(UNITS))) \
-    $(if $(call only,$(SUITES)),$(PROGRAMS:%=build/asan/%) all)
+    $(if $(call only,$(SUITES)),$(PROGRAMS:%=build/asan/%) all \
+    build/chaos/clock.so)
 	@scripts/test $(addprefix build/test/,$(call only,$(UNITS))) \
 	    $(patsubst %,tests/%/run.py,$(call only,$(SUITES)))
 
@@ -242,7 +245,19 @@ chaos: SECONDS ?= 600
 chaos: build/deps-test all build/chaos/clock.so
 	@tests/chaos/run.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 	    $(if $(KINDS),--kinds $(KINDS)) $(if $(RATE),--rate $(RATE)) \
-	    $(if $(FROM),--programs $(FROM)) --keep
+	    $(if $(FROM),--programs $(FROM))
+
+# make soak MINUTES=20: what grows?  make backlog EVENTS=60000: a pool that is
+# down, and gatewayd's memory; ARGS=--kill, or --rate 100 for ten minutes.
+
+MINUTES ?= 20
+EVENTS  ?= 60000
+
+.PHONY: soak backlog
+soak: build/deps-test all
+	@tests/soak/soak.py --minutes $(MINUTES)
+backlog: build/deps-test all
+	@tests/soak/backlog.py --events $(EVENTS) $(ARGS)
 
 # --- bench --------------------------------------------------------------------
 
@@ -261,7 +276,7 @@ bench: build/deps-bench all $(BENCH)
 
 LINTED  := $(wildcard common/*.c supervisor/*.c gatewayd/*.c workerd/*.c \
            apid/*.c cli/*.c qqsim/*.c scripts/*.c tests/unit/*.c tests/bench/*.c \
-           examples/*.c)
+           tests/chaos/*.c examples/*.c)
 LINT_CC  = $(LANGUAGE) -MMD -MP $(WARN) -Werror $(HARDEN) $(LIB_CFLAGS) -O2 \
            -I. -Itests $(addprefix -I,$(sort $(dir $(filter %.c,$(LINKS_$(*F))))))
 

@@ -10,7 +10,7 @@ from what no bot can survive: see ACTIONS, `busy`.
 import random
 
 BOTS = ("102000001", "102000002")       # by WebSocket; and by webhook
-GAP_S = (0.05, 1.6)     # between the beginnings of two actions
+GAP_S = (0.05, 1.0)     # between the beginnings of two actions
 SOLID_S = 11            # rookeryd starts again at once what lived 10 s
 # Close codes after which a session is resumed, and after which there is none.
 RESUMED = (1000, 1001, 4000, 4008, 4009, 4009, 4009, 4321)
@@ -151,13 +151,13 @@ ALL_S = {t: SOLID_S for t in ("rookeryd0", "workerd0", "workerd1", "workerd2",
                               "apid0", "gatewayd0", "orders")}
 ACTIONS = {
     # What dies.
-    **{f"kill worker {n}": Action("worker", 2, [f"workerd{n}"],
+    **{f"kill worker {n}": Action("worker", 4, [f"workerd{n}"],
                                   kill("workerd", n)) for n in range(3)},
-    "kill api": Action("api", 4, ["apid0"], kill("apid")),
-    "kill gateway": Action("gateway", 4, ["gatewayd0"], kill("gatewayd")),
-    "kill rookeryd": Action("rookeryd", 2, ["rookeryd0"], lambda rng: (
+    "kill api": Action("api", 12, ["apid0"], kill("apid")),
+    "kill gateway": Action("gateway", 12, ["gatewayd0"], kill("gatewayd")),
+    "kill rookeryd": Action("rookeryd", 5, ["rookeryd0"], lambda rng: (
         [(0, "kill", "rookeryd", 0)], ALL_S)),
-    "kill two": Action("worker+api+gateway", 2,
+    "kill two": Action("worker+api+gateway", 4,
                        ["workerd0", "apid0", "gatewayd0"], kill_together),
     # What hangs.
     "stop worker": Action("stop", 3, ["workerd1", "hold"],

@@ -3,7 +3,7 @@
 """Everything at once: kills, hangs, orders and faults, under a steady load.
 
   run.py [--seconds N] [--seed N] [--kinds A,B] [--programs FOLDER]
-         [--rate N] [--keep] [--plan]
+         [--rate N] [--keep WHICH] [--plan]
 
 What happens and when follows from the seed (plan.py); the judge is qqsim's
 ledger.  Without arguments: the short form for make test.  docs/testing.md
@@ -22,6 +22,8 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cases"))
 sys.path.insert(0, HERE)
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "soak"))
+import backlog            # noqa: E402
 import plan as plans      # noqa: E402
 import rig as rigs        # noqa: E402
 from rig import Failed, TOP, until    # noqa: E402
@@ -33,7 +35,6 @@ CONVERSATIONS = 64          # of each scope
 CONNECTIONS = 16            # ROOKERY_SEND_CONNECTIONS
 WEBHOOK_EVERY_S = 0.1       # an event for the second bot
 SETTLE_S = 90               # for the last reply, when all faults are over
-QUIET_S = 3                 # nothing happens for so long: it is over
 RELAUNCH_S = 0.1            # rookeryd's parent waits so long
 SHOWN = 5                   # missing or doubled events, with their story
 SCOPES = ("c2c", "group", "channel", "dm")
@@ -76,6 +77,7 @@ class Chaos:
         rig.settings.update({
             "ROOKERY_ENV_FILE": rig.path("env"),
             "ROOKERY_WORKERS": str(self.settings["workers"]),
+            "ROOKERY_DURABILITY": self.options.durability,
             "ROOKERY_UNSURE_SENDS": self.settings["unsure"],
             "ROOKERY_WEBHOOK_LISTEN": f"127.0.0.1:{port}",
             "ROOKERY_SEND_TIMEOUT_MS": "1500",
@@ -272,15 +274,10 @@ class Chaos:
             self.write_env(None)
             if rig.rookery(*argv)[0] not in (0, 2):
                 self.wrong.append(f"rookery {argv[0]}: {rig.said}")
-        last, changed = None, time.monotonic()
-        end = changed + SETTLE_S
+        end = time.monotonic() + self.options.settle
         while time.monotonic() < end:
             self.look_after()
             now = self.rig.report()
-            seen = {k: now["total"][k] for k in ("missing", "kept",
-                                                 "replied", "accepted")}
-            if seen != last:
-                last, changed = seen, time.monotonic()
             if now["total"]["kept"] == 0 and not self.judge_missing(now) and \
                     (now["total"]["missing"] == 0 or self.queue_empty()):
                 return
@@ -415,7 +412,7 @@ def one_run(options):
         print("\n".join(story))
         print("".join(f"WRONG: {w}\n" for w in wrong) +
               f"again: {command(options)}")
-    if wrong and options.keep:
+    if options.keep == "always" or wrong and options.keep == "failed":
         print("kept: " + chaos.rig.dir)
     else:
         chaos.rig.remove()
@@ -429,9 +426,12 @@ def read_options(argv):
     p.add_argument("--seed", default=time.strftime("%Y%m%d"))
     p.add_argument("--kinds", default=",".join(plans.KINDS))
     p.add_argument("--programs", default=BUILD)
+    p.add_argument("--durability", default="process")
+    p.add_argument("--settle", type=float, default=SETTLE_S,
+                   help="seconds for the last reply, once all faults are over")
     p.add_argument("--rate", type=int, default=200)
-    p.add_argument("--keep", action="store_true",
-                   help="leave the folder of a run that failed")
+    p.add_argument("--keep", choices=("never", "failed", "always"),
+                   default="failed", help="the folder of a run")
     p.add_argument("--plan", action="store_true", help="print it only")
     o = p.parse_args(argv)
     o.kinds = sorted(o.kinds.split(","))
@@ -439,6 +439,87 @@ def read_options(argv):
     if set(o.kinds) - set(plans.KINDS):
         p.error("kinds are " + " ".join(plans.KINDS))
     return o
+
+
+# --- the short form -----------------------------------------------------------
+
+def excuses_text():
+    return "".join(f"| `{name}` | {cause} | {why} |\n"
+                   for name, (cause, why) in EXCUSES.items())
+
+
+def test_plan():
+    """The same seed is the same plan, and every action is in some plan."""
+    first, again = (plans.make(1, 3600, plans.KINDS) for _ in range(2))
+    wrong = []
+    if first != again:
+        wrong.append("the same seed made another plan")
+    if first == plans.make(2, 3600, plans.KINDS):
+        wrong.append("another seed made the same plan")
+    if first[1] != sorted(first[1], key=lambda s: s[0]):
+        wrong.append("the steps are not in order")
+    said = {" ".join(map(str, s[1:3])) for s in first[1]}
+    wrong += [f"an hour without {what}" for what in (
+        "kill workerd", "kill apid", "kill gatewayd", "kill rookeryd",
+        "hold gatewayd", "clock 90", "queue 16", "scale 0")
+        if what not in said]
+    return wrong
+
+
+def test_excuses():
+    """docs/testing.md shows the table of excuses as it is."""
+    page = rigs.read(os.path.join(TOP, "docs", "testing.md"))
+    return [] if excuses_text() in page else ["another table"]
+
+
+def test_backlog():
+    return backlog.run(BUILD, 4000)[1]
+
+
+def test_backlog_killed():
+    return backlog.run(BUILD, 4000, kill=True)[1]
+
+
+def test_judge():
+    """Events that wait in a gatewayd without a journal die with it, and the
+    verdict says so."""
+    chaos = Chaos(read_options([
+        "--seconds", "4", "--kinds", "gateway", "--durability", "none",
+        "--settle", "1"]))
+    chaos.steps = [(0, "scale", 0), (2.0, "kill", "gatewayd", 0),
+                   (2.5, "scale", None)]
+    _, wrong, _ = chaos.run()
+    chaos.rig.remove()
+    if any(w.endswith(" missing") for w in wrong):
+        return []
+    return ["a bot without a journal has passed", *wrong]
+
+
+def chaos_test(seed, programs, rate):
+    def test():
+        return one_run(read_options([
+            "--seconds", "35", "--seed", str(seed), "--programs", programs,
+            "--rate", str(rate), "--keep", "never"]))
+    return test
+
+
+def short_form():
+    passed = failed = 0
+    for name, test in (
+            ("the-same-seed-is-the-same-plan", test_plan),
+            ("excuses-are-documented", test_excuses),
+            ("the-judge-sees-a-loss", test_judge),
+            ("backlog", test_backlog),
+            ("backlog-killed", test_backlog_killed),
+            ("chaos", chaos_test(1, "build", 200)),
+            ("chaos-sanitized", chaos_test(2, "build/asan", 60))):
+        wrong = test()
+        passed, failed = passed + (not wrong), failed + bool(wrong)
+        print(f"{'not ok' if wrong else 'ok'} {name}", flush=True)
+        for w in wrong:
+            print("#   " + w)
+    print(f"# {passed} passed, {failed} failed")
+    return 1 if failed else 0
 
 
 def main():
@@ -453,6 +534,8 @@ def main():
     rigs.become_subreaper()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if len(sys.argv) == 1:
+            return short_form()
         return 1 if one_run(options) else 0
     except KeyboardInterrupt:
         return 130
