@@ -256,13 +256,14 @@ apid_open(struct apid *a)
 	    (e = proc_open(&a->proc, a->loop, &a->conf, &parent_says, a)) !=
 	        ERR_OK ||
 	    (e = make_folders(&a->conf)) != ERR_OK ||
+	    /* before http: the calls of a turn leave in the same turn */
+	    (e = open_endpoint(a, &a->api, API)) != ERR_OK ||
+	    (e = open_endpoint(a, &a->trusted, TRUST)) != ERR_OK ||
 	    (e = http_new(&a->http, a->loop, &http)) != ERR_OK ||
 	    (e = open_bots(a)) != ERR_OK)
 		return e;
 	wire(a);
-	if ((e = open_endpoint(a, &a->api, API)) == ERR_OK)
-		e = open_endpoint(a, &a->trusted, TRUST);
-	return e;
+	return ERR_OK;
 }
 
 /* --- leaving -------------------------------------------------------------- */
