@@ -5,6 +5,7 @@
 #   make test        every test, under ASan and UBSan    (ONLY=part-of-a-name)
 #   make bench       what it costs, as ratios to a floor (BENCH_ARGS=--quick)
 #   make fuzz        mutated input for every parser of outside bytes (SECONDS=60)
+#   make chaos       kills, hangs and faults at once, by a seed (SECONDS=600 SEED=n)
 #   make lint        two compilers, manual pages, scripts, house rules
 #   make install     to $(DESTDIR)$(PREFIX), /usr/local by default; make uninstall
 #   make clean       remove build/
@@ -199,8 +200,7 @@ test: build/deps-test $(addprefix build/test/,$(call only,$(UNITS))) \
 # --- fuzz ---------------------------------------------------------------------
 # make fuzz SECONDS=60: mutations of the samples, under the sanitizers.
 
-FUZZ    := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-SECONDS ?= 60
+FUZZ := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 
 build/fuzz/obj/%.o: tests/fuzz/%.c build/flavour
 	@mkdir -p $(@D)
@@ -219,10 +219,30 @@ endef
 $(foreach f,$(FUZZ),$(eval $(call fuzz,$(f))))
 
 .PHONY: fuzz
+fuzz: SECONDS ?= 60
 fuzz: $(FUZZ:%=build/fuzz/%)
 	@for f in $^; do \
 	    echo $$f; $$f $$(($(SECONDS) / $(words $(FUZZ)))) tests/fixtures/*.json || exit; \
 	done
+
+# --- chaos --------------------------------------------------------------------
+# make chaos SECONDS=600 SEED=n KINDS=worker,api RATE=200 FROM=build/asan
+
+build/chaos/%.so: build/obj/tests/chaos/%.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -shared -o $@ $<
+build/obj/tests/chaos/%.o: tests/chaos/%.c build/flavour
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(COMPILE) -fPIC -c -o $@ $<
+
+.PHONY: chaos
+chaos: SECONDS ?= 600
+chaos: build/deps-test all build/chaos/clock.so
+	@tests/chaos/run.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
+	    $(if $(KINDS),--kinds $(KINDS)) $(if $(RATE),--rate $(RATE)) \
+	    $(if $(FROM),--programs $(FROM)) --keep
 
 # --- bench --------------------------------------------------------------------
 

@@ -115,10 +115,20 @@ on_log_level(void *self, msg_peer from, const struct msg_log_level *m)
 		log_set_level(level);
 }
 
+/* So that who asks need not wait for an answer that will not come. */
+static void
+on_needless_ask(void *self, msg_peer from, const struct msg_ask *m)
+{
+	(void)from;
+	proc_answer(self, m->id, ERR_NOT_FOUND,
+	    SLICE("this program answers no questions"), NULL);
+}
+
 static void
 take_packet(struct proc *p, struct slice packet)
 {
 	static const struct msg_handlers ours = { .log_level = on_log_level };
+	static const struct msg_handlers rest = { .ask = on_needless_ask };
 	struct slice head = { packet.p, MSG_HEAD };
 	struct slice body = slice_from(packet, MSG_HEAD);
 	enum err     e;
@@ -128,7 +138,10 @@ take_packet(struct proc *p, struct slice packet)
 	e = msg_dispatch(head, body, MSG_CHILD_DOWN, &ours, p,
 	    (msg_peer){ NULL, 0 });
 	if (e == ERR_FORBIDDEN && p->takes != NULL)
-		msg_dispatch(head, body, MSG_CHILD_DOWN, p->takes, p->self,
+		e = msg_dispatch(head, body, MSG_CHILD_DOWN, p->takes, p->self,
+		    (msg_peer){ NULL, 0 });
+	if (e == ERR_FORBIDDEN)
+		msg_dispatch(head, body, MSG_CHILD_DOWN, &rest, p,
 		    (msg_peer){ NULL, 0 });
 }
 
@@ -136,7 +149,7 @@ static void
 on_parent(void *self, int fd, unsigned what)
 {
 	struct proc *p = self;
-	char         packet[4096];
+	char         packet[PROC_PACKET_MAX];
 	ssize_t      n = 0;
 
 	(void)what;
@@ -240,6 +253,7 @@ proc_open(struct proc *p, struct loop *loop, const struct conf *conf,
 	*p = (struct proc){ .loop = loop, .fd = -1, .takes = takes,
 		.self = self };
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file over its limit is an error */
 	interrupt_nobody();
 	if ((e = loop_signal(loop, SIGTERM, on_stop_signal, p)) != ERR_OK ||
 	    (e = loop_signal(loop, SIGINT, on_stop_signal, p)) != ERR_OK)

@@ -188,22 +188,43 @@ disconnect(struct store *s)
 	s->db = NULL;
 }
 
+/* As it is: closing must not work its log into it. */
+static void
+disconnect_untouched(struct store *s)
+{
+	if (s->db != NULL)
+		sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
+		    NULL);
+	disconnect(s);
+}
+
+/* A name that nothing has: PATH.moved-TIME, with -2, -3 ... where needed. */
+static void
+free_name(const struct store *s, char *to, size_t size)
+{
+	char        stamp[40];
+	time_t      now = time(NULL);
+	struct tm   tm;
+	struct stat st;
+	int         n;
+
+	gmtime_r(&now, &tm);
+	strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &tm);
+	n = snprintf(to, size, "%s.moved-%s", s->path, stamp);
+	for (unsigned i = 2; lstat(to, &st) == 0 && i < 1000; i++)
+		snprintf(to + n, size - (size_t)n, "-%u", i);
+}
+
 static enum err
 move_aside(struct store *s, const char *why)
 {
 	static const char *const suffixes[] = { "", "-wal", "-shm" };
-	char      from[1200], to[1200], stamp[40];
-	time_t    now = time(NULL);
-	struct tm tm;
+	char from[1200], to[1200], name[1100];
 
-	gmtime_r(&now, &tm);
-	strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &tm);
+	free_name(s, name, sizeof name);
 	for (size_t i = 0; i < 3; i++) {
 		snprintf(from, sizeof from, "%s%s", s->path, suffixes[i]);
-		snprintf(to, sizeof to, "%s.moved-%s-%d%s", s->path, stamp,
-		    (int)getpid(), suffixes[i]);
-		if (i == 0)
-			s->moved = strdup(to);
+		snprintf(to, sizeof to, "%s%s", name, suffixes[i]);
 		if (rename(from, to) != 0 && (i == 0 || errno != ENOENT)) {
 			log_error("store.stuck", KV("file", from),
 			    KV("why", strerror(errno)), KV("damage", why),
@@ -211,6 +232,7 @@ move_aside(struct store *s, const char *why)
 			return ERR_SYSTEM;
 		}
 	}
+	s->moved = strdup(name);
 	log_error("store.moved", KV("file", s->path), KV("why", why),
 	    KV("kept_as", s->moved != NULL ? s->moved : ""),
 	    KV("remedy", "a new one is begun; what the old one held is not "
@@ -268,7 +290,7 @@ open_file(struct store *s, const struct store_options *o)
 	if (e == ERR_OK)
 		e = examine(s, o, &why);
 	if (e == ERR_DAMAGED) {
-		disconnect(s);
+		disconnect_untouched(s);
 		if ((e = move_aside(s, why)) == ERR_OK)
 			e = connect_file(s);
 	} else if (e == ERR_NOT_FOUND)
@@ -338,6 +360,22 @@ store_close(struct store **sp)
 	free(s->path);
 	free(s->moved);
 	free(s);
+}
+
+enum err
+store_abandon(struct store **sp, const char *why)
+{
+	struct store *s = *sp;
+	enum err      e = ERR_OK;
+
+	if (s == NULL)
+		return ERR_OK;
+	s->dirty = false; /* closing rolls back */
+	disconnect(s);
+	if (s->durability != STORE_NONE)
+		e = move_aside(s, why);
+	store_close(sp);
+	return e;
 }
 
 const char *

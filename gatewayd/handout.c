@@ -165,14 +165,33 @@ handout_on_gone(void *self, msg_peer from, const struct msg_gone *m)
 
 /* --- what goes out ------------------------------------------------------------------- */
 
+/* In memory, or read back from the journal. */
+static enum err
+body_of(struct gateway *g, const struct delivery_item *item,
+    struct slice *body)
+{
+	enum err e;
+
+	*body = item->body;
+	if (!item->body_away)
+		return ERR_OK;
+	buf_reset(&g->away);
+	if ((e = journal_body(g->journal, item->no, &g->away)) != ERR_OK)
+		keep_note(g, e == ERR_NOT_FOUND ? ERR_DAMAGED : e);
+	*body = buf_slice(&g->away);
+	return e;
+}
+
 static enum err
 send_event(struct gateway *g, const struct delivery_item *item)
 {
 	struct delivery_worker_info w = delivery_worker_info(item->worker);
 	struct msg_event            ev;
+	struct slice                body;
 	enum err                    e;
 
-	if ((e = msg_decode(MSG_event, item->body, &ev)) != ERR_OK)
+	if ((e = body_of(g, item, &body)) != ERR_OK ||
+	    (e = msg_decode(MSG_event, body, &ev)) != ERR_OK)
 		return e;
 	ev.attempt = item->attempt;
 	if (!w.want_raw)
@@ -201,10 +220,13 @@ pump(void *self)
 	struct delivery_item item;
 
 	g->unsent = false;
-	while (!proc_stopping(&g->proc) &&
+	while (!proc_stopping(&g->proc) && g->journal_err == ERR_OK &&
 	    delivery_offer(g->delivery, loop_now(g->loop), &item)) {
 		enum err e = send_event(g, &item);
 
+		if (e == ERR_OK && item.attempt > 1)
+			keep_note(g, journal_attempt(g->journal, item.no,
+			    item.attempt));
 		if (e == ERR_OK)
 			continue;
 		if (e == ERR_STALE) { /* past its window, and not wanted so */
@@ -251,14 +273,6 @@ handout_tick(struct gateway *g)
 	handout_soon(g);
 }
 
-static void
-on_dead(void *self, const struct delivery_dead *d)
-{
-	(void)self;
-	log_error("event.dead", KV("id", d->id), KV("type", d->type),
-	    KV("attempts", d->attempts), KV("why", d->why));
-}
-
 static const struct msg_handlers takes = {
 	.ready = on_ready,
 	.ack = on_ack,
@@ -269,9 +283,6 @@ static const struct msg_handlers takes = {
 enum err
 handout_open(struct gateway *g)
 {
-	struct delivery_limits limits = { g->conf.queue_events,
-		g->conf.queue_bytes, g->conf.dedup_events, g->conf.attempts,
-		g->conf.event_timeout_ms };
 	char *url = conf_bus(&g->conf, g->conf.bus_events, "events.sock");
 	struct bus_options o = {
 		.side = BUS_SERVER, .url = url,
@@ -283,13 +294,11 @@ handout_open(struct gateway *g)
 	struct loop_source out = { is_unsent, pump, g };
 	enum err           e = ERR_NOMEM;
 
-	g->delivery = delivery_new(&limits);
+	g->delivery = keep_new_queue(g);
 	if (url != NULL && g->delivery != NULL)
 		e = bus_open(&g->events, g->loop, &o);
 	if (e == ERR_OK) /* behind the bus: acks of this turn count */
 		e = loop_add_source(g->loop, &out);
-	if (g->delivery != NULL)
-		delivery_on_dead(g->delivery, on_dead, g);
 	free(url);
 	return e;
 }

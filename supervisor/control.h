@@ -13,7 +13,7 @@ struct control {
 	struct family  *family;
 	struct status   status;
 	char           *path;
-	uint64_t        seq;
+	uint64_t        seq, questions;
 	enum plan_state shown;        /* overall state last told to watchers */
 };
 

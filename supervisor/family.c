@@ -16,7 +16,7 @@
 #include "proc.h"
 #include "spawn.h"
 
-enum { SIM_LOOK_MS = 200, HURRY_MS = 300 };
+enum { SIM_LOOK_MS = 200, HURRY_MS = 300, REMAINS_MS = 2000 };
 
 /* --- lent to child.c ---------------------------------------------------- */
 
@@ -65,6 +65,41 @@ family_heard(struct family *f, struct child *c, struct slice line,
 		f->listener.heard(f->listener.self, c, line, number);
 }
 
+void
+family_answered(struct family *f, struct child *c, const struct msg_answer *m)
+{
+	if (f->listener.answered == NULL ||
+	    !f->listener.answered(f->listener.self, c, m))
+		f->unclaimed++;
+}
+
+void
+family_look_at_memory(struct family *f)
+{
+	uint64_t now = loop_now(f->loop);
+
+	if (now < f->oom_looked_ms + CHILD_LOOK_MS)
+		return;
+	f->oom_looked_ms = now;
+	f->oom_before = f->oom_kills;
+	f->oom_kills = vitals_oom_kills();
+}
+
+bool
+family_saw_oom(struct family *f)
+{
+	if (vitals_oom_kills() <= f->oom_before)
+		return false;
+	f->oom_before++;
+	return true;
+}
+
+void
+family_started(struct family *f, struct child *c)
+{
+	kin_adopt(&f->kin, c->name, c->pid);
+}
+
 /* --- who there is ------------------------------------------------------- */
 
 bool
@@ -80,6 +115,15 @@ family_find(struct family *f, struct slice name)
 {
 	for (size_t i = 0; i < f->nchildren; i++)
 		if (family_matches(f->children[i], name))
+			return f->children[i];
+	return NULL;
+}
+
+struct child *
+family_child(struct family *f, struct slice name)
+{
+	for (size_t i = 0; i < f->nchildren; i++)
+		if (slice_is(name, f->children[i]->name))
 			return f->children[i];
 	return NULL;
 }
@@ -101,6 +145,41 @@ find_member(struct family *f, enum service_id id, unsigned number)
 		    f->children[i]->number == number)
 			return f->children[i];
 	return NULL;
+}
+
+static bool
+is_child(void *self, pid_t pid)
+{
+	return find_pid(self, pid) != NULL;
+}
+
+static void
+on_remains_late(void *self)
+{
+	struct child *c = self;
+
+	log_warn("family.remains", KV("name", c->name),
+	    KV("why", "the kernel has not ended what it left; it is started "
+	              "all the same"));
+	c->ended_pid = 0;
+}
+
+/* What is left of its last process has been killed, and is not gone yet: its
+ * end is told by SIGCHLD, as it is ours by then. */
+static bool
+has_remains(struct family *f, struct child *c)
+{
+	if (c->ended_pid == 0)
+		return false;
+	if (kin_left(&f->kin, c->name, c->ended_pid, is_child, f)) {
+		if (c->remains.slot == 0)
+			loop_after(f->loop, &c->remains, REMAINS_MS,
+			    on_remains_late, c);
+		return true;
+	}
+	loop_cancel(f->loop, &c->remains);
+	c->ended_pid = 0;
+	return false;
 }
 
 /* Kept in the order of services.def, workers by number. */
@@ -153,6 +232,7 @@ drop_surplus(struct family *f)
 		}
 		if (f->rolling == c)
 			f->rolling = NULL;
+		kin_forget(&f->kin, c->name);
 		child_free(&c);
 	}
 	f->nchildren = kept;
@@ -238,7 +318,8 @@ start_what_may(struct family *f)
 
 	for (size_t i = 0; i < n; i++)
 		if (settings_know(f->settings, f->children[i]->id) &&
-		    plan_may_go(rows, n, i, loop_now(f->loop)))
+		    plan_may_go(rows, n, i, loop_now(f->loop)) &&
+		    !has_remains(f, f->children[i]))
 			child_step(f->children[i], SERVICE_GO);
 }
 
@@ -512,6 +593,7 @@ void
 family_changed(struct family *f, struct child *c, enum service_state was)
 {
 	enum service_state is = c->service.state;
+	char               remedy[CHILD_REMEDY_MAX];
 
 	bool ready = was == SERVICE_STARTING &&
 	    (is == SERVICE_READY || is == SERVICE_DEGRADED);
@@ -525,8 +607,15 @@ family_changed(struct family *f, struct child *c, enum service_state was)
 	if (c->id == SERVICE_ID_sim && is == SERVICE_FAILED &&
 	    !f->settings->has_sim)
 		give_up(f, ERR_CONFIG);
+	if (is == SERVICE_FAILED)
+		log_error("child.failed", KV("name", c->name),
+		    KV("remedy", child_remedy(c, remedy, sizeof remedy)));
 	if (f->listener.changed != NULL)
 		f->listener.changed(f->listener.self, c, was);
+	/* For whoever restarts us as a whole. */
+	if (is == SERVICE_FAILED && f->failed == ERR_OK &&
+	    strcmp(f->settings->conf.on_failed, "exit") == 0)
+		give_up(f, c->service.tripped ? ERR_SYSTEM : ERR_CONFIG);
 }
 
 /* gatewayd takes a dead worker's events back at once. */
@@ -537,6 +626,8 @@ family_lost(struct family *f, struct child *c, pid_t pid)
 		.pid = (uint64_t)pid };
 	struct child   *gateway = find_member(f, SERVICE_ID_gateway, 0);
 
+	c->ended_pid = pid;
+	kin_kill(&f->kin, c->name, pid, is_child, f);
 	if (c->id == SERVICE_ID_worker && gateway != NULL)
 		child_tell(gateway, MSG_gone, &gone);
 }
@@ -594,6 +685,11 @@ take_limits(struct family *f)
 		/* one event may take so long */
 		.drain_ms = c->event_timeout_ms + 1000,
 		.stop_ms = c->stop_ms,
+		.restart = strcmp(c->restart, "never") == 0
+		        ? SERVICE_NOT_AGAIN
+		    : strcmp(c->restart, "on-failure") == 0
+		        ? SERVICE_ON_FAILURE : SERVICE_ALWAYS,
+		.ends_max = (unsigned)c->restarts,
 	};
 }
 
@@ -641,6 +737,9 @@ family_open(struct family *f, struct loop *loop, struct settings *settings,
 	*f = (struct family){ .loop = loop, .settings = settings,
 		.output = output, .opened_ms = loop_clock_ms() };
 	take_limits(f);
+	f->oom_kills = f->oom_before = vitals_oom_kills();
+	f->generation = 1;
+	kin_open(&f->kin, settings->conf.run_dir, true);
 	f->bin_dir = proc_bin_dir();
 	f->scratch = malloc(FAMILY_SCRATCH);
 	if (f->bin_dir == NULL || f->scratch == NULL)
@@ -649,26 +748,6 @@ family_open(struct family *f, struct loop *loop, struct settings *settings,
 	    (e = arrange(f)) != ERR_OK)
 		return e;
 	return await_sim(f);
-}
-
-/* Descendants that left their group have been handed to us by the kernel. */
-static void
-kill_strangers(void)
-{
-	char    text[4096], *p = text;
-	int     fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	while (*p != '\0') {
-		long pid = strtol(p, &p, 10);
-
-		if (pid > 0)
-			kill((pid_t)pid, SIGKILL);
-		p += strspn(p, " ");
-	}
 }
 
 void
@@ -680,7 +759,9 @@ family_close(struct family *f)
 	loop_cancel(f->loop, &f->stop_late);
 	for (size_t i = 0; i < f->nchildren; i++)
 		child_free(&f->children[i]);
-	kill_strangers();
+	f->nchildren = 0;
+	kin_kill_orphans(is_child, f);
+	kin_close(&f->kin);
 	free(f->bin_dir);
 	free(f->scratch);
 }

@@ -52,6 +52,9 @@ bool lines_from_end(const struct lines *, size_t i, struct slice *,
 /* Since the last call, or 0. */
 uint64_t lines_newly_dropped(struct lines *);
 
+/* Control bytes, and what is no UTF-8, become '?'. */
+void lines_clean(char *text, size_t n);
+
 /* Written by log.h's logger, and so with its own program name and pid. */
 bool lines_is_log(struct slice line);
 

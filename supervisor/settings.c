@@ -203,6 +203,24 @@ settings_load_sim(struct settings *s, bool *secret_changed)
 
 /* --- open, reload, close ------------------------------------------------ */
 
+/* FNV-1a: two systems with one configuration have one number. */
+static uint64_t
+hash_of(const struct conf *c, uint64_t hash)
+{
+	for (size_t i = 0; i < CONF_COUNT; i++) {
+		char *value = conf_value(c, (enum conf_id)i);
+
+		for (const char *p = value; p != NULL && *p != '\0'; p++)
+			hash = (hash ^ (unsigned char)*p) * 1099511628211u;
+		hash = (hash ^ 0xff) * 1099511628211u;
+		free(value);
+	}
+	for (size_t i = 0; i < c->nbots; i++)
+		if (c->bots[i].bot_name[0] != '\0')
+			hash = hash_of(&c->bots[i], hash);
+	return hash;
+}
+
 static char *
 sim_env_path(const struct conf *c)
 {
@@ -228,6 +246,7 @@ settings_open(struct settings *s, bool asked_sim)
 	if (e != ERR_OK || (e = hide_secret(&s->conf, &s->secret)) != ERR_OK)
 		return e;
 	hide_environment(s->secret);
+	s->hash = hash_of(&s->conf, 14695981039346656037u);
 	choose_sim(s);
 	s->sim_env = sim_env_path(&s->conf);
 	return s->sim_env != NULL ? ERR_OK : ERR_NOMEM;
@@ -294,6 +313,7 @@ settings_reload(struct settings *s, bool *secret_changed)
 	conf_free(&s->conf);
 	s->conf = fresh;
 	replace_vault(&s->secret, vault);
+	s->hash = hash_of(&s->conf, 14695981039346656037u);
 	choose_sim(s);
 	return ERR_OK;
 }

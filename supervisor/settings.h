@@ -36,6 +36,7 @@ struct settings {
 	bool        runs_sim;      /* a child of ours */
 	bool        needs_sim;     /* ours or another's: wait for its file */
 	bool        has_sim;
+	uint64_t    hash;          /* of all settings but secrets */
 };
 
 /* CONFIG: the problems are logged, and nothing must be started. */

@@ -737,6 +737,113 @@ def test_secret_survives_reload():
     expect(s.file("api", "given").count("secret 17") == 2, "the secret is lost")
 
 
+# --- questions to a child -----------------------------------------------------------------
+
+
+def unclaimed(s):
+    return s.snapshot()["supervisor"]["unclaimed_answers"]
+
+
+def test_ask():
+    s = System()
+    ask = lambda **r: s.ask(cmd="ask", **r)
+    for request, error in (({}, "SYNTAX"), ({"what": "dead"}, "NOT_FOUND"), ({"name": "gateway"}, "SYNTAX"),
+                           ({"name": "nobody", "what": "dead"}, "NOT_FOUND"),
+                           ({"name": "worker", "what": "dead"}, "NOT_FOUND"),
+                           ({"name": "gateway", "what": "dead", "with": [1]}, "SYNTAX"),
+                           ({"name": "gateway", "what": "dead", "with": {"do": "show", "no": 1}}, "NOT_FOUND"),
+                           ({"name": "gateway", "what": "end"}, "CLOSED")):
+        answer = ask(**request)
+        expect(answer["ok"] is False and answer["error"] == error and answer["message"], "%s: %s" % (request, answer))
+    s.wait_child("gateway", state="ready", generation=2)
+    # a program without questions says so itself
+    answer = ask(name="api", what="dead")
+    expect(answer["error"] == "NOT_FOUND" and "no questions" in answer["message"], str(answer))
+    # as much as there may be, and more
+    answer = ask(name="gateway", what="bytes", **{"with": {"bytes": 130000}})
+    expect(answer["ok"] and len(answer["data"]["text"]) == 130000, str(answer)[:200])
+    expect(ask(name="gateway", what="bytes", **{"with": {"bytes": 140000}})["error"] == "FULL", "too long an answer")
+    c = s.connect()
+    c.f.write(b'{"cmd":"ask","name":"gateway","what":"bytes","with":{"x":[%s1]}}\n' % (b"0.5," * 900))
+    c.f.flush()
+    expect(c.next()["error"] == "TOO_LARGE", "too long a question")
+    c.close()
+    s.ask(cmd="stop", name="gateway")
+    expect(ask(name="gateway", what="dead")["error"] == "CLOSED", "a stopped child")
+
+
+def test_answers_nobody_waits_for():
+    s = System()
+    # an older child: it keeps silent about what it does not know
+    start = time.monotonic()
+    answer = s.ask(cmd="ask", name="gateway", what="unknown", timeout_ms=150)
+    expect(answer["error"] == "TIMEOUT" and time.monotonic() - start < 5, str(answer))
+    answer = s.ask(cmd="ask", name="gateway", what="other", timeout_ms=150)
+    expect(answer["error"] == "TIMEOUT" and unclaimed(s) == 1, "an answer to another question: %s" % answer)
+    expect(s.ask(cmd="ask", name="gateway", what="twice") == {"v": 1, "id": 7, "ok": True, "data": {}}, "twice")
+    until("the second", lambda: unclaimed(s) == 2)
+    # the client goes while the child thinks
+    pid = s.child("gateway")["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    c = s.connect()
+    c.send(v=1, id=1, cmd="ask", name="gateway", what="dead", **{"with": {"do": "list"}})
+    c.close()
+    expect(s.snapshot() and s.snapshot(), "the end of the client has been seen by then")
+    os.kill(pid, signal.SIGCONT)
+    until("the answer", lambda: unclaimed(s) == 3)
+    # killed while it thinks
+    os.kill(pid, signal.SIGSTOP)
+    c = s.connect()
+    c.send(v=1, id=1, cmd="ask", name="gateway", what="dead")
+    until("it is sent", lambda: s.ask(cmd="status"))
+    os.kill(pid, signal.SIGKILL)
+    expect(c.next()["error"] == "CLOSED", "its end")
+    c.close()
+
+
+def test_cli_dead():
+    s = System(behave={"gateway": ["dead-letters"]})
+    r = s.cli("dead")
+    expect(r.returncode == 0 and "200 dead letters" in r.stdout, r.stdout + r.stderr)
+    lines = r.stdout.splitlines()
+    expect(lines[0].split() == ["NO", "ID", "CONVERSATION", "TYPE", "ATTEMPTS", "FOR", "WORKER", "WHY"], lines[0])
+    expect(len(lines) == 203 and "C2C_MESSAGE_CREATE:200" in lines[200] and "1 m 5 s" in lines[1], r.stdout)
+    expect("no answer?[31m in time" in lines[1] and "\033" not in r.stdout, "not cleaned")
+    doc = json.loads(s.cli("dead", "list", "--json").stdout)
+    expect(doc["total"] == 200 and [d["no"] for d in doc["dead"]] == list(range(1, 201)), "json")
+    for which in ("7", "C2C_MESSAGE_CREATE:7"):
+        r = s.cli("dead", "show", which)
+        expect(r.returncode == 0 and "hello" in r.stdout and "C2C_MESSAGE_CREATE:7" in r.stdout, r.stdout + r.stderr)
+        expect(json.loads(s.cli("dead", "show", which, "--json").stdout)["event"] == {"text": "hello"}, "json")
+    expect("1 dead letter given back" in s.cli("dead", "retry", "7").stdout, "retry")
+    expect(json.loads(s.cli("dead", "drop", "C2C_MESSAGE_CREATE:8", "--json").stdout) == {"count": 1}, "drop by id")
+    for args in (("show", "7"), ("retry", "7"), ("drop", "C2C_MESSAGE_CREATE:8")):
+        r = s.cli("dead", *args)
+        expect(r.returncode == 1 and "no such dead letter" in r.stderr and not r.stdout, "%s: %s" % (args, r))
+    expect("198 dead letters dropped" in s.cli("dead", "drop", "--all").stdout, "all")
+    expect(s.cli("dead", "retry", "--all").returncode == 1, "none is left")
+    expect(s.cli("dead").stdout == "no dead letters\n", "empty list")
+    for args in (("bury",), ("show",), ("retry",), ("retry", "1", "--all"), ("list", "1"), ("show", "1", "--all")):
+        expect(s.cli("dead", *args).returncode == 64, "usage of %s" % (args,))
+    s.ask(cmd="stop", name="gateway")
+    r = s.cli("dead")
+    expect(r.returncode == 1 and "not running" in r.stderr, r.stderr)
+
+
+def test_cli_events():
+    s = System()
+    r = s.cli("events")
+    expect(r.returncode == 0, r.stderr)
+    first, _, title, row = r.stdout.splitlines()
+    expect(first == "events 4, in flight 1, conversations 1, bytes 4096, oldest 1 m 1 s", first)
+    expect(title.split() == ["CONVERSATION", "QUEUED", "IN", "FLIGHT", "WORKER", "ATTEMPT", "OLDEST", "HEAD"], title)
+    expect(row.split() == ["g:7", "3", "1", "worker/1", "2", "1", "m", "1", "s", "m:abc"], row)
+    expect(s.cli("events", "g:7").stdout == r.stdout, "one conversation")
+    expect(json.loads(s.cli("events", "--json").stdout)["rows"][0]["head"] == "m:abc", "json")
+    r = s.cli("events", "g:8")
+    expect(r.returncode == 1 and "g:8" in r.stderr and not r.stdout, str(r))
+
+
 # --- words of children ----------------------------------------------------------------------------
 
 
