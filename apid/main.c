@@ -232,7 +232,6 @@ wire(struct apid *a)
 {
 	bool again = strcmp(a->conf.unsure_sends, "again") == 0;
 
-	a->requests.loop = a->loop;
 	a->requests.http = a->http;
 	a->requests.again = again;
 	a->requests.find_bot = find_bot;
@@ -247,6 +246,21 @@ wire(struct apid *a)
 	snprintf(a->session, sizeof a->session, "%08x%08x", backoff_chance(),
 	    backoff_chance());
 	a->grace_ms = LEAVE_MS;
+}
+
+/* The loop serves these in this order, so that a call comes in, is recorded
+ * and leaves in one turn. */
+static enum err
+open_path(struct apid *a, const struct http_options *http)
+{
+	enum err e;
+
+	a->requests.loop = a->loop;
+	if ((e = open_endpoint(a, &a->api, API)) == ERR_OK &&
+	    (e = open_endpoint(a, &a->trusted, TRUST)) == ERR_OK &&
+	    (e = requests_open(&a->requests)) == ERR_OK)
+		e = http_new(&a->http, a->loop, http);
+	return e;
 }
 
 static enum err
@@ -273,14 +287,11 @@ apid_open(struct apid *a)
 	    (e = sent_open(&a->requests.sent, a->conf.state_dir,
 	         store_durability_of(slice_of(a->conf.durability)),
 	         loop_wall_ms())) != ERR_OK ||
-	    (e = http_new(&a->http, a->loop, &http)) != ERR_OK ||
+	    (e = open_path(a, &http)) != ERR_OK ||
 	    (e = open_bots(a)) != ERR_OK)
 		return e;
 	wire(a);
-	if ((e = open_endpoint(a, &a->api, API)) == ERR_OK &&
-	    (e = open_endpoint(a, &a->trusted, TRUST)) == ERR_OK)
-		e = requests_open(&a->requests);
-	return e;
+	return ERR_OK;
 }
 
 /* --- leaving -------------------------------------------------------------- */

@@ -88,7 +88,7 @@ struct gateway {
 	uint64_t             unparsable, stop_by_ms;
 	char                 run[24];          /* names this run to workers */
 	char                 api_run[40];      /* the run of apid we know */
-	bool                 draining;
+	bool                 draining, unsent; /* handout_soon() */
 };
 
 /* link.c */
@@ -125,8 +125,8 @@ void intake_close(struct gateway *);
 /* handout.c */
 enum err handout_open(struct gateway *);
 void handout_close(struct gateway *);
-/* Sends whatever can go. */
-void handout_pump(struct gateway *);
+/* Something may be ready to go: it is sent at the end of this turn. */
+void handout_soon(struct gateway *);
 void handout_tick(struct gateway *);
 void handout_on_gone(void *self, msg_peer, const struct msg_gone *);
 

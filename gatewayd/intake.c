@@ -61,7 +61,7 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
 	log_info(e == ERR_DUPLICATE ? "event.duplicate" : "event.in",
 	    KV("id", ev.id), KV("type", ev.type), KV("bot", ev.bot),
 	    KV("shard", shard), KV("text_bytes", ev.text.n));
-	handout_pump(g);
+	handout_soon(g);
 	link_flow_all(g);
 	return e;
 }
