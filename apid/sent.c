@@ -452,9 +452,15 @@ sent_open(struct sent *s, const char *dir, enum store_durability durability,
 	s->options.path = s->path;
 	if ((e = open_store(s)) == ERR_OK)
 		e = load(s, now_ms);
-	if (e != ERR_OK)
+	if (e != ERR_OK) {
+		log_error("record.failed", KV("file", (const char *)s->path),
+		    KV("err", err_name(e)), KV("remedy", e == ERR_BUSY
+		        ? "give each apid a ROOKERY_STATE_DIR of its own"
+		        : "make room in ROOKERY_STATE_DIR, or mend its rights"));
 		return fail(s, e);
-	log_info("sent.open", KV("file", s->path), KV("rows", s->n));
+	}
+	log_info("record.open", KV("file", (const char *)s->path),
+	    KV("rows", s->n));
 	return ERR_OK;
 }
 
