@@ -4,8 +4,9 @@
  * store_commit(), once per turn of the loop.
  *
  * A file that is damaged, of another program, or of a later version is moved
- * aside (its name gets ".moved-" and the time) and a new one begun; it is
- * never overwritten.  While it is open, others may read it with sqlite3(1).
+ * aside (its name gets ".moved-" and the time) and a new one begun; neither it
+ * nor one that was moved before is ever written to.  While a store is open,
+ * others may read it with sqlite3(1).
  */
 #ifndef STORE_H
 #define STORE_H

@@ -71,7 +71,8 @@ enum err delivery_append(struct delivery *, struct slice id, struct slice conv,
  * restore: not done; its body of body_n bytes is in the store.  attempt: how
  * often it was handed out; the last of its attempts is always to be had again,
  * since it was our own end that cut it off.  Its type counts as wanted until
- * a minute after the first worker came: the others have yet to come back.  remember: done, only its id. */
+ * a minute after the first worker came: the others have yet to come back.
+ * remember: done, only its id. */
 enum err delivery_restore(struct delivery *, uint64_t no, struct slice id,
     struct slice conv, struct slice type, size_t body_n, unsigned attempt,
     uint64_t came_ms);

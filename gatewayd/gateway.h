@@ -58,6 +58,7 @@ struct pending_sign {
 
 struct webhook_counts {
 	uint64_t requests, events, duplicates, validations, refused;
+	struct webhook_tally refusals;
 };
 
 struct gateway {
@@ -87,7 +88,7 @@ struct gateway {
 	uint64_t             unparsable, stop_by_ms;
 	char                 run[24];          /* names this run to workers */
 	char                 api_run[40];      /* the run of apid we know */
-	bool                 draining;
+	bool                 draining, unsent; /* handout_soon() */
 };
 
 /* link.c */
@@ -111,6 +112,7 @@ extern const struct net_handlers link_net_handlers;
 /* OK, DUPLICATE (both: it is ours), FULL, NOMEM. */
 enum err intake_event(struct gateway *, const struct bot *, const char *user,
     const char *shard, const struct payload *);
+size_t intake_on_head(void *self, const struct webhook_request *);
 void intake_on_request(void *self, uint64_t request,
     const struct webhook_request *);
 void intake_on_key(void *self, msg_peer, const struct msg_key_answer *);
@@ -123,8 +125,8 @@ void intake_close(struct gateway *);
 /* handout.c */
 enum err handout_open(struct gateway *);
 void handout_close(struct gateway *);
-/* Sends whatever can go. */
-void handout_pump(struct gateway *);
+/* Something may be ready to go: it is sent at the end of this turn. */
+void handout_soon(struct gateway *);
 void handout_tick(struct gateway *);
 void handout_on_gone(void *self, msg_peer, const struct msg_gone *);
 

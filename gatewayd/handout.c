@@ -106,7 +106,7 @@ on_ready(void *self, msg_peer from, const struct msg_ready *m)
 		log_info("worker.ready", KV("name", m->name), KV("pid", m->pid),
 		    KV("events", buf_slice(&patterns)),
 		    KV("window", m->window));
-	handout_pump(g);
+	handout_soon(g);
 out:
 	buf_free(&patterns);
 	buf_free(&want);
@@ -121,8 +121,7 @@ on_ack(void *self, msg_peer from, const struct msg_ack *m)
 
 	if (e != ERR_OK)
 		log_warn("event.ack", KV("id", m->ev), KV("why", err_text(e)));
-	handout_pump(g);
-	link_flow_all(g);
+	handout_soon(g);
 }
 
 static void
@@ -135,7 +134,7 @@ on_nack(void *self, msg_peer from, const struct msg_nack *m)
 
 	log_warn("event.nack", KV("id", m->ev), KV("why", m->why),
 	    KV("drop", m->drop), KV("err", err_name(e)));
-	handout_pump(g);
+	handout_soon(g);
 }
 
 static void
@@ -147,7 +146,7 @@ on_bye(void *self, msg_peer from, const struct msg_bye *m)
 	(void)m;
 	if (w != NULL)
 		drop_worker(g, w, "it said bye");
-	handout_pump(g);
+	handout_soon(g);
 }
 
 /* The supervisor saw a process end: sooner than any silence could tell. */
@@ -161,7 +160,7 @@ handout_on_gone(void *self, msg_peer from, const struct msg_gone *m)
 	(void)from;
 	if (w != NULL)
 		drop_worker(g, w, "its process ended");
-	handout_pump(g);
+	handout_soon(g);
 }
 
 /* --- what goes out ------------------------------------------------------------------- */
@@ -206,11 +205,21 @@ send_event(struct gateway *g, const struct delivery_item *item)
 	return e;
 }
 
-void
-handout_pump(struct gateway *g)
+static bool
+is_unsent(void *self)
 {
+	return ((struct gateway *)self)->unsent;
+}
+
+/* Once a turn and not once an event: what goes out together wakes the
+ * worker, and our own sending thread, once. */
+static void
+pump(void *self)
+{
+	struct gateway      *g = self;
 	struct delivery_item item;
 
+	g->unsent = false;
 	while (!proc_stopping(&g->proc) && g->journal_err == ERR_OK &&
 	    delivery_offer(g->delivery, loop_now(g->loop), &item)) {
 		enum err e = send_event(g, &item);
@@ -231,6 +240,13 @@ handout_pump(struct gateway *g)
 			break; /* the tick tries again */
 		drop_worker(g, item.worker, "its connection is gone");
 	}
+	link_flow_all(g);
+}
+
+void
+handout_soon(struct gateway *g)
+{
+	g->unsent = true;
 }
 
 static void
@@ -254,8 +270,7 @@ handout_tick(struct gateway *g)
 {
 	drop_silent(g);
 	delivery_tick(g->delivery, loop_now(g->loop));
-	handout_pump(g);
-	link_flow_all(g);
+	handout_soon(g);
 }
 
 static const struct msg_handlers takes = {
@@ -276,11 +291,14 @@ handout_open(struct gateway *g)
 		.admit = { "worker" },
 		.handlers = &takes, .self = g, .on_heard = on_heard,
 	};
-	enum err e = ERR_NOMEM;
+	struct loop_source out = { is_unsent, pump, g };
+	enum err           e = ERR_NOMEM;
 
 	g->delivery = keep_new_queue(g);
 	if (url != NULL && g->delivery != NULL)
 		e = bus_open(&g->events, g->loop, &o);
+	if (e == ERR_OK) /* behind the bus: acks of this turn count */
+		e = loop_add_source(g->loop, &out);
 	free(url);
 	return e;
 }
@@ -297,6 +315,7 @@ handout_close(struct gateway *g)
 	    w = delivery_worker_next(g->delivery, w))
 		bus_send(g->events, delivery_worker_info(w).peer, MSG_bye,
 		    &bye);
+	loop_remove_source(g->loop, g);
 	bus_close(&g->events);
 	delivery_free(&g->delivery);
 }

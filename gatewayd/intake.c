@@ -61,7 +61,7 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
 	log_info(e == ERR_DUPLICATE ? "event.duplicate" : "event.in",
 	    KV("id", ev.id), KV("type", ev.type), KV("bot", ev.bot),
 	    KV("shard", shard), KV("text_bytes", ev.text.n));
-	handout_pump(g);
+	handout_soon(g);
 	link_flow_all(g);
 	return e;
 }
@@ -130,12 +130,26 @@ static void
 refuse(struct gateway *g, uint64_t request, const struct webhook_request *q,
     const struct webhook_result *r)
 {
+	uint64_t times = webhook_count(&g->webhook.refusals, r->refusal,
+	    loop_clock_ms());
+
 	g->webhook.refused++;
-	log_warn("webhook.refused", KV("status", r->status), KV("why", r->why),
-	    KV("app_id", q->app_id), KV("bytes", q->body.n),
-	    KV("trace", q->trace));
+	if (times > 0)
+		log_warn("webhook.refused", KV("status", r->status),
+		    KV("why", r->why), KV("times", times),
+		    KV("app_id", q->app_id), KV("bytes", q->body.n),
+		    KV("trace", q->trace));
 	/* The reason is for the log: a forger learns nothing. */
 	net_answer(g->net, request, r->status, (struct slice){ NULL, 0 });
+}
+
+size_t
+intake_on_head(void *self, const struct webhook_request *q)
+{
+	struct gateway *g = self;
+
+	return webhook_worth(q, g->webhook_bots, g->nbots,
+	    g->conf.webhook_body_max);
 }
 
 void

@@ -179,7 +179,7 @@ on_reopen(void *self)
 		return;
 	}
 	link_start_all(g);
-	handout_pump(g);
+	handout_soon(g);
 	report_send(g);
 }
 

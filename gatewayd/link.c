@@ -261,6 +261,7 @@ on_closed(void *owner, unsigned code, struct slice reason)
 const struct net_handlers link_net_handlers = {
 	.on_frame = on_frame,
 	.on_closed = on_closed,
+	.on_head = intake_on_head,
 	.on_request = intake_on_request,
 };
 
@@ -381,10 +382,14 @@ link_ask_again(struct gateway *g)
 		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
 			struct link *l = &g->bots[b].links[i];
 
+			struct session_data none = {
+				.chance = backoff_chance() };
+
 			if (l->session.state == SESSION_ASKING)
 				do_ask(l, l->session.fresh);
+			else if (l->session.unanswered)
+				link_feed(l, IN_ASKABLE, &none);
 		}
-	feed_all(g, IN_ASKABLE);
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */

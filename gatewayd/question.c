@@ -232,7 +232,7 @@ dead_take(struct question *q, bool again)
 	if (e != ERR_OK && e != ERR_NOT_FOUND && e != ERR_FULL)
 		keep_note(q->g, e);
 	if (again)
-		handout_pump(q->g);
+		handout_soon(q->g);
 	return e;
 }
 

@@ -109,7 +109,7 @@ journal_json(struct gateway *g)
 static struct json *
 webhook_json(const struct gateway *g)
 {
-	struct json *o = json_new_object();
+	struct json *o = json_new_object(), *by = json_new_object();
 
 	json_put_text(o, "listen", slice_of(g->conf.webhook_listen));
 	json_put_int(o, "port", net_port(g->net));
@@ -118,6 +118,12 @@ webhook_json(const struct gateway *g)
 	json_put_int(o, "duplicates", (int64_t)g->webhook.duplicates);
 	json_put_int(o, "validations", (int64_t)g->webhook.validations);
 	json_put_int(o, "refused", (int64_t)g->webhook.refused);
+	for (size_t i = 0; i < REFUSED_COUNT; i++)
+		if (g->webhook.refusals.count[i] > 0)
+			json_put_int(by, webhook_refusals[i].name,
+			    (int64_t)g->webhook.refusals.count[i]);
+	json_put_take(o, "refused_by", by);
+	json_put_int(o, "evicted", (int64_t)net_evicted(g->net));
 	return o;
 }
 

@@ -166,7 +166,7 @@ budget_wait(const struct session_budget *b, uint64_t now)
 }
 
 static void
-begin(struct step *st)
+begin_because(struct step *st, const char *why)
 {
 	struct session *s = st->s;
 	uint64_t        wait;
@@ -177,9 +177,15 @@ begin(struct step *st)
 		        : "identify is paced");
 		return;
 	}
-	become(st, SESSION_ASKING, "to connect");
+	become(st, SESSION_ASKING, why);
 	s->deadline_ms = st->now + ASK_TIMEOUT_MS;
 	act(st, (struct session_action){ .kind = DO_ASK, .fresh = s->fresh });
+}
+
+static void
+begin(struct step *st)
+{
+	begin_because(st, "to connect");
 }
 
 static void
@@ -247,7 +253,7 @@ static void
 ask_again(struct step *st)
 {
 	if (st->s->unanswered)
-		begin(st);
+		begin_because(st, "apid can be asked again");
 }
 
 static void
@@ -451,10 +457,20 @@ lost(struct step *st, const char *why)
 }
 
 /* Another connection is wanted and nothing is wrong: at once, so that events
- * wait for no longer than they must.  When it is wanted every few seconds,
- * something is wrong. */
+ * wait for no longer than they must. */
 static void
-move_on(struct step *st, unsigned code, const char *why)
+move(struct step *st, unsigned code, const char *why)
+{
+	log_info("session.move", KV("bot", st->s->bot),
+	    KV("shard", st->s->shard), KV("why", why));
+	drop_connection(st, code);
+	begin_because(st, why);
+}
+
+/* When it is the platform that wants it every few seconds, something is
+ * wrong. */
+static void
+asked_to_move(struct step *st, unsigned code, const char *why)
 {
 	struct session *s = st->s;
 	bool            steady = st->now - s->live_ms >= STEADY_MS;
@@ -465,16 +481,13 @@ move_on(struct step *st, unsigned code, const char *why)
 	}
 	if (!steady)
 		s->backoff.at = 1;
-	log_info("session.move", KV("bot", s->bot), KV("shard", s->shard),
-	    KV("why", why));
-	drop_connection(st, code);
-	begin(st);
+	move(st, code, why);
 }
 
 static void
 reconnect(struct step *st)
 {
-	move_on(st, CLOSE_TO_RESUME, "the platform asks to reconnect");
+	asked_to_move(st, CLOSE_TO_RESUME, "the platform asks to reconnect");
 }
 
 static void
@@ -538,7 +551,7 @@ close_RESUME(struct step *st, const struct session_close *row)
 static void
 close_MOVE(struct step *st, const struct session_close *row)
 {
-	move_on(st, 0, row->meaning);
+	asked_to_move(st, 0, row->meaning);
 }
 
 static void
@@ -724,7 +737,7 @@ static void
 renew(struct step *st)
 {
 	st->s->renewals++;
-	move_on(st, CLOSE_TO_RESUME, "the connection has become old");
+	move(st, CLOSE_TO_RESUME, "the connection has become old");
 }
 
 static uint64_t
@@ -750,7 +763,7 @@ replace(struct step *st)
 	s->replacements++;
 	forget_session(s);
 	drop_connection(st, CLOSE_FOR_GOOD);
-	begin(st);
+	begin_because(st, "to replace a silent session");
 }
 
 static bool

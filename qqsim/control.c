@@ -349,6 +349,7 @@ control_reset(struct ask *a)
 	faults_clear(&s->platform.faults);
 	memset(s->platform.faults.struck, 0,
 	    sizeof s->platform.faults.struck);
+	s->platform.faults.strikes = 0;
 	gate_heal(&s->platform, sim_now_us() / 1000);
 	ledger_reset(&s->platform.ledger);
 	stream_forget(&s->stream);

@@ -12,7 +12,7 @@
 
 enum { LINES_DEFAULT = 50, TIMEOUT_MAX_MS = 3600000, ASK_MS = 5000 };
 
-enum goal { GOAL_NONE, GOAL_UP, GOAL_READY, GOAL_DOWN };
+enum goal { GOAL_NONE, GOAL_UP, GOAL_READY, GOAL_DOWN, GOAL_STOPPED };
 
 /* What one child has to become before the answer is due. */
 struct due {
@@ -26,7 +26,7 @@ struct job {
 	struct client  *client;
 	struct json    *id;
 	enum goal       goal;
-	bool            watches, follows;
+	bool            watches, follows, upgrades;
 	char            name[CHILD_NAME_MAX];  /* of those followed, or asked */
 	uint64_t        question;              /* its id; 0: none */
 	unsigned        generation;            /* of the process asked */
@@ -169,9 +169,12 @@ judge(const struct job *j, const struct due *d)
 	    slice_of(d->name));
 
 	if (c == NULL)
-		return j->goal == GOAL_DOWN ? DONE : FAILED;
-	if (j->goal != GOAL_DOWN)
+		return j->goal >= GOAL_DOWN ? DONE : FAILED;
+	if (j->goal < GOAL_DOWN)
 		return judge_up(c, d, j->goal);
+	if (j->goal == GOAL_STOPPED)
+		return service_alive(&c->service) || service_wants_go(
+		    &c->service, UINT64_MAX) ? PENDING : DONE;
 	if (c->service.wanted)
 		return FAILED;
 	return service_alive(&c->service) ? PENDING : DONE;
@@ -226,7 +229,7 @@ timeout_of(struct control *ctl, const struct json *req)
 static bool
 job_selects(const struct child *c, struct slice name, enum goal goal)
 {
-	return family_matches(c, name) && (goal == GOAL_DOWN || !c->surplus);
+	return family_matches(c, name) && (goal >= GOAL_DOWN || !c->surplus);
 }
 
 /* fresh: a process started from now on counts, not the one that runs. */
@@ -387,7 +390,72 @@ do_wait(struct control *ctl, struct client *c, const struct json *req)
 
 	if (name.n > 0 && !name_of(ctl, c, req, &name))
 		return;
-	answer_when(ctl, c, req, name, GOAL_READY, false);
+	answer_when(ctl, c, req, name, json_truth(json_get(req, "stopped"))
+	        ? GOAL_STOPPED : GOAL_READY, false);
+}
+
+static void
+do_reset_failed(struct control *ctl, struct client *c, const struct json *req)
+{
+	struct slice name;
+
+	if (!name_of(ctl, c, req, &name))
+		return;
+	step_all(ctl, name, SERVICE_RESET);
+	client_send(c, yes(json_get(req, "id")));
+}
+
+/* TERM, SIGTERM or 15; 0: none of them. */
+static int
+signal_of(struct slice text)
+{
+	unsigned long long n;
+
+	if (slice_u64(text, &n))
+		return n < NSIG ? (int)n : 0;
+	if (slice_starts(text, SLICE("SIG")))
+		text = slice_from(text, 3);
+	for (int i = 1; i < NSIG; i++)
+		if (sigabbrev_np(i) != NULL && slice_is(text, sigabbrev_np(i)))
+			return i;
+	return 0;
+}
+
+static void
+do_signal(struct control *ctl, struct client *c, const struct json *req)
+{
+	const struct json *id = json_get(req, "id");
+	int                number = signal_of(json_text_at(req, "signal"));
+	bool               group = json_truth(json_get(req, "group"));
+	struct slice       name;
+	size_t             reached = 0;
+
+	if (!name_of(ctl, c, req, &name))
+		return;
+	if (number == 0) {
+		say_no(c, id, "SYNTAX", "signal must be one of signal(7): "
+		    "HUP, SIGHUP or 1");
+		return;
+	}
+	for (size_t i = 0; i < ctl->family->nchildren; i++)
+		if (family_matches(ctl->family->children[i], name))
+			reached += child_signal(ctl->family->children[i],
+			    number, group) == ERR_OK;
+	if (reached > 0)
+		client_send(c, yes(id));
+	else
+		say_no(c, id, "CLOSED", "it is not running");
+}
+
+static void
+do_dump(struct control *ctl, struct client *c, const struct json *req)
+{
+	struct json *a = yes(json_get(req, "id"));
+
+	json_put_int(a, "seq", (int64_t)ctl->seq);
+	snapshot_put(a, ctl->family);
+	snapshot_put_dump(a, ctl->family);
+	client_send(c, a);
 }
 
 static void
@@ -418,6 +486,89 @@ do_shutdown(struct control *ctl, struct client *c, const struct json *req)
 }
 
 static void do_help(struct control *, struct client *, const struct json *);
+
+/* --- another program in our place ---------------------------------------- */
+
+static struct client *
+asker_of(const struct control *ctl)
+{
+	for (size_t i = 0; i < STATUS_CLIENTS_MAX; i++) {
+		const struct client *c = &ctl->status.clients[i];
+		const struct job    *j = c->job;
+
+		if (c->fd >= 0 && j != NULL && j->upgrades)
+			return j->client;
+	}
+	return NULL;
+}
+
+bool
+control_wants_upgrade(const struct control *ctl)
+{
+	return asker_of(ctl) != NULL;
+}
+
+void
+control_upgraded(struct control *ctl, const char *why_not)
+{
+	struct client *c = asker_of(ctl);
+
+	if (c == NULL)
+		return;
+	say_no(c, job_id(c->job), "FAILED", why_not);
+	end_job(c);
+}
+
+static void
+do_upgrade(struct control *ctl, struct client *c, const struct json *req)
+{
+	struct job *j;
+
+	const char *why = ctl->family->stopping ? "the system stops"
+	    : family_rolls(ctl->family) ? "a rolling restart is under way"
+	    : asker_of(ctl) != NULL     ? "an upgrade is under way"
+	                                : NULL;
+
+	if (why != NULL) {
+		say_no(c, json_get(req, "id"), "BUSY", why);
+		return;
+	}
+	if ((j = new_job(ctl, c, req)) != NULL)
+		j->upgrades = true;
+}
+
+void
+control_put(const struct control *ctl, struct json *state)
+{
+	const struct client *c = asker_of(ctl);
+
+	json_put_int(state, "seq", (int64_t)ctl->seq);
+	json_put_int(state, "questions", (int64_t)ctl->questions);
+	json_put_int(state, "listener", ctl->status.fd);
+	json_put_int(state, "asker", c != NULL ? c->fd : -1);
+	if (c != NULL && job_id(c->job) != NULL)
+		json_put_ref(state, "asker_id", job_id(c->job));
+}
+
+static void
+resume(struct control *ctl, const struct json *state)
+{
+	int64_t        n = -1;
+	struct client *c;
+	struct json   *a;
+
+	if (json_int_at(state, "questions", &n))
+		ctl->questions = (uint64_t)n;
+	if (json_int_at(state, "seq", &n))
+		ctl->seq = (uint64_t)n;
+	n = -1;
+	if (!json_int_at(state, "asker", &n) || n < 0 ||
+	    (c = status_take(&ctl->status, (int)n)) == NULL)
+		return;
+	a = yes(json_get(state, "asker_id"));
+	snapshot_put_supervisor(a, ctl->family);
+	client_send(c, a);
+}
 
 /* --- questions to a child ----------------------------------------------- */
 
@@ -720,7 +871,7 @@ on_client_gone(void *self, struct client *c)
 /* --- streams ------------------------------------------------------------ */
 
 static void
-on_changed(void *self, const struct child *child, enum service_state was)
+on_changed(void *self, struct child *child, enum service_state was)
 {
 	struct control *ctl = self;
 	uint64_t        now = loop_now(ctl->family->loop);
@@ -803,20 +954,25 @@ control_turn(struct control *ctl)
 
 enum err
 control_open(struct control *ctl, struct family *f, struct loop *loop,
-    const char *run_dir)
+    const char *run_dir, const struct json *state)
 {
+	int64_t  listener = -1;
 	enum err e;
 
+	json_int_at(state, "listener", &listener);
 	*ctl = (struct control){ .family = f };
 	if ((ctl->path = conf_path(run_dir, "status.sock")) == NULL)
 		return ERR_NOMEM;
-	if ((e = status_open(&ctl->status, loop, ctl->path)) != ERR_OK)
+	if ((e = status_open(&ctl->status, loop, ctl->path,
+	         (int)listener)) != ERR_OK)
 		return e;
 	ctl->status.on_line = on_request;
 	ctl->status.on_gone = on_client_gone;
 	ctl->status.self = ctl;
 	f->listener = (struct family_listener){ on_changed, on_heard,
 		on_answered, ctl };
+	if (state != NULL)
+		resume(ctl, state);
 	return ERR_OK;
 }
 

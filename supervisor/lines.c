@@ -45,8 +45,8 @@ make_room(struct lines *l, size_t from, size_t to)
 		forget_oldest(l);
 }
 
-static void
-keep(struct lines *l, struct slice line, uint64_t number)
+void
+lines_keep(struct lines *l, struct slice line, uint64_t number)
 {
 	struct lines_kept *k;
 
@@ -175,7 +175,7 @@ finish(struct lines *l, uint64_t now_ms, uint64_t *number, lines_fn *fn,
 	if (allowed(l, line.n, now_ms)) {
 		lines_clean(l->partial.p, line.n);
 		++*number;
-		keep(l, line, *number);
+		lines_keep(l, line, *number);
 		fn(self, line, *number);
 	} else {
 		l->dropped++;

@@ -334,6 +334,8 @@ misbehave_first(struct fake *f)
 		_exit(1);
 	if (behaves(f, "abort"))
 		abort();
+	if (behaves(f, "bad-prefix") && strcmp(f->conf.echo_prefix, "bad") == 0)
+		_exit(1);
 	if (behaves(f, "never-ready"))
 		for (;;)
 			pause();

@@ -727,6 +727,38 @@ def test_reload():
     os.rmdir(d)
 
 
+def test_reload_is_taken_back():
+    d = tempfile.mkdtemp(prefix="rk-")
+    path = os.path.join(d, "env")
+    write = lambda text: open(path, "w").write(text)
+    write("ROOKERY_ECHO_PREFIX=good\nROOKERY_WORKERS=3\n")
+    s = System(env={"ROOKERY_ENV_FILE": path})
+    before = {c["name"]: c["pid"] for c in s.snapshot()["children"]}
+    config = s.snapshot()["supervisor"]["config"]
+    # worker/1 takes it, worker/2 does not: worker/3 never hears of it
+    s.behave("worker/2", ["bad-prefix"])
+    write("ROOKERY_ECHO_PREFIX=bad\nROOKERY_WORKERS=3\nROOKERY_READY_MS=29000\n")
+    expect(s.cli("reload").returncode == 0, "reload")
+    expect(s.snapshot()["supervisor"]["config"] != config, "another number")
+    until("taken back", lambda: "family.taken_back" in s.said())
+    until("the old one", lambda: s.snapshot()["supervisor"]["config"] == config)
+    s.wait_state("ready")
+    until("it is over", lambda: s.snapshot()["supervisor"]["rolling"] == "")
+    s.wait_state("ready")
+    prefixes = lambda n: [x for x in s.file(n, "given").splitlines() if "PREFIX" in x]
+    good, bad = "ROOKERY_ECHO_PREFIX=good", "ROOKERY_ECHO_PREFIX=bad"
+    expect(prefixes("worker/1") == [good, bad, good], str(prefixes("worker/1")))
+    expect(prefixes("worker/2") == [good, bad, bad, good], str(prefixes("worker/2")))
+    expect(prefixes("worker/3") == [good] and before["worker/3"] == s.child("worker/3")["pid"], "the others")
+    os.kill(s.child("api")["pid"], signal.SIGKILL)
+    s.wait_child("api", state="ready", generation=2)
+    expect(s.file("api", "given").count("secret 17") == 2, "the secret is lost")
+    s.behave("worker/2", [])
+    expect(s.cli("reload").returncode == 0, "once more")
+    until("all have it", lambda: all(prefixes("worker/%d" % i)[-1] == bad for i in (1, 2, 3)))
+    shutil.rmtree(d)
+
+
 def test_secret_survives_reload():
     s = System()
     pid = s.child("api")["pid"]
@@ -842,6 +874,107 @@ def test_cli_events():
     expect(json.loads(s.cli("events", "--json").stdout)["rows"][0]["head"] == "m:abc", "json")
     r = s.cli("events", "g:8")
     expect(r.returncode == 1 and "g:8" in r.stderr and not r.stdout, str(r))
+
+
+# --- another program in our place ---------------------------------------------------------
+
+
+def replace_program(s, text=None):
+    """Another rookeryd in the place of the one that runs: itself, or a script."""
+    new = os.path.join(s.bin, "new")
+    if text is None:
+        shutil.copy(os.path.join(ASAN, "rookeryd"), new)
+    else:
+        with open(new, "w") as f:
+            f.write("#!/bin/sh\n" + text)
+        os.chmod(new, 0o755)
+    os.rename(new, os.path.join(s.bin, "rookeryd"))
+
+
+def pids(s):
+    return {c["name"]: c["pid"] for c in s.snapshot()["children"]}
+
+
+def test_upgrade():
+    s = System(env={"ROOKERY_WORKERS": "2"}, behave={"worker/1": ["talk"], "api": ["degraded"]}, wait="degraded")
+    for name in ("worker/1", "worker/2"):
+        s.wait_child(name, state="ready")
+    s.ask(cmd="stop", name="worker/2")
+    os.kill(s.child("gateway")["pid"], signal.SIGKILL)
+    s.wait_child("gateway", state="ready", generation=2)
+    before = {c["name"]: c for c in s.snapshot()["children"]}
+    first = s.snapshot()["supervisor"]
+    watcher = s.connect()
+    watcher.ask(cmd="watch")
+    replace_program(s)
+    answer = s.ask(cmd="upgrade")
+    expect(answer["ok"] and answer["id"] == 7 and answer["supervisor"]["generation"] == 2, str(answer))
+    while watcher.next():
+        pass
+    watcher.close()
+    expect(os.path.samefile("/proc/%d/exe" % s.p.pid, os.path.join(s.bin, "rookeryd")), "the old program runs")
+    after = {c["name"]: c for c in s.snapshot()["children"]}
+    same = ("pid", "state", "desired", "generation", "restarts", "last_exit", "word", "remedy", "dropped_log_lines")
+    for name in before:
+        for key in same:
+            expect(before[name].get(key) == after[name].get(key), "%s of %s: %s" % (key, name, after[name]))
+        expect(after[name]["since_ms"] >= before[name]["since_ms"], "age of " + name)
+    expect(s.snapshot()["supervisor"]["uptime_ms"] >= first["uptime_ms"], "age")
+    expect("far/7" in s.cli("status").stdout, "what gatewayd reported")
+    expect("plain words" in s.cli("logs", "worker/1").stdout, "the last lines")
+    # everything works as before
+    for name in ("api", "gateway", "worker/1"):
+        os.kill(after[name]["pid"], signal.SIGKILL)
+        s.wait_child(name, generation=after[name]["generation"] + 1, ready=True)
+    expect(s.file("api", "given").count("secret 17") == 2, "the secret is lost")
+    expect(s.cli("start", "worker/2").returncode == 0, "start")
+    expect(s.ask(cmd="ask", name="gateway", what="twice")["ok"], "ask")
+    expect(s.cli("reload").returncode == 0 and s.cli("upgrade").returncode == 0, s.said())
+    expect(s.snapshot()["supervisor"]["generation"] == 3, "a second time")
+    second = subprocess.run([os.path.join(s.bin, "rookeryd")], env=s.env, cwd=s.dir, capture_output=True, text=True)
+    expect(second.returncode == 75 and "pid=%d" % s.p.pid in second.stderr, "the lock is lost")
+    expect(s.stop()[0] == 0 and not os.path.exists(s.status_path()), "stop")
+
+
+def test_upgrade_to_nothing_good():
+    s = System(env={"ROOKERY_READY_MS": "1500"})
+    before = pids(s)
+    for text, word in (("exit 3\n", "status 3"), ("kill -SEGV $$\n", "signal 11"), ("exec sleep 1000\n", "did not end"),
+                       # good on trial, and gone when it counts
+                       ('chmod -x "$0"; exit 0\n', "Permission denied"), (None, "No such file")):
+        replace_program(s, text or "")
+        if text is None:
+            os.remove(os.path.join(s.bin, "rookeryd"))
+        r = s.cli("upgrade")
+        expect(r.returncode == 1 and word in r.stderr, "%r: %s" % (text, r))
+        expect(pids(s) == before and s.snapshot()["supervisor"]["generation"] == 1, "disturbed by %r" % text)
+    # a configuration that would not do
+    replace_program(s)
+    with open(os.path.join(s.dir, ".env"), "w") as f:
+        f.write("ROOKERY_WORKERS=lots\n")
+    r = s.cli("upgrade", env={"ROOKERY_ENV_FILE": ""})
+    expect(r.returncode == 1 and "status 78" in r.stderr, str(r))
+    os.remove(os.path.join(s.dir, ".env"))
+    expect(s.cli("upgrade").returncode == 0 and pids(s) == before, "a good one in the end")
+    # whoever calls it by hand
+    p = subprocess.run([os.path.join(s.bin, "rookeryd"), "--resume", "0"], stdin=subprocess.DEVNULL, cwd=s.dir,
+                       env=s.env, capture_output=True, text=True)
+    expect(p.returncode == 75 and "rookeryd.state" in p.stderr, str(p))
+
+
+def test_upgrade_while_children_come_and_go():
+    """A death that nobody has been told of, and a start that is not over."""
+    s = System(env={"ROOKERY_WORKERS": "3"}, behave={"worker/2": ["never-ready"]}, wait="starting")
+    s.wait_child("worker/1", state="ready")
+    s.wait_child("worker/2", state="starting")
+    old = s.child("worker/1")["pid"]
+    # dies while the new program is on its way
+    replace_program(s, 'case $1 in --try) kill -9 %d;; esac\nexec %s/rookeryd "$@"\n' % (old, ASAN))
+    expect(s.ask(cmd="upgrade")["ok"], s.said())
+    s.wait_child("worker/1", state="ready", generation=2)
+    s.behave("worker/2", [])
+    s.ask(cmd="restart", name="worker/2")
+    s.wait_state("ready")
 
 
 # --- words of children ----------------------------------------------------------------------------

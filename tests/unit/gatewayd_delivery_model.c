@@ -644,7 +644,8 @@ step_restart(struct model *m)
 		if (m_remembered(m, row->id) != NULL)
 			m_forget(m, m_remembered(m, row->id));
 		m_remember(m, *row);
-		check(m, delivery_remember(m->d, name_of(id, 'e', row->id), no) == ERR_OK, "does not remember");
+		check(m, delivery_remember(m->d, name_of(id, 'e', row->id),
+		    no) == ERR_OK, "does not remember");
 	}
 	m->want = (struct delivery_counts){ .events = was.events,
 		.bytes = was.bytes, .conversations = was.conversations };
