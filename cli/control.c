@@ -43,9 +43,32 @@ command_drain(struct cli *cli)
 }
 
 enum status
+command_reset_failed(struct cli *cli)
+{
+	return ask_about(cli, "reset-failed");
+}
+
+enum status
+command_signal(struct cli *cli)
+{
+	struct json *r = cli_request("signal");
+
+	json_put_text(r, "name", slice_of(cli->arg[0]));
+	json_put_text(r, "signal", slice_of(cli->arg[1]));
+	json_put_bool(r, "group", (cli->given & OPT_GROUP) != 0);
+	return cli_ask(cli, r);
+}
+
+enum status
 command_reload(struct cli *cli)
 {
 	return ask_about(cli, "reload");
+}
+
+enum status
+command_upgrade(struct cli *cli)
+{
+	return ask_about(cli, "upgrade");
 }
 
 enum status
@@ -126,6 +149,7 @@ command_wait(struct cli *cli)
 	link_close(&link);
 	now = loop_clock_ms();
 	r = cli_request("wait");
+	json_put_bool(r, "stopped", (cli->given & OPT_STOPPED) != 0);
 	if (cli->arg[0] != NULL)
 		json_put_text(r, "name", slice_of(cli->arg[0]));
 	json_put_int(r, "timeout_ms",

@@ -340,8 +340,8 @@ broken(enum err e)
 	return e == ERR_TIMEOUT ? STATUS_TIMEOUT : STATUS_FAILED;
 }
 
-enum status
-command_status(struct cli *cli)
+static enum status
+show(struct cli *cli, const char *cmd)
 {
 	struct link  link;
 	struct json *answer = NULL;
@@ -354,7 +354,7 @@ command_status(struct cli *cli)
 			     "\"error\":\"NO_SUPERVISOR\"}");
 		return status;
 	}
-	if ((e = link_send(&link, cli_request("status"))) == ERR_OK &&
+	if ((e = link_send(&link, cli_request(cmd))) == ERR_OK &&
 	    (e = link_next(&link, SNAPSHOT_MS, &answer)) == ERR_OK)
 		status = show_answer(cli, answer);
 	else
@@ -362,6 +362,19 @@ command_status(struct cli *cli)
 	json_free(&answer);
 	link_close(&link);
 	return status;
+}
+
+enum status
+command_status(struct cli *cli)
+{
+	return show(cli, "status");
+}
+
+enum status
+command_dump(struct cli *cli)
+{
+	cli->given |= OPT_JSON;
+	return show(cli, "dump");
 }
 
 /* --- watch -------------------------------------------------------------- */

@@ -440,6 +440,25 @@ check_durability(const struct conf_info *info, const char *v)
 	return one_of(v, words);
 }
 
+static const char *
+check_restart(const struct conf_info *info, const char *v)
+{
+	static const char *const words[] = { "always", "on-failure", "never",
+		NULL };
+
+	(void)info;
+	return one_of(v, words);
+}
+
+static const char *
+check_failed(const struct conf_info *info, const char *v)
+{
+	static const char *const words[] = { "probe", "exit", NULL };
+
+	(void)info;
+	return one_of(v, words);
+}
+
 static const struct {
 	const char *name;
 	uint32_t    bit;
@@ -592,6 +611,7 @@ run_check(const struct conf_info *info, const char *v)
 		{ "bus", check_bus },         { "path", check_path },
 		{ "unsure", check_unsure },
 		{ "durability", check_durability },
+		{ "restart", check_restart }, { "failed", check_failed },
 	};
 
 	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)

@@ -44,9 +44,10 @@ int proc_options(int argc, char *argv[], const char *program,
 /* Logs from now on as the settings say. */
 void proc_log(const struct conf *, const char *program);
 
-/* SIGPIPE ignored, SIGTERM and SIGINT mean stop, the parent's messages go to
+/* SIGPIPE and SIGXFSZ ignored, SIGTERM and SIGINT mean stop, the parent's messages go to
  * `takes` (NULL: none; log_level is always handled here).  When the parent
- * goes away the program stops.  The loop must outlive it. */
+ * goes away the program stops.  The loop must outlive it.  Threads started
+ * after it inherit SCHED_BATCH. */
 enum err proc_open(struct proc *, struct loop *, const struct conf *,
     const struct msg_handlers *takes, void *self);
 void proc_close(struct proc *);
@@ -60,6 +61,8 @@ void proc_report(struct proc *, struct slice state, struct slice remedy,
 /* Answers an ask: OK with data (a JSON object, not taken, or NULL), or why
  * not.  FULL: data is larger than a packet can be (PROC_ANSWER_MAX). */
 enum { PROC_ANSWER_MAX = 128 << 10 };
+/* Largest packet a child takes from its parent. */
+enum { PROC_PACKET_MAX = 4096 };
 enum err proc_answer(struct proc *, uint64_t id, enum err,
     struct slice message, const struct json *data);
 

@@ -484,7 +484,7 @@ static void
 reset(struct normal_scratch *s)
 {
 	struct buf *all[] = { &s->id, &s->type, &s->conv, &s->text,
-		&s->attachments, &s->mentions, &s->quote, &s->data, &s->raw };
+		&s->attachments, &s->mentions, &s->quote, &s->data };
 
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		buf_reset(all[i]);
@@ -495,7 +495,7 @@ failed(const struct normal_scratch *s)
 {
 	return s->id.failed || s->type.failed || s->conv.failed ||
 	    s->text.failed || s->attachments.failed || s->mentions.failed ||
-	    s->quote.failed || s->data.failed || s->raw.failed;
+	    s->quote.failed || s->data.failed;
 }
 
 enum err
@@ -524,8 +524,7 @@ normal_event(const struct payload *p, const struct normal_context *c,
 	else if (p->d != NULL && json_to_msgpack(p->d, &s->data) == ERR_OK)
 		ev->data = buf_slice(&s->data);
 	fill_reply(row, c, ev);
-	json_write(p->d, &s->raw);
-	ev->raw = buf_slice(&s->raw);
+	ev->raw = p->raw;
 	return failed(s) ? ERR_NOMEM : ERR_OK;
 }
 
@@ -533,7 +532,7 @@ void
 normal_free(struct normal_scratch *s)
 {
 	struct buf *all[] = { &s->id, &s->type, &s->conv, &s->text,
-		&s->attachments, &s->mentions, &s->quote, &s->data, &s->raw };
+		&s->attachments, &s->mentions, &s->quote, &s->data };
 
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		buf_free(all[i]);

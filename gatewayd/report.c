@@ -85,6 +85,28 @@ queue_json(const struct gateway *g, uint64_t now)
 }
 
 static struct json *
+journal_json(struct gateway *g)
+{
+	struct json        *o = json_new_object();
+	struct journal_info i;
+
+	json_put_text(o, "durability", slice_of(g->conf.durability));
+	json_put_bool(o, "open", g->journal != NULL);
+	if (g->journal == NULL)
+		return o;
+	i = journal_info(g->journal);
+	json_put_text(o, "file", slice_of(i.file));
+	if (i.moved != NULL)
+		json_put_text(o, "moved", slice_of(i.moved));
+	json_put_int(o, "bytes", (int64_t)i.bytes);
+	json_put_int(o, "disk_free", (int64_t)i.disk_free);
+	json_put_int(o, "commits", (int64_t)i.commits);
+	json_put_int(o, "dead", (int64_t)journal_dead_count(g->journal));
+	json_put_int(o, "dead_lost", (int64_t)journal_dead_lost(g->journal));
+	return o;
+}
+
+static struct json *
 webhook_json(const struct gateway *g)
 {
 	struct json *o = json_new_object(), *by = json_new_object();
@@ -107,11 +129,13 @@ webhook_json(const struct gateway *g)
 
 /* One word for all sessions: the worst of them. */
 static const char *
-state_of(const struct gateway *g, const char **remedy)
+state_of(struct gateway *g, const char **remedy)
 {
 	const char *state = "ready";
 
-	*remedy = "";
+	*remedy = keep_trouble(g);
+	if (**remedy != '\0')
+		state = "degraded";
 	for (size_t b = 0; b < g->nbots; b++)
 		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
 			const struct session *s =
@@ -150,6 +174,7 @@ report_send(struct gateway *g)
 	json_put_take(app, "sessions", sessions);
 	json_put_take(app, "workers", workers);
 	json_put_take(app, "queue", queue_json(g, now));
+	json_put_take(app, "journal", journal_json(g));
 	if (g->conf.webhook_listen[0] != '\0')
 		json_put_take(app, "webhook", webhook_json(g));
 	proc_report(&g->proc, slice_of(state), slice_of(remedy), app);

@@ -392,9 +392,11 @@ control_load(struct ask *a)
 		failed(a, "give count, and either outstanding or rate");
 		return;
 	}
-	if (scope.n > 0 && (!scope_of(scope, &l.scope) ||
+	if (slice_is(scope, "all")) {
+		l.scope = SCOPE_OTHER;
+	} else if (scope.n > 0 && (!scope_of(scope, &l.scope) ||
 	    l.scope == SCOPE_OTHER)) {
-		failed(a, "scope is c2c, group, channel or dm");
+		failed(a, "scope is c2c, group, channel, dm or all");
 		return;
 	}
 	l.text = slice_dup(text.n > 0 ? text : SLICE("load"));

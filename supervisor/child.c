@@ -14,12 +14,50 @@
 
 #include "family.h"
 #include "log.h"
+#include "proc.h"
 #include "spawn.h"
 #include "vault.h"
 
 /* Bounds per turn, so that one child's flood leaves time for the others. */
 enum { PACKET_MAX = FAMILY_SCRATCH, PACKETS_PER_TURN = 64,
-	OUTPUT_PER_TURN = FAMILY_SCRATCH };
+	OUTPUT_PER_TURN = FAMILY_SCRATCH, SOCKET_BYTES = 2 * PROC_ANSWER_MAX };
+_Static_assert(PROC_ANSWER_MAX + PROC_PACKET_MAX < PACKET_MAX,
+    "an answer with its head fits into one read");
+
+enum { STUCK_MS = 3000 };
+
+/* --- what it takes ------------------------------------------------------ */
+
+/* value: 0 for one that has no limit. */
+static void
+hold_to(struct child *c, const char *what, uint64_t value, uint64_t limit)
+{
+	enum service_state was = c->service.state;
+	bool               far = value > limit + limit / 2;
+
+	if (limit == 0 || value <= limit)
+		return;
+	child_step(c, far ? SERVICE_FAR_OVER : SERVICE_OVER);
+	if (c->service.state != was)
+		log_warn("child.limit", KV("name", c->name), KV("what", what),
+		    KV("value", value), KV("limit", limit),
+		    KV("deed", far ? "kill" : "drain"));
+}
+
+void
+child_look(struct child *c, bool fresh)
+{
+	const struct conf *conf = &family_settings(c->family)->conf;
+	uint64_t           now = loop_now(family_loop(c->family));
+
+	if (!fresh && c->looked_ms != 0 && now < c->looked_ms + CHILD_LOOK_MS)
+		return;
+	c->looked_ms = now;
+	family_look_at_memory(c->family);
+	vitals_read(c->pid, &c->vitals);
+	hold_to(c, "rss_kib", c->vitals.rss_kib, conf->child_rss_mib * 1024);
+	hold_to(c, "fds", c->vitals.fds, conf->child_fds);
+}
 
 /* --- what it says: messages --------------------------------------------- */
 
@@ -40,6 +78,7 @@ static void
 copy_text(char *to, size_t size, struct slice text)
 {
 	snprintf(to, size, "%.*s", (int)text.n, text.n > 0 ? text.p : "");
+	lines_clean(to, strlen(to));
 }
 
 static void
@@ -68,9 +107,18 @@ on_leaving(void *self, msg_peer from, const struct msg_stopping *m)
 	child_step(self, SERVICE_LEAVING);
 }
 
+static void
+on_answer(void *self, msg_peer from, const struct msg_answer *m)
+{
+	struct child *c = self;
+
+	(void)from;
+	family_answered(c->family, c, m);
+}
+
 static const struct msg_handlers taken = {
 	.up = on_up, .beat = on_beat, .report = on_report,
-	.stopping = on_leaving,
+	.stopping = on_leaving, .answer = on_answer,
 };
 
 static void
@@ -80,6 +128,7 @@ take_packet(struct child *c, struct slice packet)
 	enum err     e = ERR_SYNTAX;
 
 	child_step(c, SERVICE_BEAT);
+	child_look(c, false);
 	if (packet.n >= MSG_HEAD)
 		e = msg_dispatch(head, slice_from(packet, MSG_HEAD),
 		    MSG_CHILD_UP, &taken, c, (msg_peer){ NULL, 0 });
@@ -196,10 +245,12 @@ on_due(void *self)
 static bool
 make_socket(struct child *c, int *theirs)
 {
-	int pair[2];
+	int pair[2], bytes = SOCKET_BYTES;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return false;
+	/* The system's default may be less than one answer. */
+	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 	*theirs = fcntl(pair[1], F_DUPFD_CLOEXEC, FD_OURS);
 	close(pair[1]);
 	c->socket = pair[0];
@@ -220,6 +271,8 @@ forget_process(struct child *c)
 		close(c->pidfd);
 	c->socket = c->pidfd = -1;
 	c->pid = 0;
+	c->vitals = (struct vitals){ 0 };
+	c->looked_ms = 0;
 	json_free(&c->app);
 	c->word[0] = '\0';
 }
@@ -253,6 +306,8 @@ start_process(struct child *c)
 		    KV("why", strerror(why)));
 		forget_process(c);
 		ended(c, SERVICE_BY_SPAWN, why);
+	} else {
+		family_started(c->family, c);
 	}
 	free(path);
 }
@@ -347,6 +402,9 @@ child_reap(struct child *c, const siginfo_t *how)
 	struct slice last;
 	pid_t        pid = c->pid;
 	uint64_t     number, now = loop_now(family_loop(c->family));
+	bool         oom = family_saw_oom(c->family) &&
+	    how->si_code == CLD_KILLED && how->si_status == SIGKILL &&
+	    c->service.cause == SERVICE_ITSELF;
 
 	if (c->socket >= 0) /* its last report */
 		on_socket(c, c->socket, LOOP_READ);
@@ -359,9 +417,21 @@ child_reap(struct child *c, const siginfo_t *how)
 		copy_text(c->last_line, sizeof c->last_line, last);
 	forget_process(c);
 	family_lost(c->family, c, pid);
+	c->service.last.core = how->si_code == CLD_DUMPED;
+	c->service.last.oom = oom;
 	ended(c,
 	    how->si_code == CLD_EXITED ? SERVICE_BY_CODE : SERVICE_BY_SIGNAL,
 	    how->si_status);
+}
+
+enum err
+child_signal(struct child *c, int signal, bool group)
+{
+	if (c->pid == 0)
+		return ERR_CLOSED;
+	if (group)
+		return kill(-c->pid, signal) == 0 ? ERR_OK : ERR_CLOSED;
+	return spawn_signal(c->pidfd, signal) ? ERR_OK : ERR_CLOSED;
 }
 
 void
@@ -371,54 +441,50 @@ child_hasten(struct child *c, uint64_t at_ms)
 	arm(c);
 }
 
-void
+enum err
 child_tell(struct child *c, enum msg_kind kind, const void *msg)
 {
 	char       head[MSG_HEAD];
 	struct buf packet = { 0 };
+	enum err   e;
 
 	if (c->socket < 0)
-		return;
+		return ERR_CLOSED;
 	buf_put(&packet, (struct slice){ "RK1?", MSG_HEAD });
-	if (msg_encode(kind, msg, head, &packet) == ERR_OK) {
+	e = msg_encode(kind, msg, head, &packet);
+	if (e == ERR_OK && packet.n > PROC_PACKET_MAX)
+		e = ERR_TOO_LARGE;
+	if (e == ERR_OK) {
 		memcpy(packet.p, head, MSG_HEAD);
 		if (send(c->socket, packet.p, packet.n,
 		        MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-			log_warn("child.tell", KV("name", c->name),
-			    KV("message", msg_name(kind)),
-			    KV("why", strerror(errno)));
+			e = errno == EAGAIN ? ERR_FULL : ERR_CLOSED;
 	}
 	buf_free(&packet);
+	if (e != ERR_OK)
+		log_warn("child.tell", KV("name", c->name),
+		    KV("message", msg_name(kind)), KV("err", err_name(e)));
+	return e;
 }
 
 /* --- for those who ask -------------------------------------------------- */
 
-uint64_t
-child_rss_kib(const struct child *c)
+/* A stop by signal is seen at once; in the kernel a process may be for a
+ * moment at any time, but not one that should have said something. */
+const char *
+child_stuck(const struct child *c)
 {
-	char               path[40], text[80];
-	int                fd;
-	ssize_t            n;
-	unsigned long long pages = 0;
-	struct slice       s;
+	const struct service *s = &c->service;
+	bool silent = loop_now(family_loop(c->family)) >
+	    s->beat_at_ms + STUCK_MS;
 
 	if (c->pid == 0)
-		return 0;
-	snprintf(path, sizeof path, "/proc/%d/statm", (int)c->pid);
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-		return 0;
-	n = read(fd, text, sizeof text);
-	close(fd);
-	s = (struct slice){ text, n > 0 ? (size_t)n : 0 };
-	while (s.n > 0 && s.p[0] != ' ') /* the second number */
-		s = slice_from(s, 1);
-	s = slice_trim(s);
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] == ' ')
-			s.n = i;
-	if (!slice_u64(s, &pages))
-		return 0;
-	return pages * (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
+		return NULL;
+	if (s->stuck)
+		return "killed, but the kernel has not ended it";
+	if (c->vitals.state == 'T' || c->vitals.state == 't')
+		return "stopped by a signal or a debugger";
+	return c->vitals.state == 'D' && silent ? "waits in the kernel" : NULL;
 }
 
 const char *
@@ -432,8 +498,8 @@ child_last_exit(const struct child *c, char *text, size_t size)
 	if (x->end == SERVICE_BY_CODE)
 		snprintf(text, size, "exit %d, %s", x->number, cause);
 	else if (x->end == SERVICE_BY_SIGNAL)
-		snprintf(text, size, "SIG%s, %s", name != NULL ? name : "?",
-		    cause);
+		snprintf(text, size, "SIG%s%s, %s", name != NULL ? name : "?",
+		    x->core ? " (core)" : "", x->oom ? "out of memory" : cause);
 	else if (x->end == SERVICE_BY_SPAWN)
 		snprintf(text, size, "not started: %s", strerror(x->number));
 	return text;
@@ -443,19 +509,26 @@ const char *
 child_remedy(const struct child *c, char *text, size_t size)
 {
 	const struct service *s = &c->service;
+	const char           *stuck = child_stuck(c);
 
 	snprintf(text, size, "%s", c->remedy);
 	if (text[0] != '\0')
 		return text;
-	if (s->state == SERVICE_FAILED)
+	if (s->state == SERVICE_FAILED && s->tripped)
+		snprintf(text, size, "it has ended too often and is tried once "
+		    "a minute: see rookery logs %s%s%s", c->name,
+		    c->last_line[0] != '\0' ? "; it said: " : "",
+		    c->last_line);
+	else if (s->state == SERVICE_FAILED)
 		snprintf(text, size, "put right what it said when it ended "
 		    "(rookery logs %s), then rookery start %s%s%s", c->name,
 		    c->name, c->last_line[0] != '\0' ? "; it said: " : "",
 		    c->last_line);
-	else if (s->stuck)
-		snprintf(text, size, "killed, but the kernel has not ended it "
-		    "(process %d): look at its disks and mounts",
-		    (int)c->pid);
+	else if (stuck != NULL)
+		snprintf(text, size, "process %d: %s%s", (int)c->pid, stuck,
+		    c->vitals.state == 'T' || c->vitals.state == 't'
+		        ? "; let it go on, or kill it"
+		        : ": look at its disks and mounts");
 	else if (s->state == SERVICE_BACKOFF &&
 	    s->last.end == SERVICE_BY_SPAWN)
 		snprintf(text, size, "the program %s must stand beside "
@@ -482,15 +555,14 @@ make_pipe(struct child *c)
 	        c) == ERR_OK;
 }
 
-enum err
-child_new(struct child **out, struct family *f, enum service_id id,
-    unsigned number)
+struct child *
+child_bare(struct family *f, enum service_id id, unsigned number)
 {
 	struct child *c = calloc(1, sizeof *c);
 	const char   *kind = service_kind(id)->name;
 
 	if (c == NULL)
-		return ERR_NOMEM;
+		return NULL;
 	c->family = f;
 	c->id = id;
 	c->number = number;
@@ -501,12 +573,35 @@ child_new(struct child **out, struct family *f, enum service_id id,
 		snprintf(c->name, sizeof c->name, "%s", kind);
 	lines_open(&c->lines, loop_now(family_loop(f)));
 	service_open(&c->service, family_limits(f), loop_now(family_loop(f)));
+	return c;
+}
+
+enum err
+child_new(struct child **out, struct family *f, enum service_id id,
+    unsigned number)
+{
+	struct child *c = child_bare(f, id, number);
+
+	if (c == NULL)
+		return ERR_NOMEM;
 	if (!make_pipe(c)) {
 		child_free(&c);
 		return ERR_SYSTEM;
 	}
 	*out = c;
 	return ERR_OK;
+}
+
+enum err
+child_resume(struct child *c)
+{
+	struct loop *loop = family_loop(c->family);
+	enum err     e = loop_watch(loop, c->output[0], LOOP_READ, on_output, c);
+
+	if (e == ERR_OK && c->socket >= 0)
+		e = loop_watch(loop, c->socket, LOOP_READ, on_socket, c);
+	arm(c);
+	return e;
 }
 
 void
@@ -518,6 +613,7 @@ child_free(struct child **cp)
 		return;
 	*cp = NULL;
 	loop_cancel(family_loop(c->family), &c->timer);
+	loop_cancel(family_loop(c->family), &c->remains);
 	if (c->pid != 0)
 		spawn_kill_group(c->pid);
 	forget_process(c);

@@ -15,6 +15,7 @@
 #include "messages.h"
 #include "service.h"
 #include "settings.h"
+#include "vitals.h"
 
 enum { CHILD_NAME_MAX = 32, CHILD_REMEDY_MAX = 512 };
 
@@ -38,12 +39,20 @@ struct child {
 	char            last_line[256];    /* what it said at its end */
 	uint64_t        refused;           /* packets that were none */
 	uint64_t        dropped_told_ms;
+	struct vitals   vitals;
+	uint64_t        looked_ms;         /* when these were read */
+	pid_t           ended_pid;         /* whose remains may be alive */
+	struct timer    remains;
 	unsigned        roll_from;         /* rolling restart: generation */
 	bool            rolls, surplus;    /* surplus: goes when stopped */
 };
 
 enum err child_new(struct child **, struct family *, enum service_id,
     unsigned number);
+/* Without its pipe, to be completed; NULL: out of memory. */
+struct child *child_bare(struct family *, enum service_id, unsigned number);
+/* It has got a process and descriptors from elsewhere: goes on with them. */
+enum err child_resume(struct child *);
 /* What is left of its process is killed. */
 void child_free(struct child **);
 
@@ -51,10 +60,17 @@ void child_step(struct child *, enum service_input);
 /* Its process ended: reaps it.  Group and last words are taken care of. */
 void child_reap(struct child *, const siginfo_t *);
 void child_hasten(struct child *, uint64_t at_ms);
-/* Messages of MSG_CHILD_DOWN; lost when there is no process. */
-void child_tell(struct child *, enum msg_kind, const void *msg);
-/* Resident memory, KiB; 0: unknown. */
-uint64_t child_rss_kib(const struct child *);
+/* Messages of MSG_CHILD_DOWN; when it fails the message is lost.  CLOSED: there
+ * is no process, or it has hung up; TOO_LARGE; FULL: it does not read. */
+enum err child_tell(struct child *, enum msg_kind, const void *msg);
+/* Looked at when a beat comes, at most so often; fresh: now. */
+enum { CHILD_LOOK_MS = 5000 };
+void child_look(struct child *, bool fresh);
+/* Killed but not ended, stopped, or for long in the kernel; a word for it, or
+ * NULL. */
+const char *child_stuck(const struct child *);
+/* Any signal: to the process, or to its whole group. */
+enum err child_signal(struct child *, int signal, bool group);
 /* What a person must do, or "". */
 const char *child_remedy(const struct child *, char *text, size_t size);
 /* How the last process ended, in words, or "". */

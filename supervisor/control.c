@@ -10,9 +10,9 @@
 #include "log.h"
 #include "snapshot.h"
 
-enum { LINES_DEFAULT = 50, TIMEOUT_MAX_MS = 3600000 };
+enum { LINES_DEFAULT = 50, TIMEOUT_MAX_MS = 3600000, ASK_MS = 5000 };
 
-enum goal { GOAL_NONE, GOAL_UP, GOAL_READY, GOAL_DOWN };
+enum goal { GOAL_NONE, GOAL_UP, GOAL_READY, GOAL_DOWN, GOAL_STOPPED };
 
 /* What one child has to become before the answer is due. */
 struct due {
@@ -26,8 +26,10 @@ struct job {
 	struct client  *client;
 	struct json    *id;
 	enum goal       goal;
-	bool            watches, follows;
-	char            name[CHILD_NAME_MAX];     /* of those followed */
+	bool            watches, follows, upgrades;
+	char            name[CHILD_NAME_MAX];  /* of those followed, or asked */
+	uint64_t        question;              /* its id; 0: none */
+	unsigned        generation;            /* of the process asked */
 	struct timer    timer;
 	struct due     *due;
 	size_t          ndue;
@@ -133,16 +135,11 @@ on_job_late(void *self)
 	struct job    *j = self;
 	struct client *c = j->client;
 
-	say_no(c, job_id(j), "TIMEOUT", "not done before the deadline");
+	say_no(c, job_id(j), "TIMEOUT", j->question != 0
+	        ? "it has not answered; an older program may not know the "
+	          "question"
+	        : "not done before the deadline");
 	end_job(c);
-}
-
-static struct child *
-find_due(struct family *f, const struct due *d)
-{
-	struct child *c = family_find(f, slice_of(d->name));
-
-	return c != NULL && strcmp(c->name, d->name) == 0 ? c : NULL;
 }
 
 enum verdict { PENDING, DONE, FAILED };
@@ -168,12 +165,16 @@ judge_up(const struct child *c, const struct due *d, enum goal goal)
 static enum verdict
 judge(const struct job *j, const struct due *d)
 {
-	const struct child *c = find_due(j->control->family, d);
+	const struct child *c = family_child(j->control->family,
+	    slice_of(d->name));
 
 	if (c == NULL)
-		return j->goal == GOAL_DOWN ? DONE : FAILED;
-	if (j->goal != GOAL_DOWN)
+		return j->goal >= GOAL_DOWN ? DONE : FAILED;
+	if (j->goal < GOAL_DOWN)
 		return judge_up(c, d, j->goal);
+	if (j->goal == GOAL_STOPPED)
+		return service_alive(&c->service) || service_wants_go(
+		    &c->service, UINT64_MAX) ? PENDING : DONE;
 	if (c->service.wanted)
 		return FAILED;
 	return service_alive(&c->service) ? PENDING : DONE;
@@ -194,7 +195,8 @@ look_at_job(struct job *j)
 		pending |= v == PENDING;
 		if (v != FAILED)
 			continue;
-		child = find_due(j->control->family, &j->due[i]);
+		child = family_child(j->control->family,
+		    slice_of(j->due[i].name));
 		snprintf(message, sizeof message, "%s is %s%s%s",
 		    j->due[i].name, child != NULL
 		        ? service_state_name(child->service.state)
@@ -227,7 +229,7 @@ timeout_of(struct control *ctl, const struct json *req)
 static bool
 job_selects(const struct child *c, struct slice name, enum goal goal)
 {
-	return family_matches(c, name) && (goal == GOAL_DOWN || !c->surplus);
+	return family_matches(c, name) && (goal >= GOAL_DOWN || !c->surplus);
 }
 
 /* fresh: a process started from now on counts, not the one that runs. */
@@ -388,7 +390,72 @@ do_wait(struct control *ctl, struct client *c, const struct json *req)
 
 	if (name.n > 0 && !name_of(ctl, c, req, &name))
 		return;
-	answer_when(ctl, c, req, name, GOAL_READY, false);
+	answer_when(ctl, c, req, name, json_truth(json_get(req, "stopped"))
+	        ? GOAL_STOPPED : GOAL_READY, false);
+}
+
+static void
+do_reset_failed(struct control *ctl, struct client *c, const struct json *req)
+{
+	struct slice name;
+
+	if (!name_of(ctl, c, req, &name))
+		return;
+	step_all(ctl, name, SERVICE_RESET);
+	client_send(c, yes(json_get(req, "id")));
+}
+
+/* TERM, SIGTERM or 15; 0: none of them. */
+static int
+signal_of(struct slice text)
+{
+	unsigned long long n;
+
+	if (slice_u64(text, &n))
+		return n < NSIG ? (int)n : 0;
+	if (slice_starts(text, SLICE("SIG")))
+		text = slice_from(text, 3);
+	for (int i = 1; i < NSIG; i++)
+		if (sigabbrev_np(i) != NULL && slice_is(text, sigabbrev_np(i)))
+			return i;
+	return 0;
+}
+
+static void
+do_signal(struct control *ctl, struct client *c, const struct json *req)
+{
+	const struct json *id = json_get(req, "id");
+	int                number = signal_of(json_text_at(req, "signal"));
+	bool               group = json_truth(json_get(req, "group"));
+	struct slice       name;
+	size_t             reached = 0;
+
+	if (!name_of(ctl, c, req, &name))
+		return;
+	if (number == 0) {
+		say_no(c, id, "SYNTAX", "signal must be one of signal(7): "
+		    "HUP, SIGHUP or 1");
+		return;
+	}
+	for (size_t i = 0; i < ctl->family->nchildren; i++)
+		if (family_matches(ctl->family->children[i], name))
+			reached += child_signal(ctl->family->children[i],
+			    number, group) == ERR_OK;
+	if (reached > 0)
+		client_send(c, yes(id));
+	else
+		say_no(c, id, "CLOSED", "it is not running");
+}
+
+static void
+do_dump(struct control *ctl, struct client *c, const struct json *req)
+{
+	struct json *a = yes(json_get(req, "id"));
+
+	json_put_int(a, "seq", (int64_t)ctl->seq);
+	snapshot_put(a, ctl->family);
+	snapshot_put_dump(a, ctl->family);
+	client_send(c, a);
 }
 
 static void
@@ -419,6 +486,212 @@ do_shutdown(struct control *ctl, struct client *c, const struct json *req)
 }
 
 static void do_help(struct control *, struct client *, const struct json *);
+
+/* --- another program in our place ---------------------------------------- */
+
+static struct client *
+asker_of(const struct control *ctl)
+{
+	for (size_t i = 0; i < STATUS_CLIENTS_MAX; i++) {
+		const struct client *c = &ctl->status.clients[i];
+		const struct job    *j = c->job;
+
+		if (c->fd >= 0 && j != NULL && j->upgrades)
+			return j->client;
+	}
+	return NULL;
+}
+
+bool
+control_wants_upgrade(const struct control *ctl)
+{
+	return asker_of(ctl) != NULL;
+}
+
+void
+control_upgraded(struct control *ctl, const char *why_not)
+{
+	struct client *c = asker_of(ctl);
+
+	if (c == NULL)
+		return;
+	say_no(c, job_id(c->job), "FAILED", why_not);
+	end_job(c);
+}
+
+static void
+do_upgrade(struct control *ctl, struct client *c, const struct json *req)
+{
+	struct job *j;
+
+	const char *why = ctl->family->stopping ? "the system stops"
+	    : family_rolls(ctl->family) ? "a rolling restart is under way"
+	    : asker_of(ctl) != NULL     ? "an upgrade is under way"
+	                                : NULL;
+
+	if (why != NULL) {
+		say_no(c, json_get(req, "id"), "BUSY", why);
+		return;
+	}
+	if ((j = new_job(ctl, c, req)) != NULL)
+		j->upgrades = true;
+}
+
+void
+control_put(const struct control *ctl, struct json *state)
+{
+	const struct client *c = asker_of(ctl);
+
+	json_put_int(state, "seq", (int64_t)ctl->seq);
+	json_put_int(state, "questions", (int64_t)ctl->questions);
+	json_put_int(state, "listener", ctl->status.fd);
+	json_put_int(state, "asker", c != NULL ? c->fd : -1);
+	if (c != NULL && job_id(c->job) != NULL)
+		json_put_ref(state, "asker_id", job_id(c->job));
+}
+
+static void
+resume(struct control *ctl, const struct json *state)
+{
+	int64_t        n = -1;
+	struct client *c;
+	struct json   *a;
+
+	if (json_int_at(state, "questions", &n))
+		ctl->questions = (uint64_t)n;
+	if (json_int_at(state, "seq", &n))
+		ctl->seq = (uint64_t)n;
+	n = -1;
+	if (!json_int_at(state, "asker", &n) || n < 0 ||
+	    (c = status_take(&ctl->status, (int)n)) == NULL)
+		return;
+	a = yes(json_get(state, "asker_id"));
+	snapshot_put_supervisor(a, ctl->family);
+	client_send(c, a);
+}
+
+/* --- questions to a child ----------------------------------------------- */
+
+static const char *
+why_not_asked(enum err e)
+{
+	return e == ERR_CLOSED ? "it is not running"
+	    : e == ERR_FULL    ? "it does not read its messages"
+	                       : err_text(e);
+}
+
+static enum err
+put_question(struct job *j, struct child *child, struct slice what,
+    const struct json *with, uint64_t ms)
+{
+	struct msg_ask ask = { .id = j->question, .what = what };
+	struct buf     packed = { 0 };
+	enum err       e = ERR_OK;
+
+	if (with != NULL && (e = json_to_msgpack(with, &packed)) == ERR_OK)
+		ask.with = buf_slice(&packed);
+	if (e == ERR_OK)
+		e = child_tell(child, MSG_ask, &ask);
+	if (e == ERR_OK)
+		e = loop_after(j->control->family->loop, &j->timer, ms,
+		    on_job_late, j);
+	buf_free(&packed);
+	return e;
+}
+
+static void
+do_ask(struct control *ctl, struct client *c, const struct json *req)
+{
+	const struct json *id = json_get(req, "id");
+	const struct json *with = json_get(req, "with");
+	struct slice       what = json_text_at(req, "what");
+	struct child      *child = family_child(ctl->family,
+	    json_text_at(req, "name"));
+	struct job        *j;
+	int64_t            ms = ASK_MS;
+	enum err           e;
+
+	json_int_at(req, "timeout_ms", &ms);
+	ms = ms < 1 ? 1 : ms > TIMEOUT_MAX_MS ? TIMEOUT_MAX_MS : ms;
+	if (what.n == 0 || (with != NULL && !json_is_object(with))) {
+		say_no(c, id, "SYNTAX", "a question has name, what, and "
+		    "perhaps an object with");
+		return;
+	}
+	if (child == NULL) {
+		say_no(c, id, "NOT_FOUND", "this supervisor runs no child of "
+		    "that name; ask the one that does");
+		return;
+	}
+	if ((j = new_job(ctl, c, req)) == NULL)
+		return;
+	memcpy(j->name, child->name, sizeof j->name);
+	j->generation = child->service.generation;
+	j->question = ++ctl->questions;
+	if ((e = put_question(j, child, what, with, (uint64_t)ms)) == ERR_OK)
+		return;
+	say_no(c, job_id(j), err_name(e), why_not_asked(e));
+	end_job(c);
+}
+
+static void
+pass_on(struct client *c, const struct json *id, const struct msg_answer *m)
+{
+	char         code[40], message[512];
+	struct json *data = NULL, *a;
+
+	snprintf(code, sizeof code, "%.*s", (int)m->code.n,
+	    m->code.n > 0 ? m->code.p : "");
+	snprintf(message, sizeof message, "%.*s", (int)m->message.n,
+	    m->message.n > 0 ? m->message.p : "");
+	lines_clean(code, strlen(code));
+	lines_clean(message, strlen(message));
+	if (!m->ok) {
+		say_no(c, id, code[0] != '\0' ? code : "FAILED", message);
+	} else if (m->data.n > 0 &&
+	    json_from_msgpack(&data, m->data) != ERR_OK) {
+		say_no(c, id, "SYNTAX", "its answer cannot be read");
+	} else {
+		a = yes(id);
+		json_put_take(a, "data",
+		    data != NULL ? data : json_new_object());
+		client_send(c, a);
+	}
+}
+
+static bool
+on_answered(void *self, const struct child *child, const struct msg_answer *m)
+{
+	struct control *ctl = self;
+
+	for (size_t i = 0; i < STATUS_CLIENTS_MAX; i++) {
+		struct client *c = &ctl->status.clients[i];
+		struct job    *j = c->job;
+
+		if (c->fd < 0 || j == NULL || j->question == 0 ||
+		    j->question != m->id || strcmp(j->name, child->name) != 0)
+			continue;
+		pass_on(c, job_id(j), m);
+		end_job(c);
+		return true;
+	}
+	return false;
+}
+
+/* Whoever was asked may have ended since. */
+static void
+look_at_question(struct job *j)
+{
+	struct client      *c = j->client;
+	const struct child *child = family_child(j->control->family,
+	    slice_of(j->name));
+
+	if (child != NULL && child->socket >= 0 &&
+	    child->service.generation == j->generation)
+		return;
+	say_no(c, job_id(j), "CLOSED", "it ended before it had answered");
+	end_job(c);
+}
 
 /* --- logs --------------------------------------------------------------- */
 
@@ -598,7 +871,7 @@ on_client_gone(void *self, struct client *c)
 /* --- streams ------------------------------------------------------------ */
 
 static void
-on_changed(void *self, const struct child *child, enum service_state was)
+on_changed(void *self, struct child *child, enum service_state was)
 {
 	struct control *ctl = self;
 	uint64_t        now = loop_now(ctl->family->loop);
@@ -669,7 +942,11 @@ control_turn(struct control *ctl)
 		struct client *c = &ctl->status.clients[i];
 		struct job    *j = c->job;
 
-		if (c->fd >= 0 && j != NULL && j->goal != GOAL_NONE)
+		if (c->fd < 0 || j == NULL)
+			continue;
+		if (j->question != 0)
+			look_at_question(j);
+		else if (j->goal != GOAL_NONE)
 			look_at_job(j);
 	}
 	status_sweep(&ctl->status);
@@ -677,19 +954,25 @@ control_turn(struct control *ctl)
 
 enum err
 control_open(struct control *ctl, struct family *f, struct loop *loop,
-    const char *run_dir)
+    const char *run_dir, const struct json *state)
 {
+	int64_t  listener = -1;
 	enum err e;
 
+	json_int_at(state, "listener", &listener);
 	*ctl = (struct control){ .family = f };
 	if ((ctl->path = conf_path(run_dir, "status.sock")) == NULL)
 		return ERR_NOMEM;
-	if ((e = status_open(&ctl->status, loop, ctl->path)) != ERR_OK)
+	if ((e = status_open(&ctl->status, loop, ctl->path,
+	         (int)listener)) != ERR_OK)
 		return e;
 	ctl->status.on_line = on_request;
 	ctl->status.on_gone = on_client_gone;
 	ctl->status.self = ctl;
-	f->listener = (struct family_listener){ on_changed, on_heard, ctl };
+	f->listener = (struct family_listener){ on_changed, on_heard,
+		on_answered, ctl };
+	if (state != NULL)
+		resume(ctl, state);
 	return ERR_OK;
 }
 

@@ -12,11 +12,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "handover.h"
 #include "log.h"
 #include "proc.h"
 #include "spawn.h"
 
-enum { SIM_LOOK_MS = 200, HURRY_MS = 300 };
+enum { SIM_LOOK_MS = 200, HURRY_MS = 300, REMAINS_MS = 2000, ROLL_TRIES = 2 };
 
 /* --- lent to child.c ---------------------------------------------------- */
 
@@ -65,6 +66,41 @@ family_heard(struct family *f, struct child *c, struct slice line,
 		f->listener.heard(f->listener.self, c, line, number);
 }
 
+void
+family_answered(struct family *f, struct child *c, const struct msg_answer *m)
+{
+	if (f->listener.answered == NULL ||
+	    !f->listener.answered(f->listener.self, c, m))
+		f->unclaimed++;
+}
+
+void
+family_look_at_memory(struct family *f)
+{
+	uint64_t now = loop_now(f->loop);
+
+	if (now < f->oom_looked_ms + CHILD_LOOK_MS)
+		return;
+	f->oom_looked_ms = now;
+	f->oom_before = f->oom_kills;
+	f->oom_kills = vitals_oom_kills();
+}
+
+bool
+family_saw_oom(struct family *f)
+{
+	if (vitals_oom_kills() <= f->oom_before)
+		return false;
+	f->oom_before++;
+	return true;
+}
+
+void
+family_started(struct family *f, struct child *c)
+{
+	kin_adopt(&f->kin, c->name, c->pid);
+}
+
 /* --- who there is ------------------------------------------------------- */
 
 bool
@@ -80,6 +116,15 @@ family_find(struct family *f, struct slice name)
 {
 	for (size_t i = 0; i < f->nchildren; i++)
 		if (family_matches(f->children[i], name))
+			return f->children[i];
+	return NULL;
+}
+
+struct child *
+family_child(struct family *f, struct slice name)
+{
+	for (size_t i = 0; i < f->nchildren; i++)
+		if (slice_is(name, f->children[i]->name))
 			return f->children[i];
 	return NULL;
 }
@@ -101,6 +146,41 @@ find_member(struct family *f, enum service_id id, unsigned number)
 		    f->children[i]->number == number)
 			return f->children[i];
 	return NULL;
+}
+
+static bool
+is_child(void *self, pid_t pid)
+{
+	return find_pid(self, pid) != NULL;
+}
+
+static void
+on_remains_late(void *self)
+{
+	struct child *c = self;
+
+	log_warn("family.remains", KV("name", c->name),
+	    KV("why", "the kernel has not ended what it left; it is started "
+	              "all the same"));
+	c->ended_pid = 0;
+}
+
+/* What is left of its last process has been killed, and is not gone yet: its
+ * end is told by SIGCHLD, as it is ours by then. */
+static bool
+has_remains(struct family *f, struct child *c)
+{
+	if (c->ended_pid == 0)
+		return false;
+	if (kin_left(&f->kin, c->name, c->ended_pid, is_child, f)) {
+		if (c->remains.slot == 0)
+			loop_after(f->loop, &c->remains, REMAINS_MS,
+			    on_remains_late, c);
+		return true;
+	}
+	loop_cancel(f->loop, &c->remains);
+	c->ended_pid = 0;
+	return false;
 }
 
 /* Kept in the order of services.def, workers by number. */
@@ -153,6 +233,7 @@ drop_surplus(struct family *f)
 		}
 		if (f->rolling == c)
 			f->rolling = NULL;
+		kin_forget(&f->kin, c->name);
 		child_free(&c);
 	}
 	f->nchildren = kept;
@@ -238,7 +319,8 @@ start_what_may(struct family *f)
 
 	for (size_t i = 0; i < n; i++)
 		if (settings_know(f->settings, f->children[i]->id) &&
-		    plan_may_go(rows, n, i, loop_now(f->loop)))
+		    plan_may_go(rows, n, i, loop_now(f->loop)) &&
+		    !has_remains(f, f->children[i]))
 			child_step(f->children[i], SERVICE_GO);
 }
 
@@ -269,14 +351,15 @@ is_replaced(const struct child *c)
 	        c->service.state == SERVICE_DEGRADED);
 }
 
-/* The new one did not come up: the others stay as they are. */
+/* The new one did not come up, and not by chance. */
 static bool
 roll_failed(const struct child *c)
 {
 	enum service_state s = c->service.state;
 
 	return s == SERVICE_FAILED || !c->service.wanted ||
-	    (s == SERVICE_BACKOFF && c->service.generation > c->roll_from);
+	    (s == SERVICE_BACKOFF &&
+	        c->service.generation >= c->roll_from + ROLL_TRIES);
 }
 
 static void
@@ -285,6 +368,78 @@ cancel_roll(struct family *f)
 	for (size_t i = 0; i < f->nchildren; i++)
 		f->children[i]->rolls = false;
 	f->rolling = NULL;
+}
+
+static void
+take_limits(struct family *f)
+{
+	const struct conf *c = &f->settings->conf;
+
+	f->limits = (struct service_limits){
+		.ready_ms = c->ready_ms,
+		.watchdog_ms = c->watchdog_ms,
+		/* one event may take so long */
+		.drain_ms = c->event_timeout_ms + 1000,
+		.stop_ms = c->stop_ms,
+		.restart = strcmp(c->restart, "never") == 0
+		        ? SERVICE_NOT_AGAIN
+		    : strcmp(c->restart, "on-failure") == 0
+		        ? SERVICE_ON_FAILURE : SERVICE_ALWAYS,
+		.ends_max = (unsigned)c->restarts,
+	};
+}
+
+static void
+roll(struct child *c)
+{
+	c->rolls = true;
+	c->roll_from = c->service.generation;
+}
+
+/* Replaces those whose environment would be another now: one by one, or all
+ * at once. */
+static void
+renew(struct family *f, bool secret_changed, bool rolling)
+{
+	struct buf env = { 0 };
+
+	for (size_t i = 0; i < f->nchildren; i++) {
+		struct child *c = f->children[i];
+		bool          holds = settings_vault(f->settings, c->id) >= 0;
+
+		if (!service_alive(&c->service))
+			continue;
+		buf_reset(&env);
+		settings_environment(f->settings, c->id, c->name,
+		    SPAWN_SOCKET_FD, holds ? SPAWN_SECRET_FD : -1, &env);
+		if (slice_eq(buf_slice(&env), buf_slice(&c->environment)) &&
+		    !(holds && secret_changed))
+			continue;
+		log_info("family.renew", KV("name", c->name));
+		if (rolling)
+			roll(c);
+		else
+			child_step(c, SERVICE_RESTART);
+	}
+	buf_free(&env);
+}
+
+/* What a reload has brought does not work: what was there before does. */
+static void
+take_back(struct family *f, struct child *failed)
+{
+	bool changed = false;
+
+	settings_take_back(f->settings, &changed);
+	take_limits(f);
+	log_error("family.taken_back", KV("name", failed->name),
+	    KV("why", "it does not become ready with the new configuration; "
+	              "the old one is in force again"),
+	    KV("remedy", "see what it said, correct it, and reload"));
+	arrange(f);
+	renew(f, changed, true);
+	if (!service_alive(&failed->service) && failed->service.wanted)
+		child_step(failed, SERVICE_START);
 }
 
 static void
@@ -297,6 +452,8 @@ roll_on(struct family *f)
 		    KV("why", "the new process did not become ready; the "
 		              "others are not touched"));
 		cancel_roll(f);
+		if (f->settings->has_was)
+			take_back(f, c);
 		return;
 	}
 	if (c != NULL && !is_replaced(c))
@@ -310,6 +467,16 @@ roll_on(struct family *f)
 			child_step(f->rolling, SERVICE_RESTART);
 			return;
 		}
+	settings_keep(f->settings); /* all that it changed is ready */
+}
+
+bool
+family_rolls(const struct family *f)
+{
+	for (size_t i = 0; i < f->nchildren; i++)
+		if (f->children[i]->rolls)
+			return true;
+	return f->rolling != NULL;
 }
 
 void
@@ -318,10 +485,8 @@ family_roll(struct family *f, struct slice name)
 	for (size_t i = 0; i < f->nchildren; i++) {
 		struct child *c = f->children[i];
 
-		if (!family_matches(c, name) || c->rolls || c->surplus)
-			continue;
-		c->rolls = true;
-		c->roll_from = c->service.generation;
+		if (family_matches(c, name) && !c->rolls && !c->surplus)
+			roll(c);
 	}
 }
 
@@ -426,30 +591,6 @@ give_up(struct family *f, enum err why)
 
 /* --- the simulator ------------------------------------------------------ */
 
-/* Restarts those whose environment would be another now. */
-static void
-renew(struct family *f, bool secret_changed)
-{
-	struct buf env = { 0 };
-
-	for (size_t i = 0; i < f->nchildren; i++) {
-		struct child *c = f->children[i];
-		bool          holds = settings_vault(f->settings, c->id) >= 0;
-
-		if (!service_alive(&c->service))
-			continue;
-		buf_reset(&env);
-		settings_environment(f->settings, c->id, c->name,
-		    SPAWN_SOCKET_FD, holds ? SPAWN_SECRET_FD : -1, &env);
-		if (slice_eq(buf_slice(&env), buf_slice(&c->environment)) &&
-		    !(holds && secret_changed))
-			continue;
-		log_info("family.renew", KV("name", c->name));
-		child_step(c, SERVICE_RESTART);
-	}
-	buf_free(&env);
-}
-
 static void
 load_sim(struct family *f)
 {
@@ -459,7 +600,7 @@ load_sim(struct family *f)
 	if (e != ERR_OK)
 		give_up(f, e);
 	else
-		renew(f, changed);
+		renew(f, changed, false);
 }
 
 static void
@@ -512,6 +653,7 @@ void
 family_changed(struct family *f, struct child *c, enum service_state was)
 {
 	enum service_state is = c->service.state;
+	char               remedy[CHILD_REMEDY_MAX];
 
 	bool ready = was == SERVICE_STARTING &&
 	    (is == SERVICE_READY || is == SERVICE_DEGRADED);
@@ -525,8 +667,15 @@ family_changed(struct family *f, struct child *c, enum service_state was)
 	if (c->id == SERVICE_ID_sim && is == SERVICE_FAILED &&
 	    !f->settings->has_sim)
 		give_up(f, ERR_CONFIG);
+	if (is == SERVICE_FAILED)
+		log_error("child.failed", KV("name", c->name),
+		    KV("remedy", child_remedy(c, remedy, sizeof remedy)));
 	if (f->listener.changed != NULL)
 		f->listener.changed(f->listener.self, c, was);
+	/* For whoever restarts us as a whole. */
+	if (is == SERVICE_FAILED && f->failed == ERR_OK &&
+	    strcmp(f->settings->conf.on_failed, "exit") == 0)
+		give_up(f, c->service.tripped ? ERR_SYSTEM : ERR_CONFIG);
 }
 
 /* gatewayd takes a dead worker's events back at once. */
@@ -537,6 +686,8 @@ family_lost(struct family *f, struct child *c, pid_t pid)
 		.pid = (uint64_t)pid };
 	struct child   *gateway = find_member(f, SERVICE_ID_gateway, 0);
 
+	c->ended_pid = pid;
+	kin_kill(&f->kin, c->name, pid, is_child, f);
 	if (c->id == SERVICE_ID_worker && gateway != NULL)
 		child_tell(gateway, MSG_gone, &gone);
 }
@@ -575,27 +726,18 @@ on_child_signal(void *self, int signal)
 			child_reap(c, &si);
 			continue;
 		}
-		/* An orphan of somebody's, left to us. */
-		f->strangers++;
+		if (f->trial.pid == si.si_pid) {
+			f->trial.pid = 0;
+			f->trial.ended = true;
+			f->trial.how = si;
+		} else {
+			f->strangers++; /* an orphan, left to us */
+		}
 		waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
 	}
 }
 
 /* --- configuration ------------------------------------------------------ */
-
-static void
-take_limits(struct family *f)
-{
-	const struct conf *c = &f->settings->conf;
-
-	f->limits = (struct service_limits){
-		.ready_ms = c->ready_ms,
-		.watchdog_ms = c->watchdog_ms,
-		/* one event may take so long */
-		.drain_ms = c->event_timeout_ms + 1000,
-		.stop_ms = c->stop_ms,
-	};
-}
 
 enum err
 family_reload(struct family *f)
@@ -617,7 +759,7 @@ family_reload(struct family *f)
 		set_level(f, level);
 	if ((e = arrange(f)) != ERR_OK || (e = await_sim(f)) != ERR_OK)
 		return e;
-	renew(f, changed);
+	renew(f, changed, true);
 	for (size_t i = 0; i < f->nchildren; i++) {
 		struct child *c = f->children[i];
 
@@ -632,43 +774,48 @@ family_reload(struct family *f)
 
 /* --- life --------------------------------------------------------------- */
 
+/* Our predecessor may have left a signal unanswered, and it may have seen the
+ * simulator's file. */
+static enum err
+resume(struct family *f, const struct json *state)
+{
+	bool     changed = false;
+	enum err e = handover_family(f, state);
+
+	if (e == ERR_OK && f->settings->needs_sim &&
+	    settings_sim_is_there(f->settings))
+		e = settings_load_sim(f->settings, &changed);
+	if (e != ERR_OK)
+		return e;
+	if (f->has_level)
+		log_set_level(f->log_level);
+	on_child_signal(f, SIGCHLD);
+	log_info("family.resume", KV("children", f->nchildren),
+	    KV("generation", f->generation));
+	return await_sim(f);
+}
+
 enum err
 family_open(struct family *f, struct loop *loop, struct settings *settings,
-    struct output *output)
+    struct output *output, const struct json *state)
 {
 	enum err e;
 
 	*f = (struct family){ .loop = loop, .settings = settings,
 		.output = output, .opened_ms = loop_clock_ms() };
 	take_limits(f);
+	f->oom_kills = f->oom_before = vitals_oom_kills();
+	f->generation = 1;
+	kin_open(&f->kin, settings->conf.run_dir, state == NULL);
 	f->bin_dir = proc_bin_dir();
 	f->scratch = malloc(FAMILY_SCRATCH);
 	if (f->bin_dir == NULL || f->scratch == NULL)
 		return ERR_NOMEM;
-	if ((e = loop_signal(loop, SIGCHLD, on_child_signal, f)) != ERR_OK ||
-	    (e = arrange(f)) != ERR_OK)
+	if ((e = loop_signal(loop, SIGCHLD, on_child_signal, f)) != ERR_OK)
 		return e;
-	return await_sim(f);
-}
-
-/* Descendants that left their group have been handed to us by the kernel. */
-static void
-kill_strangers(void)
-{
-	char    text[4096], *p = text;
-	int     fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	while (*p != '\0') {
-		long pid = strtol(p, &p, 10);
-
-		if (pid > 0)
-			kill((pid_t)pid, SIGKILL);
-		p += strspn(p, " ");
-	}
+	if (state != NULL)
+		return resume(f, state);
+	return (e = arrange(f)) != ERR_OK ? e : await_sim(f);
 }
 
 void
@@ -680,7 +827,9 @@ family_close(struct family *f)
 	loop_cancel(f->loop, &f->stop_late);
 	for (size_t i = 0; i < f->nchildren; i++)
 		child_free(&f->children[i]);
-	kill_strangers();
+	f->nchildren = 0;
+	kin_kill_orphans(is_child, f);
+	kin_close(&f->kin);
 	free(f->bin_dir);
 	free(f->scratch);
 }

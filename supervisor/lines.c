@@ -45,8 +45,8 @@ make_room(struct lines *l, size_t from, size_t to)
 		forget_oldest(l);
 }
 
-static void
-keep(struct lines *l, struct slice line, uint64_t number)
+void
+lines_keep(struct lines *l, struct slice line, uint64_t number)
 {
 	struct lines_kept *k;
 
@@ -145,8 +145,8 @@ sequence(const unsigned char *p, size_t n)
 
 /* Words of a child must not steer a terminal, nor spoil the JSON that quotes
  * them. */
-static void
-clean(char *text, size_t n)
+void
+lines_clean(char *text, size_t n)
 {
 	unsigned char *p = (unsigned char *)text;
 
@@ -173,9 +173,9 @@ finish(struct lines *l, uint64_t now_ms, uint64_t *number, lines_fn *fn,
 	if (line.n > 0 && line.p[line.n - 1] == '\r')
 		line.n--;
 	if (allowed(l, line.n, now_ms)) {
-		clean(l->partial.p, line.n);
+		lines_clean(l->partial.p, line.n);
 		++*number;
-		keep(l, line, *number);
+		lines_keep(l, line, *number);
 		fn(self, line, *number);
 	} else {
 		l->dropped++;

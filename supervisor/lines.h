@@ -44,6 +44,8 @@ void lines_feed(struct lines *, struct slice bytes, uint64_t now_ms,
 void lines_end(struct lines *, uint64_t now_ms, uint64_t *number, lines_fn *,
     void *self);
 
+/* Remembers a line that has been let through elsewhere. */
+void lines_keep(struct lines *, struct slice line, uint64_t number);
 /* The last `n` kept, oldest first. */
 void lines_last(const struct lines *, size_t n, lines_fn *, void *self);
 /* The i-th from the newest, 0 the newest; false: not kept. */
@@ -51,6 +53,9 @@ bool lines_from_end(const struct lines *, size_t i, struct slice *,
     uint64_t *number);
 /* Since the last call, or 0. */
 uint64_t lines_newly_dropped(struct lines *);
+
+/* Control bytes, and what is no UTF-8, become '?'. */
+void lines_clean(char *text, size_t n);
 
 /* Written by log.h's logger, and so with its own program name and pid. */
 bool lines_is_log(struct slice line);

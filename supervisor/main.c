@@ -15,9 +15,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "control.h"
+#include "handover.h"
 #include "log.h"
 #include "proc.h"
+#include "upgrade.h"
 
 struct rookeryd {
 	struct loop    *loop;
@@ -27,6 +28,14 @@ struct rookeryd {
 	struct output   output;
 	struct family   family;
 	struct control  control;
+	struct upgrade  upgrade;
+	struct json    *left;       /* by the program before us, or NULL */
+	int             lock;
+};
+
+struct options {
+	bool sim;
+	int  resume, try;           /* descriptor of a state, or -1 */
 };
 
 static const char usage[] =
@@ -36,12 +45,14 @@ static const char usage[] =
     "  --version  the version\n"
     "Settings are in rookery.env(5), the rest in rookeryd(8).\n";
 
-/* -1: go on; else the exit status. */
+/* -1: go on; else the exit status.  try and resume are for upgrade.c. */
 static int
-read_options(int argc, char *argv[], bool *sim)
+read_options(int argc, char *argv[], struct options *given)
 {
 	static const struct option options[] = {
 		{ "sim", no_argument, NULL, 's' },
+		{ "try", required_argument, NULL, 't' },
+		{ "resume", required_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
@@ -50,7 +61,11 @@ read_options(int argc, char *argv[], bool *sim)
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		if (o == 's') {
-			*sim = true;
+			given->sim = true;
+		} else if (o == 't') {
+			given->try = atoi(optarg);
+		} else if (o == 'r') {
+			given->resume = atoi(optarg);
 		} else if (o == 'h') {
 			fputs(usage, stdout);
 			return EXIT_DONE;
@@ -98,10 +113,10 @@ on_hangup(void *self, int signal)
 
 /* One per run folder.  The file names who holds it. */
 static enum err
-lock(const char *run_dir)
+lock(const char *run_dir, int *held)
 {
 	char    *path = conf_path(run_dir, "rookeryd.lock"), text[32] = "";
-	enum err e = path != NULL ? proc_lock(path, NULL) : ERR_NOMEM;
+	enum err e = path != NULL ? proc_lock(path, held) : ERR_NOMEM;
 	int      fd = path != NULL ? open(path, O_RDWR | O_CLOEXEC) : -1;
 	ssize_t  n;
 
@@ -155,6 +170,21 @@ raise_limit(void)
 	}
 }
 
+/* It is ours already if we take somebody's place. */
+static enum err
+take_lock(struct rookeryd *r)
+{
+	int64_t fd;
+
+	if (r->left == NULL)
+		return lock(r->settings.conf.run_dir, &r->lock);
+	if (!json_int_at(r->left, "lock", &fd))
+		return ERR_SYNTAX;
+	r->lock = (int)fd;
+	handover_keep(r->left, false);
+	return ERR_OK;
+}
+
 static enum err
 open_all(struct rookeryd *r)
 {
@@ -165,7 +195,7 @@ open_all(struct rookeryd *r)
 	r->has_terminal = isatty(STDIN_FILENO) || isatty(STDERR_FILENO);
 	if ((e = proc_make_dir(c->run_dir, 0750)) != ERR_OK ||
 	    (e = proc_make_dir(c->state_dir, 0700)) != ERR_OK ||
-	    (e = lock(c->run_dir)) != ERR_OK ||
+	    (e = take_lock(r)) != ERR_OK ||
 	    (e = loop_new(&r->loop)) != ERR_OK ||
 	    (e = proc_open(&r->proc, r->loop, c, NULL, NULL)) != ERR_OK)
 		return e;
@@ -179,11 +209,18 @@ open_all(struct rookeryd *r)
 		return ERR_SYSTEM;
 	output_open(&r->output, r->loop,
 	    strcmp(c->log_format, "json") == 0);
-	tell_what_runs(&r->settings);
-	if ((e = family_open(&r->family, r->loop, &r->settings,
-	         &r->output)) != ERR_OK)
+	if (r->left == NULL)
+		tell_what_runs(&r->settings);
+	else
+		settings_resume(&r->settings);
+	if ((e = family_open(&r->family, r->loop, &r->settings, &r->output,
+	         r->left)) != ERR_OK ||
+	    (e = control_open(&r->control, &r->family, r->loop, c->run_dir,
+	         r->left)) != ERR_OK)
 		return e;
-	return control_open(&r->control, &r->family, r->loop, c->run_dir);
+	upgrade_open(&r->upgrade, &r->family, &r->control, r->lock);
+	json_free(&r->left);
+	return ERR_OK;
 }
 
 static enum err
@@ -194,6 +231,7 @@ run(struct rookeryd *r)
 	while (e == ERR_OK && !family_is_down(&r->family)) {
 		family_turn(&r->family);
 		control_turn(&r->control);
+		upgrade_turn(&r->upgrade);
 		output_flush(&r->output);
 		if (r->family.was_up)
 			proc_ready(&r->proc);
@@ -208,6 +246,8 @@ run(struct rookeryd *r)
 static void
 close_all(struct rookeryd *r)
 {
+	upgrade_close(&r->upgrade);
+	json_free(&r->left);
 	control_close(&r->control);
 	family_close(&r->family);
 	output_close(&r->output);
@@ -227,18 +267,26 @@ is_needless(const struct settings *s)
 int
 main(int argc, char *argv[])
 {
-	struct rookeryd r = { 0 };
-	bool            sim = false;
-	int             status = read_options(argc, argv, &sim);
+	struct rookeryd r = { .lock = -1 };
+	struct options  given = { false, -1, -1 };
+	int             status = read_options(argc, argv, &given);
+	int             state = given.try >= 0 ? given.try : given.resume;
 	enum err        e;
 
 	if (status >= 0)
 		return status;
 	log_open("rookeryd", LOG_INFO, false);
 	proc_guard();
-	if ((e = settings_open(&r.settings, sim)) == ERR_OK) {
+	if (state >= 0 && (e = handover_read(state, &r.left)) != ERR_OK) {
+		log_error("rookeryd.state", KV("err", err_name(e)),
+		    KV("why", "another version wrote it, or nobody did"));
+		return proc_leave(e);
+	}
+	if (given.try >= 0)
+		return upgrade_try(r.left);
+	if ((e = settings_open(&r.settings, given.sim)) == ERR_OK) {
 		proc_log(&r.settings.conf, "rookeryd");
-		if (is_needless(&r.settings)) {
+		if (r.left == NULL && is_needless(&r.settings)) {
 			log_info("rookeryd.needless",
 			    KV("why", "QQ_APP_ID is set: no simulator is "
 			              "needed"));

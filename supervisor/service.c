@@ -22,7 +22,7 @@ static const struct {
 };
 
 static const char *const causes[] = { "itself", "asked", "not ready in time",
-	"watchdog" };
+	"watchdog", "over a limit" };
 
 /* What a step may need besides the service. */
 struct now {
@@ -55,7 +55,21 @@ service_wants_go(const struct service *s, uint64_t now_ms)
 {
 	return s->wanted &&
 	    (s->state == SERVICE_STOPPED ||
-	        (s->state == SERVICE_BACKOFF && now_ms >= s->deadline_ms));
+	        ((s->state == SERVICE_BACKOFF || s->state == SERVICE_FAILED) &&
+	            s->deadline_ms != SERVICE_NEVER &&
+	            now_ms >= s->deadline_ms));
+}
+
+unsigned
+service_recent_ends(const struct service *s, uint64_t now_ms)
+{
+	unsigned n = 0;
+
+	while (n < s->ends && n < SERVICE_ENDS_MAX &&
+	    now_ms - s->ends_ms[(s->ends - 1 - n) % SERVICE_ENDS_MAX] <=
+	        SERVICE_WINDOW_MS)
+		n++;
+	return n;
 }
 
 static void
@@ -85,14 +99,30 @@ want(struct service *s, const struct now *now)
 	return SERVICE_NOTHING;
 }
 
+static void
+forgive(struct service *s)
+{
+	s->streak = s->ends = 0;
+	s->tripped = false;
+	backoff_reset(&s->delay);
+}
+
 /* An operator's word ends a delay and pardons what was. */
 static enum service_action
 revive(struct service *s, const struct now *now)
 {
 	s->wanted = true;
-	s->streak = 0;
-	backoff_reset(&s->delay);
+	forgive(s);
 	become(s, SERVICE_STOPPED, SERVICE_NEVER, now);
+	return SERVICE_NOTHING;
+}
+
+static enum service_action
+pardon(struct service *s, const struct now *now)
+{
+	forgive(s);
+	if (!service_alive(s))
+		become(s, SERVICE_STOPPED, SERVICE_NEVER, now);
 	return SERVICE_NOTHING;
 }
 
@@ -217,6 +247,23 @@ silent(struct service *s, const struct now *now)
 	return SERVICE_DO_ABORT;
 }
 
+/* Not one that has just started: what is over at once would be for ever. */
+static enum service_action
+over(struct service *s, const struct now *now)
+{
+	if (now->ms - s->ready_at_ms < SERVICE_FORGIVEN_MS)
+		return SERVICE_NOTHING;
+	s->again = true;
+	return end(s, SERVICE_OVER_LIMIT, SERVICE_DRAINING,
+	    s->limits->drain_ms, now);
+}
+
+static enum service_action
+far_over(struct service *s, const struct now *now)
+{
+	return end(s, SERVICE_OVER_LIMIT, SERVICE_FORCED, SERVICE_KILL_MS, now);
+}
+
 static enum service_action
 push(struct service *s, const struct now *now)
 {
@@ -262,26 +309,71 @@ is_hopeless(const struct service_exit *x)
 	    (x->number == STATUS_CONFIG || x->number == STATUS_USAGE);
 }
 
+static uint64_t
+worked_ms(const struct service *s, const struct now *now)
+{
+	return s->was_ready ? now->ms - s->ready_at_ms : 0;
+}
+
+/* Counts an early end; more than so many in the window trip it, until it has
+ * worked for a while. */
+static void
+note_end(struct service *s, const struct now *now)
+{
+	unsigned most = s->limits->ends_max;
+
+	if (worked_ms(s, now) >= SERVICE_SOLID_MS) {
+		s->tripped = false;
+		return;
+	}
+	s->ends_ms[s->ends++ % SERVICE_ENDS_MAX] = now->ms;
+	s->tripped = s->tripped ||
+	    (most > 0 && service_recent_ends(s, now->ms) >= most);
+}
+
 /* At once for one that did work, if it is the first time in a while. */
 static uint64_t
 delay_ms(struct service *s, const struct now *now)
 {
-	uint64_t worked_ms = s->was_ready ? now->ms - s->ready_at_ms : 0;
+	uint64_t worked = worked_ms(s, now);
 	bool     at_once;
 
-	if (worked_ms >= SERVICE_FORGIVEN_MS) {
-		s->streak = 0;
-		backoff_reset(&s->delay);
-	}
+	if (worked >= SERVICE_FORGIVEN_MS)
+		forgive(s);
 	at_once = s->was_ready &&
-	    (s->streak == 0 || worked_ms >= SERVICE_SOLID_MS);
+	    (s->streak == 0 || worked >= SERVICE_SOLID_MS);
 	s->streak++;
 	return at_once ? 0 : backoff_next(&s->delay, now->chance);
+}
+
+static void
+start_again(struct service *s, const struct now *now)
+{
+	uint64_t ms = delay_ms(s, now);
+
+	s->restarts++;
+	note_end(s, now);
+	if (s->tripped)
+		become(s, SERVICE_FAILED, now->ms +
+		    backoff_spread(SERVICE_PROBE_MS, 20, now->chance), now);
+	else
+		become(s, SERVICE_BACKOFF, now->ms + ms, now);
+}
+
+/* It stays down: as it should be, or for a person to look at. */
+static void
+stay_down(struct service *s, bool clean, const struct now *now)
+{
+	s->wanted = !clean;
+	become(s, clean ? SERVICE_STOPPED : SERVICE_FAILED, SERVICE_NEVER, now);
 }
 
 static enum service_action
 exited(struct service *s, const struct now *now)
 {
+	bool clean = s->last.end == SERVICE_BY_CODE && s->last.number == 0 &&
+	    s->cause == SERVICE_ITSELF;
+
 	s->last.cause = s->cause;
 	s->stuck = false;
 	if (!s->wanted) {
@@ -291,9 +383,11 @@ exited(struct service *s, const struct now *now)
 		become(s, SERVICE_STOPPED, SERVICE_NEVER, now);
 	} else if (is_hopeless(&s->last)) {
 		become(s, SERVICE_FAILED, SERVICE_NEVER, now);
+	} else if (s->limits->restart == SERVICE_NOT_AGAIN ||
+	    (s->limits->restart == SERVICE_ON_FAILURE && clean)) {
+		stay_down(s, clean, now);
 	} else {
-		s->restarts++;
-		become(s, SERVICE_BACKOFF, now->ms + delay_ms(s, now), now);
+		start_again(s, now);
 	}
 	return SERVICE_NOTHING;
 }
@@ -305,14 +399,17 @@ exited(struct service *s, const struct now *now)
 	[SERVICE_RESTART] = replace, [SERVICE_DRAIN] = drain,                \
 	[SERVICE_RETIRE] = retire, [SERVICE_WELL] = note_well,               \
 	[SERVICE_ILL] = note_ill, [SERVICE_LEAVING] = leave,                 \
-	[SERVICE_EXITED] = exited
-#define WORKING_STEPS [SERVICE_BEAT] = beat, [SERVICE_DUE] = silent
+	[SERVICE_EXITED] = exited, [SERVICE_RESET] = pardon,                 \
+	[SERVICE_FAR_OVER] = far_over
+#define WORKING_STEPS                                                        \
+	[SERVICE_BEAT] = beat, [SERVICE_DUE] = silent, [SERVICE_OVER] = over
 #define DOWN_STEPS                                                           \
 	[SERVICE_START] = revive, [SERVICE_RESTART] = revive,                \
-	[SERVICE_STOP] = rest, [SERVICE_RETIRE] = rest
+	[SERVICE_STOP] = rest, [SERVICE_RETIRE] = rest,                      \
+	[SERVICE_RESET] = pardon, [SERVICE_GO] = go
 
 static step_fn *const steps[SERVICE_STATE_COUNT][SERVICE_INPUT_COUNT] = {
-	[SERVICE_STOPPED] = { DOWN_STEPS, [SERVICE_GO] = go },
+	[SERVICE_STOPPED] = { DOWN_STEPS },
 	[SERVICE_STARTING] = { ALIVE_STEPS, [SERVICE_UP] = up,
 		[SERVICE_DUE] = too_slow, [SERVICE_SPAWN_FAILED] = exited },
 	[SERVICE_READY] = { ALIVE_STEPS, WORKING_STEPS },
@@ -321,8 +418,9 @@ static step_fn *const steps[SERVICE_STATE_COUNT][SERVICE_INPUT_COUNT] = {
 		[SERVICE_RESTART] = want_again,
 		[SERVICE_STOP] = stop_stopping,
 		[SERVICE_RETIRE] = stop_stopping,
-		[SERVICE_EXITED] = exited, [SERVICE_DUE] = push },
-	[SERVICE_BACKOFF] = { DOWN_STEPS, [SERVICE_GO] = go },
+		[SERVICE_EXITED] = exited, [SERVICE_DUE] = push,
+		[SERVICE_RESET] = pardon },
+	[SERVICE_BACKOFF] = { DOWN_STEPS },
 	[SERVICE_FAILED] = { DOWN_STEPS },
 };
 
@@ -362,7 +460,8 @@ service_exited(struct service *s, enum service_end how, int number,
 
 	if (!service_alive(s))
 		return;
-	s->last = (struct service_exit){ .end = how, .number = number };
+	s->last.end = how;
+	s->last.number = number;
 	take(s, how == SERVICE_BY_SPAWN ? SERVICE_SPAWN_FAILED
 	                                : SERVICE_EXITED, &now);
 }

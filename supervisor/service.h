@@ -3,9 +3,10 @@
  * one action out, time and chance as parameters; it does no I/O and knows no
  * process ids, so that all of it is tested with a fake clock.
  *
- * A child that ends by itself is always replaced: the first time at once, then
- * with growing delay.  Only an exit status that says "a person must act" parks
- * it until its configuration changes or an operator starts it.
+ * A child that ends by itself is replaced: the first time at once, then with
+ * growing delay; one that ends too often within a window counts as failed, and
+ * is tried again slowly.  Only an exit status that says "a person must act"
+ * parks it until its configuration changes or an operator starts it.
  */
 #ifndef SERVICE_H
 #define SERVICE_H
@@ -23,7 +24,7 @@
 	S(DEGRADED, "degraded", true, "works, but reports a lack")           \
 	S(STOPPING, "stopping", true, "told to leave, or leaving")           \
 	S(BACKOFF, "backoff", false, "ended by itself; will be started again") \
-	S(FAILED, "failed", false, "parked: a person must act")
+	S(FAILED, "failed", false, "ended too often, or parked: a person must act")
 
 enum service_state {
 #define AS_ENUM(NAME, ...) SERVICE_##NAME,
@@ -38,6 +39,9 @@ enum service_input {
 	SERVICE_RESTART,        /* be replaced */
 	SERVICE_DRAIN,          /* finish what is in flight, be replaced */
 	SERVICE_RETIRE,         /* finish what is in flight, be down */
+	SERVICE_RESET,          /* an operator: forget how it failed */
+	SERVICE_OVER,           /* over a limit: be replaced, in peace */
+	SERVICE_FAR_OVER,       /* far over it: be killed */
 	SERVICE_GO,             /* the plan: your turn to be spawned */
 	SERVICE_SPAWN_FAILED,   /* by service_exited() only */
 	SERVICE_UP,             /* the child: ready */
@@ -61,7 +65,8 @@ enum service_action {
 
 /* Why a process was ended; ITSELF: nobody told it to. */
 enum service_cause {
-	SERVICE_ITSELF, SERVICE_ASKED, SERVICE_NOT_READY, SERVICE_WATCHDOG
+	SERVICE_ITSELF, SERVICE_ASKED, SERVICE_NOT_READY, SERVICE_WATCHDOG,
+	SERVICE_OVER_LIMIT
 };
 
 enum service_end {
@@ -73,14 +78,25 @@ struct service_exit {
 	enum service_end   end;
 	int                number;
 	enum service_cause cause;
+	bool               core, oom;   /* left one; for want of memory */
+};
+
+/* Which ends by itself are followed by a new start. */
+enum service_restart {
+	SERVICE_ALWAYS,         /* permanent */
+	SERVICE_ON_FAILURE,     /* transient: status 0 is an end */
+	SERVICE_NOT_AGAIN       /* temporary: left as it lies */
 };
 
 struct service_limits {
 	uint64_t ready_ms, watchdog_ms, drain_ms, stop_ms;
+	enum service_restart restart;
+	unsigned ends_max;      /* in the window; 0: any number */
 };
 
 enum { SERVICE_KILL_MS = 1000, SERVICE_SOLID_MS = 10000,
-	SERVICE_FORGIVEN_MS = 60000 };
+	SERVICE_FORGIVEN_MS = 60000, SERVICE_WINDOW_MS = 120000,
+	SERVICE_PROBE_MS = 60000, SERVICE_ENDS_MAX = 64 };
 #define SERVICE_NEVER UINT64_MAX
 
 enum service_pressure { SERVICE_CALM, SERVICE_DRAINING, SERVICE_TOLD,
@@ -97,8 +113,11 @@ struct service {
 	bool     again;                    /* ends in order to be replaced */
 	bool     ill, ever_ready, was_ready;
 	bool     stuck;                    /* killed, and still there */
+	bool     tripped;                  /* ended too often */
 	uint64_t since_ms, deadline_ms, ready_at_ms, beat_at_ms;
 	unsigned generation, restarts, streak, watchdogs;
+	uint64_t ends_ms[SERVICE_ENDS_MAX];  /* a ring: of early ends */
+	unsigned ends;                     /* how many there were */
 };
 
 void service_open(struct service *, const struct service_limits *,
@@ -114,6 +133,8 @@ void service_hasten(struct service *, uint64_t at_ms);
 /* Would take a SERVICE_GO now. */
 bool service_wants_go(const struct service *, uint64_t now_ms);
 bool service_alive(const struct service *);
+/* Early ends within the window. */
+unsigned service_recent_ends(const struct service *, uint64_t now_ms);
 
 const char *service_state_name(enum service_state);
 const char *service_cause_name(enum service_cause);

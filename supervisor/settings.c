@@ -101,17 +101,42 @@ close_vault(int *fd)
 /* A reload that read the secret from our own old vault points the environment
  * at the new one. */
 static void
-replace_vault(int *old, int new)
+point_at_vault(int old, int new)
 {
 	char        was[40], is[40];
 	const char *named = getenv(secret_file_name);
 
-	snprintf(was, sizeof was, "/proc/self/fd/%d", *old);
+	snprintf(was, sizeof was, "/proc/self/fd/%d", old);
 	snprintf(is, sizeof is, "/proc/self/fd/%d", new);
-	if (named != NULL && *old >= 0 && new >= 0 && strcmp(named, was) == 0)
+	if (named != NULL && old >= 0 && new >= 0 && strcmp(named, was) == 0)
 		setenv(secret_file_name, is, 1);
-	close_vault(old);
-	*old = new;
+}
+
+static int
+named_vault(void)
+{
+	const char *named = getenv(secret_file_name);
+	int         fd;
+
+	return named != NULL && sscanf(named, "/proc/self/fd/%d", &fd) == 1
+	    ? fd : -1;
+}
+
+int
+settings_named_vault(const struct settings *s)
+{
+	return s->secret >= 0 && named_vault() == s->secret ? s->secret : -1;
+}
+
+void
+settings_resume(struct settings *s)
+{
+	int old = named_vault();
+
+	if (old >= 0 && old != s->secret) {
+		point_at_vault(old, s->secret);
+		close_vault(&old);
+	}
 }
 
 /* --- which simulator, if any -------------------------------------------- */
@@ -203,6 +228,24 @@ settings_load_sim(struct settings *s, bool *secret_changed)
 
 /* --- open, reload, close ------------------------------------------------ */
 
+/* FNV-1a: two systems with one configuration have one number. */
+static uint64_t
+hash_of(const struct conf *c, uint64_t hash)
+{
+	for (size_t i = 0; i < CONF_COUNT; i++) {
+		char *value = conf_value(c, (enum conf_id)i);
+
+		for (const char *p = value; p != NULL && *p != '\0'; p++)
+			hash = (hash ^ (unsigned char)*p) * 1099511628211u;
+		hash = (hash ^ 0xff) * 1099511628211u;
+		free(value);
+	}
+	for (size_t i = 0; i < c->nbots; i++)
+		if (c->bots[i].bot_name[0] != '\0')
+			hash = hash_of(&c->bots[i], hash);
+	return hash;
+}
+
 static char *
 sim_env_path(const struct conf *c)
 {
@@ -221,13 +264,14 @@ settings_open(struct settings *s, bool asked_sim)
 	enum err e;
 
 	*s = (struct settings){ .secret = -1, .sim_secret = -1,
-		.asked_sim = asked_sim };
+		.was_secret = -1, .asked_sim = asked_sim };
 	e = conf_load(&s->conf, CONF_S);
 	if (e == ERR_CONFIG)
 		conf_log_problems(&s->conf);
 	if (e != ERR_OK || (e = hide_secret(&s->conf, &s->secret)) != ERR_OK)
 		return e;
 	hide_environment(s->secret);
+	s->hash = hash_of(&s->conf, 14695981039346656037u);
 	choose_sim(s);
 	s->sim_env = sim_env_path(&s->conf);
 	return s->sim_env != NULL ? ERR_OK : ERR_NOMEM;
@@ -240,8 +284,33 @@ settings_close(struct settings *s)
 		conf_free(&s->sim);
 	conf_free(&s->conf);
 	free(s->sim_env);
+	settings_keep(s);
 	close_vault(&s->secret);
 	close_vault(&s->sim_secret);
+}
+
+void
+settings_keep(struct settings *s)
+{
+	if (s->has_was)
+		conf_free(&s->was);
+	close_vault(&s->was_secret);
+	s->has_was = false;
+}
+
+/* One reload upon another: the configuration that is known to be good stays
+ * the one to go back to. */
+static void
+put_aside(struct settings *s)
+{
+	if (s->has_was) {
+		conf_free(&s->conf);
+		close_vault(&s->secret);
+		return;
+	}
+	s->was = s->conf;
+	s->was_secret = s->secret;
+	s->has_was = true;
 }
 
 static void
@@ -291,11 +360,34 @@ settings_reload(struct settings *s, bool *secret_changed)
 	*secret_changed = !vault_same(s->secret, vault);
 	free(s->sim_env);
 	s->sim_env = path;
-	conf_free(&s->conf);
+	point_at_vault(s->secret, vault);
+	put_aside(s);
 	s->conf = fresh;
-	replace_vault(&s->secret, vault);
+	s->secret = vault;
+	s->hash = hash_of(&s->conf, 14695981039346656037u);
 	choose_sim(s);
 	return ERR_OK;
+}
+
+void
+settings_take_back(struct settings *s, bool *secret_changed)
+{
+	char *path = s->has_was ? sim_env_path(&s->was) : NULL;
+
+	if (path == NULL)
+		return;
+	free(s->sim_env);
+	s->sim_env = path;
+	*secret_changed = !vault_same(s->secret, s->was_secret);
+	point_at_vault(s->secret, s->was_secret);
+	close_vault(&s->secret);
+	conf_free(&s->conf);
+	s->conf = s->was;
+	s->secret = s->was_secret;
+	s->was_secret = -1;
+	s->has_was = false;
+	s->hash = hash_of(&s->conf, 14695981039346656037u);
+	choose_sim(s);
 }
 
 /* --- a child's environment ---------------------------------------------- */

@@ -36,6 +36,10 @@ struct settings {
 	bool        runs_sim;      /* a child of ours */
 	bool        needs_sim;     /* ours or another's: wait for its file */
 	bool        has_sim;
+	uint64_t    hash;          /* of all settings but secrets */
+	bool        has_was;       /* a reload may still be taken back */
+	struct conf was;
+	int         was_secret;
 };
 
 /* CONFIG: the problems are logged, and nothing must be started. */
@@ -44,6 +48,11 @@ void settings_close(struct settings *);
 /* Reads everything again; on CONFIG nothing has changed.  *secret_changed: the
  * children that hold it must be replaced. */
 enum err settings_reload(struct settings *, bool *secret_changed);
+
+/* A reload has proved good, and cannot be taken back any more; or is: what was
+ * in force before it is again. */
+void settings_keep(struct settings *);
+void settings_take_back(struct settings *, bool *secret_changed);
 
 /* Is the simulator's file there? */
 bool settings_sim_is_there(const struct settings *);
@@ -61,6 +70,10 @@ bool settings_have_bot(const struct settings *);
  * finds its vault, or -1. */
 void settings_environment(const struct settings *, enum service_id,
     const char *child_name, int socket_fd, int secret_fd, struct buf *);
+/* The vault that our own environment names, for a program in our place; -1:
+ * none.  And in that program: the old vault is let go. */
+int settings_named_vault(const struct settings *);
+void settings_resume(struct settings *);
 /* The vault this service is given; -1: none. */
 int settings_vault(const struct settings *, enum service_id);
 /* Where a person chats with the bot; the caller's to free; NULL: nowhere. */

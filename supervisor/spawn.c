@@ -118,10 +118,10 @@ spawn_start(const struct spawn *s, pid_t *pid, int *pidfd)
 	return ERR_SYSTEM;
 }
 
-void
+bool
 spawn_signal(int pidfd, int signal)
 {
-	(void)!syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+	return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0;
 }
 
 /* Only while its leader runs or is not reaped: the number is its own then. */

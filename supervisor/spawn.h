@@ -6,6 +6,7 @@
 #ifndef SPAWN_H
 #define SPAWN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "buf.h"
@@ -23,8 +24,8 @@ struct spawn {
 /* *pidfd (close-on-exec) stays good for this process even when its number is
  * used again.  SYSTEM: errno says why it could not be run. */
 enum err spawn_start(const struct spawn *, pid_t *, int *pidfd);
-/* To the process; to its whole group. */
-void spawn_signal(int pidfd, int signal);
+/* To the process, false: it has ended; KILL to its whole group. */
+bool spawn_signal(int pidfd, int signal);
 void spawn_kill_group(pid_t);
 
 #endif

@@ -130,25 +130,29 @@ free_place(struct status *s)
 	return NULL;
 }
 
-static void
-on_arrival(void *self, int listener, unsigned what)
+struct client *
+status_take(struct status *s, int fd)
 {
-	struct status *s = self;
-	struct client *c;
-	int            fd = accept4(listener, NULL, NULL,
-	    SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct client *c = free_place(s);
 
-	(void)what;
-	if (fd < 0)
-		return;
-	c = free_place(s);
 	if (c == NULL || !is_allowed(fd) ||
 	    loop_watch(s->loop, fd, LOOP_READ, on_client, c) != ERR_OK) {
 		s->refused++;
 		close(fd);
-		return;
+		return NULL;
 	}
 	*c = (struct client){ .status = s, .fd = fd };
+	return c;
+}
+
+static void
+on_arrival(void *self, int listener, unsigned what)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)what;
+	if (fd >= 0)
+		status_take(self, fd);
 }
 
 static void
@@ -195,13 +199,18 @@ listen_at(struct status *s, const char *path)
 }
 
 enum err
-status_open(struct status *s, struct loop *loop, const char *path)
+status_open(struct status *s, struct loop *loop, const char *path,
+    int listener)
 {
 	enum err e;
 
-	*s = (struct status){ .loop = loop, .fd = -1 };
+	*s = (struct status){ .loop = loop, .fd = listener };
 	for (size_t i = 0; i < STATUS_CLIENTS_MAX; i++)
 		s->clients[i].fd = -1;
+	if (listener >= 0) {
+		s->path = path;
+		return loop_watch(loop, listener, LOOP_READ, on_arrival, s);
+	}
 	if ((e = listen_at(s, path)) != ERR_OK)
 		log_error("status.listen", KV("path", path),
 		    KV("why", e == ERR_SYSTEM ? strerror(errno)

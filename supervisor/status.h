@@ -37,8 +37,12 @@ struct status {
 };
 
 /* path must live.  The caller holds the lock of the run folder: a socket that
- * is there already is a dead one's. */
-enum err status_open(struct status *, struct loop *, const char *path);
+ * is there already is a dead one's.  listener: one that listens there
+ * already, or -1. */
+enum err status_open(struct status *, struct loop *, const char *path,
+    int listener);
+/* A connection that was accepted elsewhere; NULL: no room. */
+struct client *status_take(struct status *, int fd);
 void status_close(struct status *);
 /* Closes those that went or were cut off; after each turn. */
 void status_sweep(struct status *);

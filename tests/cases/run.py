@@ -17,6 +17,7 @@ import itertools
 import json
 import os
 import re
+import resource
 import shlex
 import signal
 import socket
@@ -187,6 +188,24 @@ def alive(rig, pid):
         rig.system.poll()
     rigs.reap([p.pid for p in (rig.sim, rig.system) if p is not None])
     return pid in rigs.family(os.getpid())
+
+
+@step("limit", "NAME BYTES",
+      "No file it writes may grow beyond this any more, as on a full disk; "
+      "0: no limit.")
+def do_limit(rig, name, most):
+    pid = rig.pid(name)
+    hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(pid, resource.RLIMIT_FSIZE,
+                     (int(most) if int(most) else hard, hard))
+
+
+@step("descriptors", "NAME MOST",
+      "It has at most so many files and sockets open.")
+def do_descriptors(rig, name, most):
+    path = f"/proc/{rig.pid(name)}/fd"
+    until(f"{name} has at most {most} descriptors",
+          lambda: len(os.listdir(path)) <= int(most))
 
 
 @step("deaths", "", "A child may end or be parked in this story.")

@@ -14,7 +14,11 @@
 #include "log.h"
 #include "proc.h"
 
+enum { LETTERS_MAX = 200 };
+
 struct fake {
+	int          letters[LETTERS_MAX];     /* numbers of dead letters */
+	size_t       nletters;
 	struct loop *loop;
 	struct proc  proc;
 	struct conf  conf;
@@ -103,6 +107,163 @@ on_gone(void *self, msg_peer from, const struct msg_gone *m)
 	put_file(self, "heard", text);
 }
 
+/* --- what it is asked: the contract of gatewayd ------------------------- */
+
+static struct json *
+letter(int no)
+{
+	struct json *o = json_new_object();
+	char         id[40];
+
+	snprintf(id, sizeof id, "C2C_MESSAGE_CREATE:%d", no);
+	json_put_int(o, "no", no);
+	json_put_text(o, "id", slice_of(id));
+	json_put_text(o, "bot", SLICE("102000001"));
+	json_put_text(o, "conv", SLICE("u:\xe7\x94\xa8"));
+	json_put_text(o, "type", SLICE("message.c2c"));
+	json_put_int(o, "attempts", 5);
+	json_put_text(o, "why", SLICE("no answer\033[31m in time"));
+	json_put_int(o, "at_ms", loop_wall_ms() - 65000);
+	json_put_text(o, "worker", SLICE("worker/1"));
+	json_put_int(o, "bytes", 123);
+	return o;
+}
+
+/* Its place, or nletters. */
+static size_t
+find_letter(const struct fake *f, const struct json *with)
+{
+	struct slice id = json_text_at(with, "id");
+	int64_t      no = 0;
+	size_t       i = 0;
+
+	if (slice_starts(id, SLICE("C2C_MESSAGE_CREATE:")))
+		no = atoi(id.p + 19);
+	json_int_at(with, "no", &no);
+	while (i < f->nletters && f->letters[i] != no)
+		i++;
+	return i;
+}
+
+static struct json *
+list_letters(const struct fake *f, const struct json *with)
+{
+	struct json *o = json_new_object(), *list = json_new_array();
+	int64_t      after = 0, limit = 0;
+
+	json_int_at(with, "after", &after);
+	json_int_at(with, "limit", &limit);
+	for (size_t i = 0; i < f->nletters; i++)
+		if (f->letters[i] > after && limit-- > 0)
+			json_push_take(list, letter(f->letters[i]));
+	json_put_int(o, "total", (int64_t)f->nletters);
+	json_put_take(o, "dead", list);
+	return o;
+}
+
+static struct json *
+change_letters(struct fake *f, const struct json *with)
+{
+	struct json *o = json_new_object();
+	size_t       at = find_letter(f, with), n = 1;
+
+	if (json_truth(json_get(with, "all"))) {
+		n = f->nletters;
+		f->nletters = 0;
+	} else {
+		f->letters[at] = f->letters[--f->nletters];
+	}
+	json_put_int(o, "count", (int64_t)n);
+	return o;
+}
+
+static void
+on_ask_dead(struct fake *f, uint64_t id, const struct json *with)
+{
+	struct slice deed = json_text_at(with, "do");
+	struct json *data;
+
+	if (slice_is(deed, "list")) {
+		data = list_letters(f, with);
+	} else if (f->nletters == 0 || (!json_truth(json_get(with, "all")) &&
+	    find_letter(f, with) == f->nletters)) {
+		proc_answer(&f->proc, id, ERR_NOT_FOUND,
+		    SLICE("there is no such dead letter"), NULL);
+		return;
+	} else if (slice_is(deed, "show")) {
+		struct json *event = json_new_object();
+
+		json_put_text(event, "text", SLICE("hello"));
+		data = letter(f->letters[find_letter(f, with)]);
+		json_put_take(data, "event", event);
+	} else {
+		data = change_letters(f, with);
+	}
+	proc_answer(&f->proc, id, ERR_OK, SLICE(""), data);
+	json_free(&data);
+}
+
+static void
+on_ask_events(struct fake *f, uint64_t id, const struct json *with)
+{
+	static const char text[] = "{\"events\":4,\"bytes\":4096,"
+	    "\"in_flight\":1,\"oldest_ms\":61000,\"conversations\":1,"
+	    "\"rows\":[{\"conv\":\"g:7\",\"queued\":3,\"in_flight\":1,"
+	    "\"worker\":\"worker/1\",\"attempt\":2,\"oldest_ms\":61000,"
+	    "\"head\":\"m:abc\"}]}";
+	static const char none[] = "{\"events\":4,\"rows\":[]}";
+	struct slice conv = json_text_at(with, "conv");
+	struct json *data = NULL;
+
+	json_parse(&data, conv.n == 0 || slice_is(conv, "g:7")
+	        ? slice_of(text) : slice_of(none));
+	proc_answer(&f->proc, id, ERR_OK, SLICE(""), data);
+	json_free(&data);
+}
+
+/* with.bytes of text: how much fits into an answer. */
+static void
+on_ask_bytes(struct fake *f, uint64_t id, const struct json *with)
+{
+	struct json *data = json_new_object();
+	int64_t      n = 0;
+	char        *text;
+
+	json_int_at(with, "bytes", &n);
+	text = malloc((size_t)n + 1);
+	memset(text, 'x', (size_t)n);
+	json_put_text(data, "text", (struct slice){ text, (size_t)n });
+	proc_answer(&f->proc, id, ERR_OK, SLICE(""), data);
+	json_free(&data);
+	free(text);
+}
+
+static void
+on_ask(void *self, msg_peer from, const struct msg_ask *m)
+{
+	struct fake *f = self;
+	struct json *with = NULL;
+
+	(void)from;
+	if (m->with.n > 0)
+		json_from_msgpack(&with, m->with);
+	if (slice_is(m->what, "dead"))
+		on_ask_dead(f, m->id, with);
+	else if (slice_is(m->what, "events"))
+		on_ask_events(f, m->id, with);
+	else if (slice_is(m->what, "bytes"))
+		on_ask_bytes(f, m->id, with);
+	else if (slice_is(m->what, "end"))
+		_exit(1);
+	else if (slice_is(m->what, "other"))    /* that nobody has asked */
+		proc_answer(&f->proc, m->id + 1000, ERR_OK, SLICE(""), NULL);
+	else if (slice_is(m->what, "twice"))
+		for (int i = 0; i < 2; i++)
+			proc_answer(&f->proc, m->id, ERR_OK, SLICE(""), NULL);
+	put_file(f, "heard", "asked\n");
+	json_free(&with);
+}
+
 /* --- what it does before it is ready ------------------------------------ */
 
 static void
@@ -173,6 +334,8 @@ misbehave_first(struct fake *f)
 		_exit(1);
 	if (behaves(f, "abort"))
 		abort();
+	if (behaves(f, "bad-prefix") && strcmp(f->conf.echo_prefix, "bad") == 0)
+		_exit(1);
 	if (behaves(f, "never-ready"))
 		for (;;)
 			pause();
@@ -246,6 +409,8 @@ main(int argc, char *argv[])
 {
 	static const struct msg_handlers takes = { .drain = on_drain,
 		.reload = on_reload, .gone = on_gone };
+	static const struct msg_handlers answers = { .drain = on_drain,
+		.reload = on_reload, .gone = on_gone, .ask = on_ask };
 	struct fake f = { .dir = proc_bin_dir() };
 	const char *base = strrchr(argv[0], '/');
 	enum err    e;
@@ -262,10 +427,16 @@ main(int argc, char *argv[])
 		return proc_leave(e);
 	}
 	read_behaviour(&f);
+	while (behaves(&f, "dead-letters") && f.nletters < LETTERS_MAX) {
+		f.letters[f.nletters] = (int)f.nletters + 1;
+		f.nletters++;
+	}
 	tell_what_is_given(&f);
 	misbehave_first(&f);
 	if ((e = loop_new(&f.loop)) != ERR_OK ||
-	    (e = proc_open(&f.proc, f.loop, &f.conf, &takes, &f)) != ERR_OK)
+	    (e = proc_open(&f.proc, f.loop, &f.conf,
+	         strcmp(base, "gatewayd") == 0 ? &answers : &takes, &f)) !=
+	        ERR_OK)
 		return proc_leave(e);
 	if (strcmp(base, "qqsim") == 0)
 		write_sim_env(&f);

@@ -727,6 +727,38 @@ def test_reload():
     os.rmdir(d)
 
 
+def test_reload_is_taken_back():
+    d = tempfile.mkdtemp(prefix="rk-")
+    path = os.path.join(d, "env")
+    write = lambda text: open(path, "w").write(text)
+    write("ROOKERY_ECHO_PREFIX=good\nROOKERY_WORKERS=3\n")
+    s = System(env={"ROOKERY_ENV_FILE": path})
+    before = {c["name"]: c["pid"] for c in s.snapshot()["children"]}
+    config = s.snapshot()["supervisor"]["config"]
+    # worker/1 takes it, worker/2 does not: worker/3 never hears of it
+    s.behave("worker/2", ["bad-prefix"])
+    write("ROOKERY_ECHO_PREFIX=bad\nROOKERY_WORKERS=3\nROOKERY_READY_MS=29000\n")
+    expect(s.cli("reload").returncode == 0, "reload")
+    expect(s.snapshot()["supervisor"]["config"] != config, "another number")
+    until("taken back", lambda: "family.taken_back" in s.said())
+    until("the old one", lambda: s.snapshot()["supervisor"]["config"] == config)
+    s.wait_state("ready")
+    until("it is over", lambda: s.snapshot()["supervisor"]["rolling"] == "")
+    s.wait_state("ready")
+    prefixes = lambda n: [x for x in s.file(n, "given").splitlines() if "PREFIX" in x]
+    good, bad = "ROOKERY_ECHO_PREFIX=good", "ROOKERY_ECHO_PREFIX=bad"
+    expect(prefixes("worker/1") == [good, bad, good], str(prefixes("worker/1")))
+    expect(prefixes("worker/2") == [good, bad, bad, good], str(prefixes("worker/2")))
+    expect(prefixes("worker/3") == [good] and before["worker/3"] == s.child("worker/3")["pid"], "the others")
+    os.kill(s.child("api")["pid"], signal.SIGKILL)
+    s.wait_child("api", state="ready", generation=2)
+    expect(s.file("api", "given").count("secret 17") == 2, "the secret is lost")
+    s.behave("worker/2", [])
+    expect(s.cli("reload").returncode == 0, "once more")
+    until("all have it", lambda: all(prefixes("worker/%d" % i)[-1] == bad for i in (1, 2, 3)))
+    shutil.rmtree(d)
+
+
 def test_secret_survives_reload():
     s = System()
     pid = s.child("api")["pid"]
@@ -735,6 +767,214 @@ def test_secret_survives_reload():
     os.kill(pid, signal.SIGKILL)
     s.wait_child("api", state="ready", generation=2)
     expect(s.file("api", "given").count("secret 17") == 2, "the secret is lost")
+
+
+# --- questions to a child -----------------------------------------------------------------
+
+
+def unclaimed(s):
+    return s.snapshot()["supervisor"]["unclaimed_answers"]
+
+
+def test_ask():
+    s = System()
+    ask = lambda **r: s.ask(cmd="ask", **r)
+    for request, error in (({}, "SYNTAX"), ({"what": "dead"}, "NOT_FOUND"), ({"name": "gateway"}, "SYNTAX"),
+                           ({"name": "nobody", "what": "dead"}, "NOT_FOUND"),
+                           ({"name": "worker", "what": "dead"}, "NOT_FOUND"),
+                           ({"name": "gateway", "what": "dead", "with": [1]}, "SYNTAX"),
+                           ({"name": "gateway", "what": "dead", "with": {"do": "show", "no": 1}}, "NOT_FOUND"),
+                           ({"name": "gateway", "what": "end"}, "CLOSED")):
+        answer = ask(**request)
+        expect(answer["ok"] is False and answer["error"] == error and answer["message"], "%s: %s" % (request, answer))
+    s.wait_child("gateway", state="ready", generation=2)
+    # a program without questions says so itself
+    answer = ask(name="api", what="dead")
+    expect(answer["error"] == "NOT_FOUND" and "no questions" in answer["message"], str(answer))
+    # as much as there may be, and more
+    answer = ask(name="gateway", what="bytes", **{"with": {"bytes": 130000}})
+    expect(answer["ok"] and len(answer["data"]["text"]) == 130000, str(answer)[:200])
+    expect(ask(name="gateway", what="bytes", **{"with": {"bytes": 140000}})["error"] == "FULL", "too long an answer")
+    c = s.connect()
+    c.f.write(b'{"cmd":"ask","name":"gateway","what":"bytes","with":{"x":[%s1]}}\n' % (b"0.5," * 900))
+    c.f.flush()
+    expect(c.next()["error"] == "TOO_LARGE", "too long a question")
+    c.close()
+    s.ask(cmd="stop", name="gateway")
+    expect(ask(name="gateway", what="dead")["error"] == "CLOSED", "a stopped child")
+
+
+def test_answers_nobody_waits_for():
+    s = System()
+    # an older child: it keeps silent about what it does not know
+    start = time.monotonic()
+    answer = s.ask(cmd="ask", name="gateway", what="unknown", timeout_ms=150)
+    expect(answer["error"] == "TIMEOUT" and time.monotonic() - start < 5, str(answer))
+    answer = s.ask(cmd="ask", name="gateway", what="other", timeout_ms=150)
+    expect(answer["error"] == "TIMEOUT" and unclaimed(s) == 1, "an answer to another question: %s" % answer)
+    expect(s.ask(cmd="ask", name="gateway", what="twice") == {"v": 1, "id": 7, "ok": True, "data": {}}, "twice")
+    until("the second", lambda: unclaimed(s) == 2)
+    # the client goes while the child thinks
+    pid = s.child("gateway")["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    c = s.connect()
+    c.send(v=1, id=1, cmd="ask", name="gateway", what="dead", **{"with": {"do": "list"}})
+    c.close()
+    expect(s.snapshot() and s.snapshot(), "the end of the client has been seen by then")
+    os.kill(pid, signal.SIGCONT)
+    until("the answer", lambda: unclaimed(s) == 3)
+    # killed while it thinks
+    os.kill(pid, signal.SIGSTOP)
+    c = s.connect()
+    c.send(v=1, id=1, cmd="ask", name="gateway", what="dead")
+    until("it is sent", lambda: s.ask(cmd="status"))
+    os.kill(pid, signal.SIGKILL)
+    expect(c.next()["error"] == "CLOSED", "its end")
+    c.close()
+
+
+def test_cli_dead():
+    s = System(behave={"gateway": ["dead-letters"]})
+    r = s.cli("dead")
+    expect(r.returncode == 0 and "200 dead letters" in r.stdout, r.stdout + r.stderr)
+    lines = r.stdout.splitlines()
+    expect(lines[0].split() == ["NO", "ID", "CONVERSATION", "TYPE", "ATTEMPTS", "FOR", "WORKER", "WHY"], lines[0])
+    expect(len(lines) == 203 and "C2C_MESSAGE_CREATE:200" in lines[200] and "1 m 5 s" in lines[1], r.stdout)
+    expect("no answer?[31m in time" in lines[1] and "\033" not in r.stdout, "not cleaned")
+    doc = json.loads(s.cli("dead", "list", "--json").stdout)
+    expect(doc["total"] == 200 and [d["no"] for d in doc["dead"]] == list(range(1, 201)), "json")
+    for which in ("7", "C2C_MESSAGE_CREATE:7"):
+        r = s.cli("dead", "show", which)
+        expect(r.returncode == 0 and "hello" in r.stdout and "C2C_MESSAGE_CREATE:7" in r.stdout, r.stdout + r.stderr)
+        expect(json.loads(s.cli("dead", "show", which, "--json").stdout)["event"] == {"text": "hello"}, "json")
+    expect("1 dead letter given back" in s.cli("dead", "retry", "7").stdout, "retry")
+    expect(json.loads(s.cli("dead", "drop", "C2C_MESSAGE_CREATE:8", "--json").stdout) == {"count": 1}, "drop by id")
+    for args in (("show", "7"), ("retry", "7"), ("drop", "C2C_MESSAGE_CREATE:8")):
+        r = s.cli("dead", *args)
+        expect(r.returncode == 1 and "no such dead letter" in r.stderr and not r.stdout, "%s: %s" % (args, r))
+    expect("198 dead letters dropped" in s.cli("dead", "drop", "--all").stdout, "all")
+    expect(s.cli("dead", "retry", "--all").returncode == 1, "none is left")
+    expect(s.cli("dead").stdout == "no dead letters\n", "empty list")
+    for args in (("bury",), ("show",), ("retry",), ("retry", "1", "--all"), ("list", "1"), ("show", "1", "--all")):
+        expect(s.cli("dead", *args).returncode == 64, "usage of %s" % (args,))
+    s.ask(cmd="stop", name="gateway")
+    r = s.cli("dead")
+    expect(r.returncode == 1 and "not running" in r.stderr, r.stderr)
+
+
+def test_cli_events():
+    s = System()
+    r = s.cli("events")
+    expect(r.returncode == 0, r.stderr)
+    first, _, title, row = r.stdout.splitlines()
+    expect(first == "events 4, in flight 1, conversations 1, bytes 4096, oldest 1 m 1 s", first)
+    expect(title.split() == ["CONVERSATION", "QUEUED", "IN", "FLIGHT", "WORKER", "ATTEMPT", "OLDEST", "HEAD"], title)
+    expect(row.split() == ["g:7", "3", "1", "worker/1", "2", "1", "m", "1", "s", "m:abc"], row)
+    expect(s.cli("events", "g:7").stdout == r.stdout, "one conversation")
+    expect(json.loads(s.cli("events", "--json").stdout)["rows"][0]["head"] == "m:abc", "json")
+    r = s.cli("events", "g:8")
+    expect(r.returncode == 1 and "g:8" in r.stderr and not r.stdout, str(r))
+
+
+# --- another program in our place ---------------------------------------------------------
+
+
+def replace_program(s, text=None):
+    """Another rookeryd in the place of the one that runs: itself, or a script."""
+    new = os.path.join(s.bin, "new")
+    if text is None:
+        shutil.copy(os.path.join(ASAN, "rookeryd"), new)
+    else:
+        with open(new, "w") as f:
+            f.write("#!/bin/sh\n" + text)
+        os.chmod(new, 0o755)
+    os.rename(new, os.path.join(s.bin, "rookeryd"))
+
+
+def pids(s):
+    return {c["name"]: c["pid"] for c in s.snapshot()["children"]}
+
+
+def test_upgrade():
+    s = System(env={"ROOKERY_WORKERS": "2"}, behave={"worker/1": ["talk"], "api": ["degraded"]}, wait="degraded")
+    for name in ("worker/1", "worker/2"):
+        s.wait_child(name, state="ready")
+    s.ask(cmd="stop", name="worker/2")
+    os.kill(s.child("gateway")["pid"], signal.SIGKILL)
+    s.wait_child("gateway", state="ready", generation=2)
+    before = {c["name"]: c for c in s.snapshot()["children"]}
+    first = s.snapshot()["supervisor"]
+    watcher = s.connect()
+    watcher.ask(cmd="watch")
+    replace_program(s)
+    answer = s.ask(cmd="upgrade")
+    expect(answer["ok"] and answer["id"] == 7 and answer["supervisor"]["generation"] == 2, str(answer))
+    while watcher.next():
+        pass
+    watcher.close()
+    expect(os.path.samefile("/proc/%d/exe" % s.p.pid, os.path.join(s.bin, "rookeryd")), "the old program runs")
+    after = {c["name"]: c for c in s.snapshot()["children"]}
+    same = ("pid", "state", "desired", "generation", "restarts", "last_exit", "word", "remedy", "dropped_log_lines")
+    for name in before:
+        for key in same:
+            expect(before[name].get(key) == after[name].get(key), "%s of %s: %s" % (key, name, after[name]))
+        expect(after[name]["since_ms"] >= before[name]["since_ms"], "age of " + name)
+    expect(s.snapshot()["supervisor"]["uptime_ms"] >= first["uptime_ms"], "age")
+    expect("far/7" in s.cli("status").stdout, "what gatewayd reported")
+    expect("plain words" in s.cli("logs", "worker/1").stdout, "the last lines")
+    # everything works as before
+    for name in ("api", "gateway", "worker/1"):
+        os.kill(after[name]["pid"], signal.SIGKILL)
+        s.wait_child(name, generation=after[name]["generation"] + 1, ready=True)
+    expect(s.file("api", "given").count("secret 17") == 2, "the secret is lost")
+    expect(s.cli("start", "worker/2").returncode == 0, "start")
+    expect(s.ask(cmd="ask", name="gateway", what="twice")["ok"], "ask")
+    expect(s.cli("reload").returncode == 0 and s.cli("upgrade").returncode == 0, s.said())
+    expect(s.snapshot()["supervisor"]["generation"] == 3, "a second time")
+    second = subprocess.run([os.path.join(s.bin, "rookeryd")], env=s.env, cwd=s.dir, capture_output=True, text=True)
+    expect(second.returncode == 75 and "pid=%d" % s.p.pid in second.stderr, "the lock is lost")
+    expect(s.stop()[0] == 0 and not os.path.exists(s.status_path()), "stop")
+
+
+def test_upgrade_to_nothing_good():
+    s = System(env={"ROOKERY_READY_MS": "1500"})
+    before = pids(s)
+    for text, word in (("exit 3\n", "status 3"), ("kill -SEGV $$\n", "signal 11"), ("exec sleep 1000\n", "did not end"),
+                       # good on trial, and gone when it counts
+                       ('chmod -x "$0"; exit 0\n', "Permission denied"), (None, "No such file")):
+        replace_program(s, text or "")
+        if text is None:
+            os.remove(os.path.join(s.bin, "rookeryd"))
+        r = s.cli("upgrade")
+        expect(r.returncode == 1 and word in r.stderr, "%r: %s" % (text, r))
+        expect(pids(s) == before and s.snapshot()["supervisor"]["generation"] == 1, "disturbed by %r" % text)
+    # a configuration that would not do
+    replace_program(s)
+    with open(os.path.join(s.dir, ".env"), "w") as f:
+        f.write("ROOKERY_WORKERS=lots\n")
+    r = s.cli("upgrade", env={"ROOKERY_ENV_FILE": ""})
+    expect(r.returncode == 1 and "status 78" in r.stderr, str(r))
+    os.remove(os.path.join(s.dir, ".env"))
+    expect(s.cli("upgrade").returncode == 0 and pids(s) == before, "a good one in the end")
+    # whoever calls it by hand
+    p = subprocess.run([os.path.join(s.bin, "rookeryd"), "--resume", "0"], stdin=subprocess.DEVNULL, cwd=s.dir,
+                       env=s.env, capture_output=True, text=True)
+    expect(p.returncode == 75 and "rookeryd.state" in p.stderr, str(p))
+
+
+def test_upgrade_while_children_come_and_go():
+    """A death that nobody has been told of, and a start that is not over."""
+    s = System(env={"ROOKERY_WORKERS": "3"}, behave={"worker/2": ["never-ready"]}, wait="starting")
+    s.wait_child("worker/1", state="ready")
+    s.wait_child("worker/2", state="starting")
+    old = s.child("worker/1")["pid"]
+    # dies while the new program is on its way
+    replace_program(s, 'case $1 in --try) kill -9 %d;; esac\nexec %s/rookeryd "$@"\n' % (old, ASAN))
+    expect(s.ask(cmd="upgrade")["ok"], s.said())
+    s.wait_child("worker/1", state="ready", generation=2)
+    s.behave("worker/2", [])
+    s.ask(cmd="restart", name="worker/2")
+    s.wait_state("ready")
 
 
 # --- words of children ----------------------------------------------------------------------------

@@ -8,7 +8,8 @@
 
 enum { API, GATEWAY, WORKER1, WORKER2, N };
 
-static const struct service_limits limits = { 1000, 1000, 1000, 1000 };
+static const struct service_limits limits = { .ready_ms = 1000,
+	.watchdog_ms = 1000, .drain_ms = 1000, .stop_ms = 1000 };
 
 struct house {
 	struct service  service[N];

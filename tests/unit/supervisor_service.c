@@ -10,7 +10,7 @@
 
 static const struct service_limits limits = {
 	.ready_ms = 3000, .watchdog_ms = 1000, .drain_ms = 2000,
-	.stop_ms = 400,
+	.stop_ms = 400, .ends_max = 10,
 };
 enum { HALF = 0x80000000u };    /* chance that spreads by nothing */
 
@@ -67,6 +67,9 @@ static const struct {
 		[S(ILL)] = { SAME(STOPPED) }, [S(BEAT)] = { SAME(STOPPED) },
 		[S(LEAVING)] = { SAME(STOPPED) },
 		[S(EXITED)] = { SAME(STOPPED) },
+		[S(RESET)] = { SAME(STOPPED) },
+		[S(OVER)] = { SAME(STOPPED) },
+		[S(FAR_OVER)] = { SAME(STOPPED) },
 		[S(DUE)] = { SAME(STOPPED) } } },
 	{ S(STARTING), {
 		[S(START)] = { SAME(STARTING) },
@@ -80,6 +83,9 @@ static const struct {
 		[S(ILL)] = { SAME(STARTING) }, [S(BEAT)] = { SAME(STARTING) },
 		[S(LEAVING)] = { SAME(STOPPING) },
 		[S(EXITED)] = { SAME(BACKOFF) },
+		[S(RESET)] = { SAME(STARTING) },
+		[S(OVER)] = { SAME(STARTING) },
+		[S(FAR_OVER)] = { S(STOPPING), S(DO_KILL) },
 		[S(DUE)] = { S(STOPPING), S(DO_KILL) } } },
 	{ S(READY), {
 		[S(START)] = { SAME(READY) },
@@ -92,6 +98,9 @@ static const struct {
 		[S(ILL)] = { SAME(DEGRADED) }, [S(BEAT)] = { SAME(READY) },
 		[S(LEAVING)] = { SAME(STOPPING) },
 		[S(EXITED)] = { SAME(BACKOFF) },
+		[S(RESET)] = { SAME(READY) },
+		[S(OVER)] = { SAME(READY) },
+		[S(FAR_OVER)] = { S(STOPPING), S(DO_KILL) },
 		[S(DUE)] = { S(STOPPING), S(DO_ABORT) } } },
 	{ S(DEGRADED), {
 		[S(START)] = { SAME(DEGRADED) },
@@ -105,6 +114,9 @@ static const struct {
 		[S(ILL)] = { SAME(DEGRADED) }, [S(BEAT)] = { SAME(DEGRADED) },
 		[S(LEAVING)] = { SAME(STOPPING) },
 		[S(EXITED)] = { SAME(BACKOFF) },
+		[S(RESET)] = { SAME(DEGRADED) },
+		[S(OVER)] = { SAME(DEGRADED) },
+		[S(FAR_OVER)] = { S(STOPPING), S(DO_KILL) },
 		[S(DUE)] = { S(STOPPING), S(DO_ABORT) } } },
 	{ S(STOPPING), {
 		[S(START)] = { SAME(STOPPING) },
@@ -118,6 +130,9 @@ static const struct {
 		[S(ILL)] = { SAME(STOPPING) }, [S(BEAT)] = { SAME(STOPPING) },
 		[S(LEAVING)] = { SAME(STOPPING) },
 		[S(EXITED)] = { SAME(STOPPED) },
+		[S(RESET)] = { SAME(STOPPING) },
+		[S(OVER)] = { SAME(STOPPING) },
+		[S(FAR_OVER)] = { SAME(STOPPING) },
 		[S(DUE)] = { S(STOPPING), S(DO_KILL) } } },
 	{ S(BACKOFF), {
 		[S(START)] = { SAME(STOPPED) }, [S(STOP)] = { SAME(STOPPED) },
@@ -130,6 +145,9 @@ static const struct {
 		[S(ILL)] = { SAME(BACKOFF) }, [S(BEAT)] = { SAME(BACKOFF) },
 		[S(LEAVING)] = { SAME(BACKOFF) },
 		[S(EXITED)] = { SAME(BACKOFF) },
+		[S(RESET)] = { SAME(STOPPED) },
+		[S(OVER)] = { SAME(BACKOFF) },
+		[S(FAR_OVER)] = { SAME(BACKOFF) },
 		[S(DUE)] = { SAME(BACKOFF) } } },
 	{ S(FAILED), {
 		[S(START)] = { SAME(STOPPED) }, [S(STOP)] = { SAME(STOPPED) },
@@ -141,7 +159,10 @@ static const struct {
 		[S(UP)] = { SAME(FAILED) }, [S(WELL)] = { SAME(FAILED) },
 		[S(ILL)] = { SAME(FAILED) }, [S(BEAT)] = { SAME(FAILED) },
 		[S(LEAVING)] = { SAME(FAILED) },
-		[S(EXITED)] = { SAME(FAILED) }, [S(DUE)] = { SAME(FAILED) } } },
+		[S(EXITED)] = { SAME(FAILED) }, [S(RESET)] = { SAME(STOPPED) },
+		[S(OVER)] = { SAME(FAILED) },
+		[S(FAR_OVER)] = { SAME(FAILED) },
+		[S(DUE)] = { SAME(FAILED) } } },
 };
 
 TEST(every_cell)
@@ -204,6 +225,12 @@ TEST(ends)
 		    rows[i].worked_ms, rows[i].ready), rows[i].delay_ms);
 }
 
+/* By itself it would trip before the delays have grown to their end. */
+static const struct service_limits patient = {
+	.ready_ms = 3000, .watchdog_ms = 1000, .drain_ms = 2000,
+	.stop_ms = 400,
+};
+
 TEST(delays_grow_and_are_forgiven)
 {
 	static const unsigned want[] = { 0, 100, 200, 400, 800, 1600, 3200,
@@ -211,6 +238,7 @@ TEST(delays_grow_and_are_forgiven)
 	struct service s = fresh();
 	uint64_t       now = 0;
 
+	s.limits = &patient;
 	service_step(&s, SERVICE_START, now);
 	for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
 		EXPECT_INT(service_step(&s, SERVICE_GO, now),
@@ -242,6 +270,126 @@ TEST(delays_grow_and_are_forgiven)
 	service_step(&s, SERVICE_GO, now = s.deadline_ms);
 	service_exited(&s, SERVICE_BY_CODE, 1, now += 60000, HALF);
 	EXPECT_INT(s.deadline_ms - now, 200);
+}
+
+/* SV01, SV03: a loop of crashes is bounded, is seen as failed, and comes back
+ * by itself when what it lacks is there again. */
+TEST(SV01_SV03_trips_and_probes)
+{
+	struct service s = fresh();
+	uint64_t       now = 0;
+	unsigned       starts = 0;
+
+	service_step(&s, SERVICE_START, now);
+	while (s.state != SERVICE_FAILED && starts < 1000) {
+		EXPECT_INT(service_step(&s, SERVICE_GO, now), SERVICE_DO_SPAWN);
+		starts++;
+		service_exited(&s, SERVICE_BY_CODE, 1, ++now, HALF);
+		if (s.state == SERVICE_BACKOFF)
+			now = s.deadline_ms;
+	}
+	EXPECT_INT(starts, 10);
+	EXPECT_INT(service_recent_ends(&s, now), 10);
+	EXPECT_INT(s.deadline_ms - now, SERVICE_PROBE_MS);
+	EXPECT(!service_wants_go(&s, s.deadline_ms - 1));
+	/* a probe that fails is one more end, not a new series */
+	for (int i = 0; i < 5; i++) {
+		now = s.deadline_ms;
+		EXPECT_INT(service_step(&s, SERVICE_GO, now), SERVICE_DO_SPAWN);
+		service_exited(&s, SERVICE_BY_CODE, 1, ++now, HALF);
+		EXPECT_INT(s.state, SERVICE_FAILED);
+	}
+	/* one that works for a while closes the circuit */
+	now = s.deadline_ms;
+	service_step(&s, SERVICE_GO, now);
+	service_step(&s, SERVICE_UP, now);
+	EXPECT_INT(s.state, SERVICE_READY);
+	service_exited(&s, SERVICE_BY_CODE, 1, now += SERVICE_SOLID_MS, HALF);
+	EXPECT_INT(s.state, SERVICE_BACKOFF);
+	EXPECT(!s.tripped);
+	/* and a word of an operator */
+	s.tripped = true;
+	service_step(&s, SERVICE_RESET, now);
+	EXPECT_INT(s.state, SERVICE_STOPPED);
+	EXPECT(!s.tripped && service_wants_go(&s, now));
+	EXPECT_INT(service_recent_ends(&s, now), 0);
+}
+
+TEST(early_ends_leave_the_window)
+{
+	struct service s = fresh();
+	uint64_t       now = 0;
+
+	service_step(&s, SERVICE_START, now);
+	for (int i = 0; i < 200; i++) {
+		now += 20000;      /* six a window */
+		service_step(&s, SERVICE_GO, now);
+		service_exited(&s, SERVICE_BY_SIGNAL, 11, now, HALF);
+		EXPECT_INT(s.state, SERVICE_BACKOFF);
+		now = now > s.deadline_ms ? now : s.deadline_ms;
+	}
+	EXPECT(service_recent_ends(&s, now) < 10);
+}
+
+/* Permanent, transient, temporary; with every status and every signal. */
+TEST(restart_types)
+{
+	for (int type = SERVICE_ALWAYS; type <= SERVICE_NOT_AGAIN; type++)
+		for (int how = 0; how < 256 + 64; how++) {
+			struct service_limits l = limits;
+			struct service s = brought_to(SERVICE_STARTING);
+			bool code = how < 256, clean = how == 0;
+			bool parks = code && (how == 78 || how == 64);
+			bool again = type == SERVICE_ALWAYS ||
+			    (type == SERVICE_ON_FAILURE && !clean);
+
+			l.restart = (enum service_restart)type;
+			s.limits = &l;
+			service_step(&s, SERVICE_UP, 0);
+			service_exited(&s, code ? SERVICE_BY_CODE
+			            : SERVICE_BY_SIGNAL, code ? how : how - 255,
+			    1, HALF);
+			EXPECT_INT(s.state, parks ? SERVICE_FAILED
+			        : again ? SERVICE_BACKOFF
+			        : clean ? SERVICE_STOPPED : SERVICE_FAILED);
+			EXPECT(s.wanted == !(clean && !again));
+			EXPECT(service_wants_go(&s, 1 << 30) ==
+			    (again && !parks));
+		}
+}
+
+/* Exactly as long as it takes to be taken for solid, and a millisecond less
+ * and more. */
+TEST(just_solid)
+{
+	for (int off = -1; off <= 1; off++) {
+		struct service s = brought_to(SERVICE_READY);
+		uint64_t       at = (uint64_t)(SERVICE_SOLID_MS + off);
+
+		s.streak = 1;
+		service_exited(&s, SERVICE_BY_CODE, 1, at, HALF);
+		EXPECT_INT(s.deadline_ms - at, off < 0 ? 100 : 0);
+		EXPECT_INT(service_recent_ends(&s, at), off < 0 ? 1 : 0);
+	}
+}
+
+TEST(over_a_limit)
+{
+	struct service s = brought_to(SERVICE_READY);
+
+	EXPECT_INT(service_step(&s, SERVICE_OVER, SERVICE_FORGIVEN_MS - 1),
+	    SERVICE_NOTHING);
+	EXPECT_INT(service_step(&s, SERVICE_OVER, SERVICE_FORGIVEN_MS),
+	    SERVICE_DO_DRAIN);
+	service_exited(&s, SERVICE_BY_CODE, 0, SERVICE_FORGIVEN_MS + 9, HALF);
+	EXPECT_INT(s.last.cause, SERVICE_OVER_LIMIT);
+	EXPECT_INT(s.state, SERVICE_STOPPED);
+	EXPECT(service_wants_go(&s, SERVICE_FORGIVEN_MS + 9));
+	s = brought_to(SERVICE_READY);
+	EXPECT_INT(service_step(&s, SERVICE_FAR_OVER, 5), SERVICE_DO_KILL);
+	service_exited(&s, SERVICE_BY_SIGNAL, 9, 6, HALF);
+	EXPECT_INT(s.last.cause, SERVICE_OVER_LIMIT);
+	EXPECT_INT(s.state, SERVICE_BACKOFF);
 }
 
 TEST(jitter_stays_within_a_fifth)
@@ -381,6 +529,7 @@ roll(uint32_t n)
 /* What a process and an operator remember, independently of the machine. */
 struct model {
 	bool     process, wanted;
+	bool     parked;        /* until a person speaks */
 	unsigned spawned, ended;
 	uint64_t told_ms;       /* since when it is told to end; 0: not */
 };
@@ -395,12 +544,13 @@ check(const struct service *s, const struct model *m)
 	/* a state without a way on would be for ever */
 	if (service_alive(s))
 		EXPECT(s->deadline_ms != SERVICE_NEVER);
-	else if (m->wanted && s->state != SERVICE_FAILED)
-		EXPECT(service_wants_go(s, UINT64_MAX));
 	else
-		EXPECT(!service_wants_go(s, UINT64_MAX));
+		EXPECT(service_wants_go(s, UINT64_MAX) ==
+		    (m->wanted && !m->parked));
 	EXPECT(s->state != SERVICE_BACKOFF ||
 	    s->deadline_ms - s->since_ms <= 36000);
+	EXPECT(s->state != SERVICE_FAILED || m->parked ||
+	    s->deadline_ms - s->since_ms <= 72000);
 }
 
 static void
@@ -439,7 +589,8 @@ TEST(random_histories)
 			            : SERVICE_BY_SIGNAL, number, now, dice);
 			m.process = false;
 			m.ended++;
-			EXPECT(s.state != SERVICE_FAILED || parks);
+			m.parked = s.state == SERVICE_FAILED && parks;
+			EXPECT(s.state != SERVICE_FAILED || parks || s.tripped);
 			EXPECT(s.state != SERVICE_BACKOFF || m.wanted);
 		} else if (in == SERVICE_DUE && now < s.deadline_ms) {
 			continue;
@@ -448,6 +599,10 @@ TEST(random_histories)
 				m.wanted = true;
 			if (in == SERVICE_STOP || in == SERVICE_RETIRE)
 				m.wanted = false;
+			if (in == SERVICE_START || in == SERVICE_RESTART ||
+			    in == SERVICE_STOP || in == SERVICE_RETIRE ||
+			    in == SERVICE_RESET)
+				m.parked = false;
 			follow(&m, service_step(&s, in, now));
 		}
 		check(&s, &m);
@@ -481,6 +636,11 @@ main(void)
 	RUN(every_cell);
 	RUN(ends);
 	RUN(delays_grow_and_are_forgiven);
+	RUN(SV01_SV03_trips_and_probes);
+	RUN(early_ends_leave_the_window);
+	RUN(restart_types);
+	RUN(just_solid);
+	RUN(over_a_limit);
 	RUN(jitter_stays_within_a_fifth);
 	RUN(watchdog);
 	RUN(no_watchdog);

@@ -1,0 +1,304 @@
+/*
+ * Control groups, or a walk through /proc.
+ */
+#include "kin.h"
+
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+
+/* --- control groups ----------------------------------------------------- */
+
+static bool
+write_file(const char *dir, const char *file, const char *text)
+{
+	char path[KIN_PATH_MAX + 100];
+	int  fd;
+	bool ok;
+
+	snprintf(path, sizeof path, "%s/%s", dir, file);
+	if ((fd = open(path, O_WRONLY | O_CLOEXEC)) < 0)
+		return false;
+	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	close(fd);
+	return ok;
+}
+
+static size_t
+read_file(const char *path, char *text, size_t size)
+{
+	int     fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t  n = 0;
+	ssize_t got;
+
+	while (fd >= 0 && n < size - 1 &&
+	    (got = read(fd, text + n, size - 1 - n)) > 0)
+		n += (size_t)got;
+	if (fd >= 0)
+		close(fd);
+	text[n] = '\0';
+	return n;
+}
+
+/* Where the unified hierarchy is mounted; the second place beside v1. */
+static const char *const mounts[] = { "/sys/fs/cgroup",
+	"/sys/fs/cgroup/unified" };
+
+/* The group we are in, when we may make groups within it.  The root of the
+ * machine, which has no events, is not ours. */
+static bool
+own_group(char *path, size_t size)
+{
+	char  text[4096], events[PATH_MAX];
+	char *p;
+
+	read_file("/proc/self/cgroup", text, sizeof text);
+	p = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
+	if (p == NULL)
+		return false;
+	p = strstr(p, "0::") + 3;
+	p[strcspn(p, "\n")] = '\0';
+	for (size_t i = 0; i < sizeof mounts / sizeof *mounts; i++) {
+		if ((size_t)snprintf(path, size, "%s%s", mounts[i], p) >= size)
+			continue;
+		snprintf(events, sizeof events, "%s/cgroup.events", path);
+		if (access(events, R_OK) == 0 && access(path, W_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+group_of(const struct kin *k, const char *name, char path[KIN_PATH_MAX + 64])
+{
+	size_t n = (size_t)snprintf(path, KIN_PATH_MAX + 64, "%s/", k->base);
+
+	snprintf(path + n, KIN_PATH_MAX + 64 - n, "%s", name);
+	for (char *p = path + n; *p != '\0'; p++)
+		if (*p == '/')
+			*p = '-';
+}
+
+static bool
+is_populated(const char *group)
+{
+	char path[KIN_PATH_MAX + 100], text[256];
+
+	snprintf(path, sizeof path, "%s/cgroup.events", group);
+	read_file(path, text, sizeof text);
+	return strstr(text, "populated 1") != NULL;
+}
+
+static void
+each_group(const struct kin *k, void (*fn)(const char *group))
+{
+	DIR           *d = opendir(k->base);
+	struct dirent *e;
+	char           path[KIN_PATH_MAX + 64];
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (e->d_type != DT_DIR || e->d_name[0] == '.')
+			continue;
+		group_of(k, e->d_name, path);
+		fn(path);
+	}
+	if (d != NULL)
+		closedir(d);
+}
+
+static void
+kill_group(const char *group)
+{
+	if (is_populated(group))
+		log_warn("kin.left", KV("group", group));
+	write_file(group, "cgroup.kill", "1");
+}
+
+static void
+remove_group(const char *group)
+{
+	rmdir(group);
+}
+
+void
+kin_open(struct kin *k, const char *run_dir, bool fresh)
+{
+	char     own[KIN_PATH_MAX - 40], *dir = realpath(run_dir, NULL);
+	uint32_t hash = 2166136261u;     /* FNV-1a: one per run folder */
+
+	k->base[0] = '\0';
+	for (const char *p = dir; p != NULL && *p != '\0'; p++)
+		hash = (hash ^ (unsigned char)*p) * 16777619u;
+	free(dir);
+	if (!own_group(own, sizeof own))
+		return;
+	snprintf(k->base, sizeof k->base, "%s/rookery-%08x", own, hash);
+	if (mkdir(k->base, 0755) < 0 && access(k->base, W_OK) < 0) {
+		k->base[0] = '\0';
+		return;
+	}
+	if (fresh)
+		each_group(k, kill_group);
+	log_info("kin.groups", KV("folder", k->base));
+}
+
+void
+kin_close(struct kin *k)
+{
+	if (k->base[0] == '\0')
+		return;
+	each_group(k, remove_group);
+	rmdir(k->base);
+}
+
+void
+kin_adopt(const struct kin *k, const char *name, pid_t pid)
+{
+	char group[KIN_PATH_MAX + 64], text[24];
+
+	if (k->base[0] == '\0')
+		return;
+	group_of(k, name, group);
+	snprintf(text, sizeof text, "%d", (int)pid);
+	mkdir(group, 0755);
+	if (!write_file(group, "cgroup.procs", text))
+		log_warn("kin.adopt", KV("name", name), KV("group", group));
+}
+
+void
+kin_forget(const struct kin *k, const char *name)
+{
+	char group[KIN_PATH_MAX + 64];
+
+	if (k->base[0] == '\0')
+		return;
+	group_of(k, name, group);
+	rmdir(group);
+}
+
+/* --- orphans ------------------------------------------------------------ */
+
+/* Calls fn for each child of the process, by any of its threads. */
+static void
+each_child(pid_t parent, void (*fn)(void *self, pid_t), void *self)
+{
+	char           path[300], text[16384], *p;
+	DIR           *d;
+	struct dirent *e;
+
+	snprintf(path, sizeof path, "/proc/%d/task", (int)parent);
+	if ((d = opendir(path)) == NULL)
+		return;
+	while ((e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, "/proc/%d/task/%s/children",
+		    (int)parent, e->d_name);
+		read_file(path, text, sizeof text);
+		for (p = text; *p != '\0'; p += strspn(p, " ")) {
+			long pid = strtol(p, &p, 10);
+
+			if (pid <= 0)
+				break;
+			fn(self, (pid_t)pid);
+		}
+	}
+	closedir(d);
+}
+
+static void
+kill_tree(void *self, pid_t pid)
+{
+	/* Its own first, as nobody names them once it is gone. */
+	each_child(pid, kill_tree, self);
+	kill(pid, SIGKILL);
+}
+
+/* Started as this child, by its environment. */
+static bool
+is_named(pid_t pid, const char *name)
+{
+	char   path[40], text[16384], want[80];
+	size_t n, len;
+
+	snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+	n = read_file(path, text, sizeof text);
+	len = (size_t)snprintf(want, sizeof want, "ROOKERY_CHILD_NAME=%s",
+	    name) + 1;
+	for (size_t at = 0; at + len <= n + 1; at += strlen(text + at) + 1)
+		if (memcmp(text + at, want, len) == 0)
+			return true;
+	return false;
+}
+
+struct search {
+	const char *name;       /* NULL: every orphan */
+	pid_t       group;
+	kin_fn     *is_child;
+	void       *self;
+	bool        kills;
+	size_t      found;
+};
+
+static void
+look_at(void *self, pid_t pid)
+{
+	struct search *s = self;
+
+	if (s->is_child(s->self, pid))
+		return;
+	if (s->name != NULL && getpgid(pid) != s->group &&
+	    !is_named(pid, s->name))
+		return;
+	s->found++;
+	if (s->kills)
+		kill_tree(NULL, pid);
+}
+
+void
+kin_kill(const struct kin *k, const char *name, pid_t group, kin_fn *is_child,
+    void *self)
+{
+	struct search s = { name, group, is_child, self, true, 0 };
+	char          path[KIN_PATH_MAX + 64];
+
+	if (k->base[0] != '\0') {
+		group_of(k, name, path);
+		write_file(path, "cgroup.kill", "1");
+	} else {
+		each_child(getpid(), look_at, &s);
+	}
+}
+
+bool
+kin_left(const struct kin *k, const char *name, pid_t group, kin_fn *is_child,
+    void *self)
+{
+	struct search s = { name, group, is_child, self, false, 0 };
+	char          path[KIN_PATH_MAX + 64];
+
+	if (k->base[0] != '\0') {
+		group_of(k, name, path);
+		return is_populated(path);
+	}
+	each_child(getpid(), look_at, &s);
+	return s.found > 0;
+}
+
+void
+kin_kill_orphans(kin_fn *is_child, void *self)
+{
+	struct search s = { NULL, 0, is_child, self, true, 0 };
+
+	each_child(getpid(), look_at, &s);
+}
