@@ -24,12 +24,13 @@ RUN apt-get update \
 
 # A volume that is still empty takes the owner of the folder it is mounted on.
 # VOLUME is left out on purpose: it would leave a nameless one behind for every
-# container, and only the simulator keeps anything.
+# container, and not all of them keep anything.
 RUN groupadd --gid 10001 rookery \
  && useradd --uid 10001 --gid rookery --no-create-home \
         --home-dir /var/lib/rookery --shell /usr/sbin/nologin rookery \
  && install -d -m 0700 -o rookery -g rookery \
         /run/rookery /var/lib/rookery /var/lib/rookery/sim \
+        /var/lib/rookery/state \
         /etc/rookery/keys /etc/rookery/keys/api \
         /etc/rookery/keys/gateway /etc/rookery/keys/worker
 COPY --from=build /out/usr/local/bin/ /usr/local/bin/

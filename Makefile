@@ -3,8 +3,11 @@
 #   make             the programs and manual pages, under build/
 #   make run         the whole system, against the simulator until .env names a bot
 #   make test        every test, under ASan and UBSan    (ONLY=part-of-a-name)
+#   make soak        twenty minutes, and what grows meanwhile (MINUTES=20)
+#   make backlog     events that no worker takes, then workers (EVENTS=60000)
 #   make bench       what it costs, as ratios to a floor (BENCH_ARGS=--quick)
 #   make fuzz        mutated input for every parser of outside bytes (SECONDS=60)
+#   make chaos       kills, hangs and faults at once, by a seed (SECONDS=600 SEED=n)
 #   make lint        two compilers, manual pages, scripts, house rules
 #   make install     to $(DESTDIR)$(PREFIX), /usr/local by default; make uninstall
 #   make clean       remove build/
@@ -192,15 +195,15 @@ build/test/obj/%.o: tests/unit/%.c build/flavour
 
 .PHONY: test
 test: build/deps-test $(addprefix build/test/,$(call only,$(UNITS))) \
-    $(if $(call only,$(SUITES)),$(PROGRAMS:%=build/asan/%) all)
+    $(if $(call only,$(SUITES)),$(PROGRAMS:%=build/asan/%) all \
+    build/chaos/clock.so)
 	@scripts/test $(addprefix build/test/,$(call only,$(UNITS))) \
 	    $(patsubst %,tests/%/run.py,$(call only,$(SUITES)))
 
 # --- fuzz ---------------------------------------------------------------------
 # make fuzz SECONDS=60: mutations of the samples, under the sanitizers.
 
-FUZZ    := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-SECONDS ?= 60
+FUZZ := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 
 build/fuzz/obj/%.o: tests/fuzz/%.c build/flavour
 	@mkdir -p $(@D)
@@ -219,10 +222,42 @@ endef
 $(foreach f,$(FUZZ),$(eval $(call fuzz,$(f))))
 
 .PHONY: fuzz
+fuzz: SECONDS ?= 60
 fuzz: $(FUZZ:%=build/fuzz/%)
 	@for f in $^; do \
 	    echo $$f; $$f $$(($(SECONDS) / $(words $(FUZZ)))) tests/fixtures/*.json || exit; \
 	done
+
+# --- chaos --------------------------------------------------------------------
+# make chaos SECONDS=600 SEED=n KINDS=worker,api RATE=200 FROM=build/asan
+
+build/chaos/%.so: build/obj/tests/chaos/%.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -shared -o $@ $<
+build/obj/tests/chaos/%.o: tests/chaos/%.c build/flavour
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(COMPILE) -fPIC -c -o $@ $<
+
+.PHONY: chaos
+chaos: SECONDS ?= 600
+chaos: build/deps-test all build/chaos/clock.so
+	@tests/chaos/run.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
+	    $(if $(KINDS),--kinds $(KINDS)) $(if $(RATE),--rate $(RATE)) \
+	    $(if $(FROM),--programs $(FROM))
+
+# make soak MINUTES=20: what grows?  make backlog EVENTS=60000: a pool that is
+# down, and gatewayd's memory; ARGS=--kill, or --rate 100 for ten minutes.
+
+MINUTES ?= 20
+EVENTS  ?= 60000
+
+.PHONY: soak backlog
+soak: build/deps-test all
+	@tests/soak/soak.py --minutes $(MINUTES)
+backlog: build/deps-test all
+	@tests/soak/backlog.py --events $(EVENTS) $(ARGS)
 
 # --- bench --------------------------------------------------------------------
 
@@ -241,7 +276,7 @@ bench: build/deps-bench all $(BENCH)
 
 LINTED  := $(wildcard common/*.c supervisor/*.c gatewayd/*.c workerd/*.c \
            apid/*.c cli/*.c qqsim/*.c scripts/*.c tests/unit/*.c tests/bench/*.c \
-           examples/*.c)
+           tests/chaos/*.c examples/*.c)
 LINT_CC  = $(LANGUAGE) -MMD -MP $(WARN) -Werror $(HARDEN) $(LIB_CFLAGS) -O2 \
            -I. -Itests $(addprefix -I,$(sort $(dir $(filter %.c,$(LINKS_$(*F))))))
 

@@ -47,6 +47,7 @@ struct http {
 	struct timer         timer;
 	uint64_t             wake_ms;        /* libcurl's wish; 0: none */
 	bool                 kick;           /* wants to be called at once */
+	bool                 ended;          /* a request may have */
 };
 
 /* --- headers -------------------------------------------------------------- */
@@ -275,6 +276,7 @@ take_finished(struct http *h)
 	CURLMsg *m;
 	int      left;
 
+	h->ended = false;
 	while ((m = curl_multi_info_read(h->multi, &left)) != NULL) {
 		struct http_slot    *s;
 		struct http_request *r;
@@ -304,7 +306,7 @@ drive(struct http *h, curl_socket_t fd, int what)
 
 	h->kick = false;
 	curl_multi_socket_action(h->multi, fd, what, &running);
-	take_finished(h);
+	h->ended = true;
 }
 
 static void
@@ -334,16 +336,25 @@ on_wake(void *self)
 	drive(h, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* The answers of a turn are handed on together, after all of its reading, so
+ * that the results leave together and wake whoever waits for them once. */
 static bool
-is_kicked(void *self)
+is_due(void *self)
 {
-	return ((struct http *)self)->kick;
+	const struct http *h = self;
+
+	return h->kick || h->ended;
 }
 
 static void
-on_kick(void *self)
+serve(void *self)
 {
-	drive(self, CURL_SOCKET_TIMEOUT, 0);
+	struct http *h = self;
+
+	if (h->ended)
+		take_finished(h);
+	if (h->kick)
+		drive(h, CURL_SOCKET_TIMEOUT, 0);
 }
 
 /* --- the beginning -------------------------------------------------------- */
@@ -595,7 +606,7 @@ http_new(struct http **out, struct loop *loop, const struct http_options *o)
 	}
 	h->loop = loop;
 	h->o = *o;
-	src = (struct loop_source){ is_kicked, on_kick, h };
+	src = (struct loop_source){ is_due, serve, h };
 	if ((h->multi = curl_multi_init()) == NULL || !multi_set(h) ||
 	    (e = loop_add_source(loop, &src)) != ERR_OK) {
 		http_free(&h);

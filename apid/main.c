@@ -1,8 +1,9 @@
 /*
  * apid: talks to the platform's API.  The only holder of the app secrets and
  * the access tokens.  Workers hand it calls and get results; gatewayd asks it
- * for what a session or a webhook needs.  Waits for: those two sockets, the
- * platform's answers, the token's next renewal.
+ * for what a session or a webhook needs.  Keeps a record on disk of what was
+ * sent.  Waits for: those two sockets, the platform's answers, the token's
+ * next renewal, the record's next try when its disk is full.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,10 @@
 #include "request.h"
 #include "trust.h"
 
-enum { LEAVE_MS = 3000, RUN_MODE = 0750, TRUST_MODE = 0700, API, TRUST };
+enum {
+	LEAVE_MS = 3000, RUN_MODE = 0750, TRUST_MODE = 0700,
+	STATE_MODE = 0700, API, TRUST
+};
 
 /* One of our two sockets, and who is on it. */
 struct endpoint {
@@ -138,6 +142,14 @@ on_token(void *self, struct bot *b)
 }
 
 static void
+on_record(void *self)
+{
+	struct apid *a = self;
+
+	report_state(&a->report);
+}
+
+static void
 on_drain(void *self, msg_peer from, const struct msg_drain *m)
 {
 	struct apid *a = self;
@@ -186,8 +198,9 @@ make_folders(const struct conf *c)
 	enum err e = ERR_NOMEM;
 
 	if (trust != NULL &&
-	    (e = proc_make_dir(c->run_dir, RUN_MODE)) == ERR_OK)
-		e = proc_make_dir(trust, TRUST_MODE);
+	    (e = proc_make_dir(c->run_dir, RUN_MODE)) == ERR_OK &&
+	    (e = proc_make_dir(trust, TRUST_MODE)) == ERR_OK)
+		e = proc_make_dir(c->state_dir, STATE_MODE);
 	free(trust);
 	return e;
 }
@@ -219,11 +232,11 @@ wire(struct apid *a)
 {
 	bool again = strcmp(a->conf.unsure_sends, "again") == 0;
 
-	a->requests.loop = a->loop;
 	a->requests.http = a->http;
 	a->requests.again = again;
 	a->requests.find_bot = find_bot;
 	a->requests.send = send_result;
+	a->requests.on_record = on_record;
 	a->requests.self = a;
 	a->trust = (struct trust){ .loop = a->loop, .http = a->http,
 		.find_bot = find_bot, .send = send_trust, .self = a };
@@ -233,6 +246,21 @@ wire(struct apid *a)
 	snprintf(a->session, sizeof a->session, "%08x%08x", backoff_chance(),
 	    backoff_chance());
 	a->grace_ms = LEAVE_MS;
+}
+
+/* The loop serves these in this order, so that a call comes in, is recorded
+ * and leaves in one turn. */
+static enum err
+open_path(struct apid *a, const struct http_options *http)
+{
+	enum err e;
+
+	a->requests.loop = a->loop;
+	if ((e = open_endpoint(a, &a->api, API)) == ERR_OK &&
+	    (e = open_endpoint(a, &a->trusted, TRUST)) == ERR_OK &&
+	    (e = requests_open(&a->requests)) == ERR_OK)
+		e = http_new(&a->http, a->loop, http);
+	return e;
 }
 
 static enum err
@@ -256,13 +284,14 @@ apid_open(struct apid *a)
 	    (e = proc_open(&a->proc, a->loop, &a->conf, &parent_says, a)) !=
 	        ERR_OK ||
 	    (e = make_folders(&a->conf)) != ERR_OK ||
-	    (e = http_new(&a->http, a->loop, &http)) != ERR_OK ||
+	    (e = sent_open(&a->requests.sent, a->conf.state_dir,
+	         store_durability_of(slice_of(a->conf.durability)),
+	         loop_wall_ms())) != ERR_OK ||
+	    (e = open_path(a, &http)) != ERR_OK ||
 	    (e = open_bots(a)) != ERR_OK)
 		return e;
 	wire(a);
-	if ((e = open_endpoint(a, &a->api, API)) == ERR_OK)
-		e = open_endpoint(a, &a->trusted, TRUST);
-	return e;
+	return ERR_OK;
 }
 
 /* --- leaving -------------------------------------------------------------- */

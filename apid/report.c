@@ -20,6 +20,16 @@ worst(const struct report *r)
 	return b;
 }
 
+/* The bot's, unless the record is worse off. */
+static enum bot_state
+state_now(const struct report *r)
+{
+	enum bot_state s = bot_state(worst(r));
+
+	return s == BOT_READY && r->requests->sent.trouble != ERR_OK
+	    ? BOT_DEGRADED : s;
+}
+
 static struct json *
 token_object(const struct report *r, const struct bot *b)
 {
@@ -95,6 +105,36 @@ platform_object(const struct report *r)
 	return o;
 }
 
+static struct json *
+record_object(const struct report *r)
+{
+	struct sent *s = &r->requests->sent;
+	struct json *o = json_new_object();
+
+	json_put_text(o, "state", slice_of(s->trouble == ERR_OK
+	    ? "ready" : "failing"));
+	json_put_int(o, "rows", (int64_t)s->n);
+	json_put_int(o, "bytes", (int64_t)sent_file_bytes(s));
+	json_put_int(o, "commits", (int64_t)s->commits);
+	if (s->trouble != ERR_OK)
+		json_put_text(o, "trouble", slice_of(err_text(s->trouble)));
+	if (s->moved != NULL)
+		json_put_text(o, "moved", slice_of(s->moved));
+	return o;
+}
+
+static void
+record_remedy(const struct report *r, struct buf *out)
+{
+	const struct sent *s = &r->requests->sent;
+
+	if (s->trouble != ERR_OK)
+		buf_putf(out, "%s%s cannot be written: %s; make room in "
+		    "ROOKERY_STATE_DIR, or mend its rights; nothing is sent "
+		    "to channels and direct conversations meanwhile",
+		    out->n > 0 ? "; " : "", s->path, err_text(s->trouble));
+}
+
 struct json *
 report_make(const struct report *r)
 {
@@ -104,6 +144,7 @@ report_make(const struct report *r)
 	json_put_take(o, "bots", bots_object(r));
 	json_put_take(o, "calls", calls_object(r));
 	json_put_take(o, "codes", codes_object(r));
+	json_put_take(o, "record", record_object(r));
 	json_put_take(o, "platform", platform_object(r));
 	return o;
 }
@@ -111,12 +152,12 @@ report_make(const struct report *r)
 static void
 tell(struct report *r)
 {
-	const struct bot *b = worst(r);
-	struct json      *app = report_make(r);
-	struct buf        remedy = { 0 };
+	struct json *app = report_make(r);
+	struct buf   remedy = { 0 };
 
-	bot_remedy(b, &remedy);
-	r->state = bot_state(b);
+	bot_remedy(worst(r), &remedy);
+	record_remedy(r, &remedy);
+	r->state = state_now(r);
 	r->told = true;
 	proc_report(r->proc, slice_of(state_names[r->state]),
 	    buf_slice(&remedy), app);
@@ -140,7 +181,7 @@ report_touch(struct report *r)
 void
 report_state(struct report *r)
 {
-	if (!r->told || bot_state(worst(r)) != r->state)
+	if (!r->told || state_now(r) != r->state)
 		tell(r);
 	else
 		report_touch(r);

@@ -17,7 +17,7 @@ struct report {
 	const struct http     *http;
 	const struct bot      *bots;
 	size_t                 nbots;
-	const struct requests *requests;
+	struct requests       *requests;
 	enum bot_state         state;    /* as told last */
 	bool                   told;
 	struct timer           timer;

@@ -1,8 +1,8 @@
 /*
  * The life of a call.  States: in line behind another call of its
- * conversation, waiting for the token, being sent, waiting to be sent again,
- * done and handed to whoever asked.  The decisions are attempt.c's and
- * token.c's, the meaning of answers reply.c's.
+ * conversation, waiting for the token, waiting for the record, being sent,
+ * waiting to be sent again, done and handed to whoever asked.  The decisions
+ * are attempt.c's and token.c's, the meaning of answers reply.c's.
  */
 #include "request.h"
 
@@ -11,7 +11,9 @@
 #include "log.h"
 #include "pack.h"
 
-enum state { IN_LINE, WANTS_TOKEN, SENDING, PAUSING, HANDING_OVER };
+enum state {
+	IN_LINE, WANTS_TOKEN, WANTS_RECORD, SENDING, PAUSING, HANDING_OVER
+};
 
 /* One who waits for the outcome. */
 struct asker {
@@ -32,18 +34,23 @@ struct request {
 	struct table_entry    entry;   /* first: found by it */
 	struct requests      *owner;
 	struct request       *before, *after;            /* of all */
-	struct request       *lane_next, *token_next;
+	struct request       *lane_next, *token_next, *held_next;
 	struct lane          *lane;
 	struct bot           *bot;
 	const struct call_operation *operation;
 	const char           *scope;
 	enum state            state;
-	bool                  whole, recorded, refused;
+	bool                  whole, known, refused;
+	bool                  appears;    /* and is recorded, therefore */
+	bool                  begun;      /* the record says so */
+	bool                  held;       /* until a commit */
 	enum route            route;
 	struct attempt        attempt;
 	struct attempt_rules  rules;
 	struct asker         *askers;
 	uint64_t              began_ms, generation, answers;
+	uint64_t              give_up_ms;
+	int64_t               window_ms;  /* its end, wall clock; 0: none */
 	struct timer          timer;
 	struct http_request   http;
 	struct slice          body;
@@ -60,43 +67,17 @@ struct request {
 
 enum { SUBMIT_AGAIN_MS = 200 };
 
+static const uint32_t reopen_ms[] = { 1000, 2000, 5000, 0 };
+
 static void go(struct request *);
 static void finish(struct request *, enum result);
+static void commit_soon(struct requests *);
 
 static const struct slice nothing = { NULL, 0 };
+static const char unknown[] =
+    "being sent when an earlier run of apid ended; not sent again";
 
 /* --- results -------------------------------------------------------------- */
-
-static void
-refuse(struct requests *rs, msg_peer from, const struct msg_call *m,
-    enum result result, const char *why)
-{
-	struct msg_result no = { .id = m->id,
-		.code = slice_of(result_name(result)),
-		.message = slice_of(why) };
-
-	rs->counts.failed++;
-	rs->counts.results[result]++;
-	log_info("call.done", KV("id", m->id), KV("bot", m->bot),
-	    KV("op", m->do_), KV("code", result_name(result)),
-	    KV("why", why), KV("tries", 0));
-	rs->send(rs->self, from, &no);
-}
-
-static void
-repeat(struct requests *rs, msg_peer from, const struct msg_call *m,
-    const struct sent_outcome *o)
-{
-	struct msg_result r = { .id = m->id, .ok = o->result == RESULT_OK,
-		.code = slice_of(result_name(o->result)),
-		.message = SLICE("the outcome of the first time"),
-		.data = o->data, .status = o->status, .trace = o->trace };
-
-	rs->counts.repeated++;
-	log_info("call.repeated", KV("id", m->id), KV("bot", m->bot),
-	    KV("op", m->do_), KV("code", result_name(o->result)));
-	rs->send(rs->self, from, &r);
-}
 
 /* False: the asker's pipe is full. */
 static bool
@@ -222,6 +203,38 @@ token_leave(struct request *r)
 		b->last = last;
 }
 
+/* --- what is held until a commit -------------------------------------------- */
+
+static void
+held_enter(struct request *r)
+{
+	struct requests *rs = r->owner;
+
+	r->held = true;
+	r->held_next = NULL;
+	if (rs->held != NULL)
+		rs->held_last->held_next = r;
+	else
+		rs->held = r;
+	rs->held_last = r;
+}
+
+static void
+held_leave(struct request *r)
+{
+	struct requests *rs = r->owner;
+	struct request **at = &rs->held, *last = NULL;
+
+	if (!r->held)
+		return;
+	r->held = false;
+	for (; *at != r; at = &(*at)->held_next)
+		last = *at;
+	*at = r->held_next;
+	if (rs->held_last == r)
+		rs->held_last = last;
+}
+
 /* --- waiting -------------------------------------------------------------- */
 
 static void on_time(void *);
@@ -241,7 +254,11 @@ expire(struct request *r)
 {
 	if (r->state == WANTS_TOKEN)
 		token_leave(r);
-	if (r->message[0] == '\0' && r->state == WANTS_TOKEN)
+	if (r->message[0] == '\0' && r->state == WANTS_RECORD)
+		snprintf(r->message, sizeof r->message,
+		    "nothing is sent that cannot be recorded: "
+		    "ROOKERY_STATE_DIR: %s", err_text(r->owner->sent.trouble));
+	else if (r->message[0] == '\0' && r->state == WANTS_TOKEN)
 		snprintf(r->message, sizeof r->message,
 		    "no access token: %s", r->bot->trouble != NULL
 		        ? r->bot->trouble : "not in time");
@@ -284,6 +301,36 @@ submit(struct request *r)
 	wait_until(r, loop_now(rs->loop) + SUBMIT_AGAIN_MS);
 }
 
+/* There is a token.  The record must say so first; where it cannot, that is
+ * for the platform to tell doubles by, or else for later. */
+static void
+depart(struct request *r)
+{
+	struct requests *rs = r->owner;
+	enum err         e = ERR_OK;
+
+	if (!r->appears || r->begun) {
+		submit(r);
+		return;
+	}
+	e = sent_begin(&rs->sent, r->entry.key, r->window_ms, loop_wall_ms());
+	if (e != ERR_OK && e != ERR_DUPLICATE) {
+		snprintf(r->message, sizeof r->message, "%s", err_text(e));
+		r->state = PAUSING;
+		wait_until(r, loop_now(rs->loop) + SUBMIT_AGAIN_MS);
+		return;
+	}
+	r->begun = true;
+	if (rs->sent.trouble != ERR_OK && r->rules.has_seq) {
+		submit(r);
+		return;
+	}
+	r->state = WANTS_RECORD;
+	held_enter(r);
+	if (rs->sent.trouble != ERR_OK)
+		wait_until(r, r->rules.until_ms);
+}
+
 /* It is this call's turn. */
 static void
 go(struct request *r)
@@ -291,12 +338,14 @@ go(struct request *r)
 	if (r->owner->closed)
 		return;
 	if (bot_has_token(r->bot) && !r->refused) {
-		submit(r);
+		depart(r);
 		return;
 	}
 	token_enter(r);
 	wait_until(r, r->rules.until_ms);
 }
+
+static void hand_over(struct request *);
 
 static void
 on_time(void *self)
@@ -307,7 +356,7 @@ on_time(void *self)
 	    loop_now(r->owner->loop) < r->rules.until_ms)
 		go(r);
 	else if (r->state == HANDING_OVER)
-		finish(r, r->result);
+		hand_over(r);
 	else
 		expire(r);
 }
@@ -383,6 +432,17 @@ keep_data(struct request *r, const struct reply *p)
 		buf_free(&r->data);
 }
 
+/* Nothing of it has reached anybody: the record need not say that it has. */
+static void
+unsay(struct request *r)
+{
+	if (!r->begun)
+		return;
+	r->begun = false;
+	sent_undo(&r->owner->sent, r->entry.key);
+	commit_soon(r->owner);
+}
+
 /* The platform refuses the token: the token is asked for anew, and the call
  * is sent once more, be it with the same one.  A second refusal is final. */
 static void
@@ -402,6 +462,8 @@ act(struct request *r, const struct reply *p)
 	/* Asking the kernel for chance costs a call: not for a mere success. */
 	v = attempt_judge(&r->attempt, &r->rules, p, loop_now(rs->loop),
 	    p->cls == CLASS_DONE ? 0 : backoff_chance());
+	if (v.next != NEXT_DONE && !r->attempt.unsure)
+		unsay(r); /* it surely was not sent; it may be yet */
 	if (v.next != NEXT_DONE && rs->closed) {
 		/* We leave; the worker will ask the next of us. */
 		r->state = PAUSING;
@@ -462,7 +524,8 @@ request_free(struct request *r)
 	loop_cancel(rs->loop, &r->timer);
 	if (r->state == WANTS_TOKEN)
 		token_leave(r);
-	if (r->recorded)
+	held_leave(r);
+	if (r->known)
 		table_remove(&rs->calls, &r->entry);
 	*(r->before != NULL ? &r->before->after : &rs->all) = r->after;
 	if (r->after != NULL)
@@ -483,12 +546,18 @@ request_free(struct request *r)
 static void
 record(struct request *r)
 {
+	struct requests    *rs = r->owner;
 	struct sent_outcome o = { .result = r->result, .status = r->status,
 		.data = buf_slice(&r->data), .trace = slice_of(r->trace) };
 
-	if (r->operation->has_body &&
-	    (r->result == RESULT_OK || r->result == RESULT_TIMEOUT))
-		sent_put(&r->owner->sent, r->entry.key, &o);
+	if (!r->appears)
+		return;
+	if (r->result != RESULT_OK && r->result != RESULT_TIMEOUT) {
+		unsay(r);
+		return;
+	}
+	sent_end(&rs->sent, r->entry.key, &o, loop_wall_ms());
+	commit_soon(rs);
 }
 
 static void
@@ -525,27 +594,204 @@ conclude(struct request *r, enum result result)
 	lane_leave(r);
 }
 
-/* Concludes it, and tells those who asked; where a pipe is full, again in a
- * moment. */
+/* Tells those who asked; where a pipe is full, again in a moment. */
 static void
-finish(struct request *r, enum result result)
+hand_over(struct request *r)
 {
 	struct requests *rs = r->owner;
 	uint64_t         now = loop_now(rs->loop);
 	bool             all = true;
 
-	if (r->state != HANDING_OVER) {
-		conclude(r, result);
-		r->rules.until_ms = now + CALL_GIVE_UP_MS;
-	}
+	held_leave(r);
+	if (r->give_up_ms == 0)
+		r->give_up_ms = now + CALL_GIVE_UP_MS;
 	for (struct asker *a = r->askers; a != NULL; a = a->next) {
 		a->told = a->told || tell(r, a);
 		all = all && a->told;
 	}
-	if (all || now >= r->rules.until_ms)
+	if (all || now >= r->give_up_ms)
 		request_free(r);
 	else
 		wait_until(r, now + CALL_HAND_OVER_MS);
+}
+
+/* Once its worker knows, the event may be acknowledged and never come back.
+ * So where the platform would show a double, the record comes first; but not
+ * for longer than its window, after which a repeat is refused anyway. */
+static void
+finish(struct request *r, enum result result)
+{
+	struct requests *rs = r->owner;
+	bool             hold;
+
+	conclude(r, result);
+	hold = r->begun && !r->rules.has_seq;
+	if (!hold || loop_now(rs->loop) >= r->rules.until_ms) {
+		hand_over(r);
+		return;
+	}
+	held_enter(r);
+	if (rs->sent.trouble != ERR_OK)
+		wait_until(r, r->rules.until_ms);
+}
+
+/* --- calls that end where they begin ----------------------------------------- */
+
+static void
+request_link(struct request *r, struct requests *rs, size_t bytes)
+{
+	r->owner = rs;
+	r->bytes = bytes;
+	r->after = rs->all;
+	if (rs->all != NULL)
+		rs->all->before = r;
+	rs->all = r;
+	rs->n++;
+	rs->bytes += bytes;
+}
+
+/* Told at once; where the pipe is full, as the end of a call that did nothing
+ * else. */
+static void
+answer_now(struct requests *rs, msg_peer from, const struct msg_result *m,
+    enum result result)
+{
+	struct request *r;
+
+	if (rs->send(rs->self, from, m) != ERR_FULL || rs->n >= CALLS_MAX ||
+	    (r = calloc(1, sizeof *r)) == NULL)
+		return;
+	request_link(r, rs, sizeof *r + m->data.n);
+	r->state = HANDING_OVER;
+	r->result = result;
+	r->status = (unsigned)m->status;
+	buf_put(&r->data, m->data);
+	copy(r->message, sizeof r->message, m->message);
+	copy(r->trace, sizeof r->trace, m->trace);
+	if (asker_add(r, from, m->id) == NULL)
+		request_free(r);
+	else
+		hand_over(r);
+}
+
+static void
+refuse(struct requests *rs, msg_peer from, const struct msg_call *m,
+    enum result result, const char *why)
+{
+	struct msg_result no = { .id = m->id,
+		.code = slice_of(result_name(result)),
+		.message = slice_of(why) };
+
+	rs->counts.failed++;
+	rs->counts.results[result]++;
+	log_info("call.done", KV("id", m->id), KV("bot", m->bot),
+	    KV("op", m->do_), KV("code", result_name(result)),
+	    KV("why", why), KV("tries", 0));
+	answer_now(rs, from, &no, result);
+}
+
+static void
+repeat(struct requests *rs, msg_peer from, const struct msg_call *m,
+    const struct sent_outcome *o)
+{
+	struct msg_result r = { .id = m->id, .ok = o->result == RESULT_OK,
+		.code = slice_of(result_name(o->result)),
+		.message = SLICE("the outcome of the first time"),
+		.data = o->data, .status = o->status, .trace = o->trace };
+
+	rs->counts.repeated++;
+	log_info("call.repeated", KV("id", m->id), KV("bot", m->bot),
+	    KV("op", m->do_), KV("code", result_name(o->result)));
+	answer_now(rs, from, &r, o->result);
+}
+
+/* --- commits -------------------------------------------------------------- */
+
+static void
+release(struct request *r)
+{
+	if (r->state == HANDING_OVER)
+		hand_over(r);
+	else if (!r->owner->closed && bot_has_token(r->bot))
+		submit(r);
+	else {
+		unsay(r);
+		r->state = PAUSING;
+		go(r);
+	}
+}
+
+/* What the platform tells doubles of may leave; the rest waits on. */
+static void
+release_held(struct requests *rs, bool all)
+{
+	struct request *r = rs->held, *next;
+
+	rs->held = rs->held_last = NULL;
+	for (; r != NULL; r = next) {
+		next = r->held_next;
+		r->held = false;
+		if (all || r->rules.has_seq)
+			release(r);
+		else {
+			held_enter(r);
+			wait_until(r, r->rules.until_ms);
+		}
+	}
+}
+
+static void
+reopen(void *self)
+{
+	struct requests *rs = self;
+
+	if (sent_reopen(&rs->sent, loop_wall_ms()) != ERR_OK) {
+		loop_after(rs->loop, &rs->commit,
+		    backoff_next(&rs->reopen, backoff_chance()), reopen, rs);
+		return;
+	}
+	log_info("record.back", KV("file", (const char *)rs->sent.path),
+	    KV("rows", rs->sent.n));
+	backoff_reset(&rs->reopen);
+	rs->on_record(rs->self);
+	release_held(rs, true);
+}
+
+static void
+commit(void *self)
+{
+	struct requests *rs = self;
+	enum err         e = sent_commit(&rs->sent, loop_wall_ms());
+
+	loop_cancel(rs->loop, &rs->commit);
+	if (e != ERR_OK) {
+		log_error("record.failed",
+		    KV("file", (const char *)rs->sent.path),
+		    KV("err", err_name(e)),
+		    KV("remedy", "make room in ROOKERY_STATE_DIR, or mend its "
+		                 "rights; until then nothing goes to "
+		                 "channels and direct conversations"));
+		loop_after(rs->loop, &rs->commit,
+		    backoff_next(&rs->reopen, backoff_chance()), reopen, rs);
+		rs->on_record(rs->self);
+	}
+	release_held(rs, e == ERR_OK);
+}
+
+static bool
+commit_pending(void *self)
+{
+	const struct requests *rs = self;
+
+	return rs->held != NULL && rs->sent.trouble == ERR_OK;
+}
+
+/* Nobody waits for it, but it shall not be lost either. */
+static void
+commit_soon(struct requests *rs)
+{
+	if (rs->sent.trouble == ERR_OK && rs->commit.slot == 0)
+		loop_after(rs->loop, &rs->commit, RECORD_LATE_MS, commit, rs);
 }
 
 /* --- the beginning -------------------------------------------------------- */
@@ -584,23 +830,17 @@ request_new(struct requests *rs, struct bot *b, const struct call *c)
 	if (rs->body.n > 0)
 		r->body = (struct slice){ memcpy(at, rs->body.p, rs->body.n),
 			rs->body.n };
-	r->owner = rs;
 	r->bot = b;
 	r->operation = c->operation;
 	r->scope = call_scope_name(c);
 	r->route = c->route;
 	r->whole = c->whole;
+	r->appears = c->appears;
 	r->rules.has_seq = c->has_seq;
 	r->rules.again = rs->again || !c->appears;
-	r->bytes = sizeof *r + n;
 	r->began_ms = loop_now(rs->loop);
 	attempt_open(&r->attempt);
-	r->after = rs->all;
-	if (rs->all != NULL)
-		rs->all->before = r;
-	rs->all = r;
-	rs->n++;
-	rs->bytes += r->bytes;
+	request_link(r, rs, sizeof *r + n);
 	return r;
 }
 
@@ -646,16 +886,24 @@ prepare(struct requests *rs, struct bot *b, const struct call *c,
 	return RESULT_OK;
 }
 
+/* unsure: an earlier run of ours was sending it when it ended. */
 static void
-begin(struct requests *rs, struct bot *b, const struct call *c, msg_peer from)
+begin(struct requests *rs, struct bot *b, const struct call *c, msg_peer from,
+    bool unsure)
 {
 	const struct msg_call *m = c->args;
 	struct request        *r = NULL;
 	struct attempt_rules   window;
 
+	if (unsure && !c->has_seq && !rs->again) {
+		refuse(rs, from, m, RESULT_TIMEOUT, unknown);
+		return;
+	}
 	if (!set_window(&window, m->deadline, loop_now(rs->loop))) {
-		refuse(rs, from, m, RESULT_REPLY_EXPIRED,
-		    "the window for replies is over; nothing was sent");
+		refuse(rs, from, m,
+		    unsure ? RESULT_TIMEOUT : RESULT_REPLY_EXPIRED,
+		    unsure ? unknown : "the window for replies is over; "
+		                       "nothing was sent");
 		return;
 	}
 	if (rs->n >= CALLS_MAX || rs->bytes >= CALLS_BYTES_MAX) {
@@ -672,12 +920,27 @@ begin(struct requests *rs, struct bot *b, const struct call *c, msg_peer from)
 	}
 	r->rules.window = window.window;
 	r->rules.until_ms = window.until_ms;
+	if (window.window)
+		r->window_ms = loop_wall_ms() +
+		    (int64_t)(window.until_ms - loop_now(rs->loop));
+	r->begun = r->attempt.unsure = unsure;
 	table_put(&rs->calls, &r->entry);
-	r->recorded = true;
+	r->known = true;
 	if (r->lane == NULL || r->lane->first == r)
 		go(r);
 	else
 		wait_until(r, r->rules.until_ms);
+}
+
+/* It is under way: one more who is told.  Who asks again was not reached. */
+static void
+join(struct requests *rs, struct request *r, msg_peer from, struct slice id)
+{
+	struct asker *a = asker_add(r, from, id);
+
+	rs->counts.joined++;
+	if (a != NULL)
+		a->told = false;
 }
 
 void
@@ -686,6 +949,7 @@ requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
 	struct bot         *b = rs->find_bot(rs->self, m->bot);
 	struct table_entry *e;
 	struct sent_outcome first;
+	enum sent_state     was;
 	struct call         c;
 	const char         *why;
 	enum result         result;
@@ -702,16 +966,27 @@ requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
 		refuse(rs, from, m, result, why);
 		return;
 	}
-	if (sent_find(&rs->sent, buf_slice(&rs->key), &first)) {
+	if ((e = table_find(&rs->calls, buf_slice(&rs->key))) != NULL) {
+		join(rs, (struct request *)(void *)e, from, m->id);
+		return;
+	}
+	was = sent_find(&rs->sent, buf_slice(&rs->key), &first);
+	if (was == SENT_ENDED)
 		repeat(rs, from, m, &first);
-	} else if ((e = table_find(&rs->calls, buf_slice(&rs->key))) != NULL) {
-		rs->counts.joined++;
-		asker_add((struct request *)(void *)e, from, m->id);
-	} else
-		begin(rs, b, &c, from);
+	else
+		begin(rs, b, &c, from, was == SENT_UNDER_WAY);
 }
 
 /* --- from outside --------------------------------------------------------- */
+
+enum err
+requests_open(struct requests *rs)
+{
+	struct loop_source src = { commit_pending, commit, rs };
+
+	rs->reopen.steps_ms = reopen_ms;
+	return loop_add_source(rs->loop, &src);
+}
 
 void
 requests_on_token(struct requests *rs, struct bot *b)
@@ -729,7 +1004,7 @@ requests_on_token(struct requests *rs, struct bot *b)
 			continue;
 		}
 		r->refused = false;
-		submit(r);
+		depart(r);
 	}
 }
 
@@ -757,9 +1032,16 @@ requests_close(struct requests *rs)
 
 	rs->closed = true;
 	while ((r = rs->all) != NULL) {
-		http_cancel(r->bot->http, &r->http);
+		if (r->bot != NULL)
+			http_cancel(r->bot->http, &r->http);
+		if (r->state == WANTS_RECORD)
+			unsay(r);
 		lane_leave(r);
 		request_free(r);
+	}
+	if (rs->loop != NULL) {
+		loop_remove_source(rs->loop, rs);
+		loop_cancel(rs->loop, &rs->commit);
 	}
 	sent_close(&rs->sent);
 	buf_free(&rs->key);

@@ -6,6 +6,11 @@
  * joins the first; after its end it gets the first outcome (sent.h).  A call
  * waits for a token, a connection or a better moment only while its reply
  * window is open, and all that wait are bounded by count and by bytes.
+ *
+ * What makes a message appear is held until the record on disk says that it
+ * is about to leave; so is the outcome of one whose double the platform would
+ * not refuse, until the record says how it ended.  One commit per turn of the
+ * loop serves all that is held.
  */
 #ifndef REQUEST_H
 #define REQUEST_H
@@ -23,7 +28,8 @@ enum {
 	CALL_WINDOW_MAX_MS = 86400000,
 	CALL_ASKERS_MAX = 8,         /* who wait for the same outcome */
 	CALL_HAND_OVER_MS = 20,      /* a worker's pipe was full: try again */
-	CALL_GIVE_UP_MS = 10000      /* and then it has a new pipe anyway */
+	CALL_GIVE_UP_MS = 10000,     /* and then it has a new pipe anyway */
+	RECORD_LATE_MS = 100         /* an outcome nobody waits for is on disk */
 };
 
 struct request_counts {
@@ -44,15 +50,23 @@ struct requests {
 	struct bot      *(*find_bot)(void *self, struct slice app);
 	enum err         (*send)(void *self, msg_peer,
 	    const struct msg_result *);
+	/* The record cannot be written any more, or can again. */
+	void             (*on_record)(void *self);
 	void            *self;
 	struct table     calls, lanes;
 	struct request  *all;
 	struct sent      sent;
+	struct request  *held, *held_last;  /* until the next commit */
+	struct timer     commit;            /* due without one, or reopening */
+	struct backoff   reopen;
 	size_t           n, bytes, running, waiting;
 	struct request_counts counts;
 	struct buf       key, url, body;    /* scratch */
 };
 
+/* loop, sent and what stands before them are set; after the sockets whose
+ * calls it takes, so that one turn serves both. */
+enum err requests_open(struct requests *);
 void requests_take(struct requests *, msg_peer, const struct msg_call *);
 /* The bot's token has changed, or a doubt about it is settled. */
 void requests_on_token(struct requests *, struct bot *);

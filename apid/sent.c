@@ -1,89 +1,505 @@
 /*
- * A hash table with a queue through it, oldest first.
+ * A hash table, a list by age, and a list of what the file lacks.  A commit
+ * writes the latter, each row once however often it changed since the last
+ * one; when that fails the list is still there.  Rows are found by their id
+ * alone and appended in its order, so that a write costs little: the file has
+ * no index, and what goes, goes from its beginning.
  */
 #include "sent.h"
 
 #include <stdlib.h>
 
-struct sent_entry {
-	struct table_entry   entry;     /* first: found by it */
-	struct sent_entry   *newer;
-	struct sent_outcome  outcome;
-	size_t               bytes;
-	char                 store[];   /* key, data, trace */
+#include "conf.h"
+#include "log.h"
+
+enum {
+	OWNER = 0x526b6150,     /* "RkaP" */
+	VERSION = 1,
+	ROW_BYTES = 64,         /* of a row, beside key, data and trace */
 };
+
+/* What stands in the column; never given another meaning. */
+enum { OUTCOME_UNDER_WAY = 0, OUTCOME_OK = 1, OUTCOME_TIMEOUT = 2 };
+
+static const char *const upgrades[VERSION] = {
+	"CREATE TABLE sent ("
+	"  id INTEGER PRIMARY KEY,"
+	"  until_ms INTEGER NOT NULL,"  /* wall clock; then it may go */
+	"  outcome INTEGER NOT NULL,"   /* OUTCOME_ */
+	"  key BLOB NOT NULL,"          /* call.c */
+	"  status INTEGER,"             /* HTTP */
+	"  trace BLOB,"
+	"  data BLOB)"                  /* msgpack, as the worker gets it */
+};
+
+enum { ID = 1, UNTIL, OUTCOME, KEY, STATUS, TRACE, DATA };
+
+struct sent_entry {
+	struct table_entry      entry;      /* first: found by it */
+	TAILQ_ENTRY(sent_entry) age, save;
+	int64_t                 id, until_ms;
+	enum result             result;
+	unsigned                status;
+	bool                    ended, erased, unsaved, in_file;
+	size_t                  bytes, ndata, ntrace;
+	char                   *told;       /* data, trace; until saved */
+	char                    key[];
+};
+
+/* --- memory --------------------------------------------------------------- */
+
+static void
+needs_saving(struct sent *s, struct sent_entry *e)
+{
+	if (!e->unsaved)
+		TAILQ_INSERT_TAIL(&s->unsaved, e, save);
+	e->unsaved = true;
+}
+
+static void
+saved(struct sent *s, struct sent_entry *e)
+{
+	if (e->unsaved)
+		TAILQ_REMOVE(&s->unsaved, e, save);
+	e->unsaved = false;
+	free(e->told);
+	e->told = NULL;
+}
+
+/* No longer known; it may still have to be erased from the file. */
+static void
+forget(struct sent *s, struct sent_entry *e)
+{
+	table_remove(&s->table, &e->entry);
+	TAILQ_REMOVE(&s->all, e, age);
+	s->n--;
+	s->bytes -= e->bytes;
+}
 
 static void
 drop_oldest(struct sent *s)
 {
-	struct sent_entry *e = s->oldest;
+	struct sent_entry *e = TAILQ_FIRST(&s->all);
 
-	s->oldest = e->newer;
-	if (s->oldest == NULL)
-		s->newest = NULL;
-	table_remove(&s->table, &e->entry);
-	s->n--;
-	s->bytes -= e->bytes;
+	forget(s, e);
+	saved(s, e); /* its row is pruned */
 	free(e);
+}
+
+static void
+bound(struct sent *s, int64_t now_ms)
+{
+	struct sent_entry *e;
+
+	while ((e = TAILQ_FIRST(&s->all)) != NULL &&
+	    (s->n > SENT_MAX || e->until_ms <= now_ms ||
+	        (s->bytes > SENT_BYTES_MAX && s->n > 1)))
+		drop_oldest(s);
+}
+
+static struct sent_entry *
+find(const struct sent *s, struct slice key)
+{
+	return (struct sent_entry *)(void *)table_find(&s->table, key);
+}
+
+static struct sent_entry *
+add(struct sent *s, struct slice key, int64_t id)
+{
+	struct sent_entry *e = malloc(sizeof *e + key.n);
+
+	if (e == NULL)
+		return NULL;
+	*e = (struct sent_entry){ .id = id,
+		.bytes = sizeof *e + ROW_BYTES + key.n };
+	if (key.n > 0)
+		memcpy(e->key, key.p, key.n);
+	e->entry.key = (struct slice){ e->key, key.n };
+	table_put(&s->table, &e->entry);
+	TAILQ_INSERT_TAIL(&s->all, e, age);
+	s->n++;
+	s->bytes += e->bytes;
+	if (id >= s->next_id)
+		s->next_id = id + 1;
+	return e;
+}
+
+enum err
+sent_begin(struct sent *s, struct slice key, int64_t until_ms, int64_t now_ms)
+{
+	struct sent_entry *e;
+
+	if (find(s, key) != NULL)
+		return ERR_DUPLICATE;
+	bound(s, now_ms);
+	if ((e = add(s, key, s->next_id)) == NULL)
+		return ERR_NOMEM;
+	e->until_ms = now_ms + SENT_KEEP_MS;
+	if (e->until_ms < until_ms)
+		e->until_ms = until_ms;
+	needs_saving(s, e);
+	return ERR_OK;
+}
+
+enum err
+sent_end(struct sent *s, struct slice key, const struct sent_outcome *o,
+    int64_t now_ms)
+{
+	struct sent_entry *e = find(s, key);
+	size_t             n = o->data.n + o->trace.n;
+	enum err           x;
+
+	if (e == NULL) {
+		if ((x = sent_begin(s, key, 0, now_ms)) != ERR_OK)
+			return x;
+		e = find(s, key);
+	}
+	if (e->ended)
+		return ERR_DUPLICATE; /* the first stays */
+	e->ended = true;
+	e->result = o->result;
+	e->status = o->status;
+	needs_saving(s, e);
+	if (n == 0 || (e->told = malloc(n)) == NULL)
+		return n == 0 ? ERR_OK : ERR_NOMEM;
+	e->ndata = o->data.n;
+	e->ntrace = o->trace.n;
+	if (o->data.n > 0)
+		memcpy(e->told, o->data.p, o->data.n);
+	if (o->trace.n > 0)
+		memcpy(e->told + o->data.n, o->trace.p, o->trace.n);
+	e->bytes += n;
+	s->bytes += n;
+	return ERR_OK;
+}
+
+void
+sent_undo(struct sent *s, struct slice key)
+{
+	struct sent_entry *e = find(s, key);
+
+	if (e == NULL || e->ended)
+		return;
+	forget(s, e);
+	if (e->in_file) {
+		e->erased = true;
+		needs_saving(s, e);
+		return;
+	}
+	saved(s, e);
+	free(e);
+}
+
+/* --- the file ------------------------------------------------------------- */
+
+static void
+free_statements(struct sent *s)
+{
+	store_stmt_free(&s->save);
+	store_stmt_free(&s->erase);
+	store_stmt_free(&s->prune);
+	store_stmt_free(&s->fetch);
+}
+
+/* A file that turns out to be damaged will not be better the next time: it is
+ * moved aside, so that the next one is new. */
+static enum err
+fail(struct sent *s, enum err e)
+{
+	free_statements(s);
+	s->trouble = e;
+	if (e != ERR_DAMAGED || s->store == NULL) {
+		store_close(&s->store);
+		return e;
+	}
+	free(s->moved);
+	if (store_abandon(&s->store, "it cannot be read or written") !=
+	        ERR_OK ||
+	    asprintf(&s->moved, "%s.moved-*", s->path) < 0)
+		s->moved = NULL;
+	return e;
+}
+
+static enum err
+open_store(struct sent *s)
+{
+	enum err e = store_open(&s->store, &s->options);
+
+	if (e != ERR_OK ||
+	    (e = store_prepare(s->store, &s->save,
+	         "INSERT OR REPLACE INTO sent (id, until_ms, outcome, key,"
+	         " status, trace, data) VALUES (?, ?, ?, ?, ?, ?, ?)")) !=
+	        ERR_OK ||
+	    (e = store_prepare(s->store, &s->erase,
+	         "DELETE FROM sent WHERE id = ?")) != ERR_OK ||
+	    (e = store_prepare(s->store, &s->prune,
+	         "DELETE FROM sent WHERE id < ?")) != ERR_OK ||
+	    (e = store_prepare(s->store, &s->fetch,
+	         "SELECT trace, data FROM sent WHERE id = ?")) != ERR_OK)
+		return fail(s, e);
+	s->trouble = ERR_OK;
+	if (store_moved(s->store) != NULL) {
+		free(s->moved);
+		s->moved = strdup(store_moved(s->store));
+	}
+	return ERR_OK;
+}
+
+static enum err
+save_entry(struct sent *s, struct sent_entry *e)
+{
+	struct slice key = e->entry.key;
+
+	if (e->erased) {
+		store_bind_int(s->erase, 1, e->id);
+		return store_run(s->erase);
+	}
+	store_bind_int(s->save, ID, e->id);
+	store_bind_int(s->save, UNTIL, e->until_ms);
+	store_bind_int(s->save, OUTCOME,
+	    !e->ended                    ? OUTCOME_UNDER_WAY
+	        : e->result == RESULT_OK ? OUTCOME_OK
+	                                 : OUTCOME_TIMEOUT);
+	store_bind_bytes(s->save, KEY, key);
+	store_bind_null(s->save, STATUS);
+	store_bind_null(s->save, TRACE);
+	store_bind_null(s->save, DATA);
+	if (e->ended)
+		store_bind_int(s->save, STATUS, e->status);
+	if (e->told != NULL) {
+		store_bind_bytes(s->save, DATA,
+		    (struct slice){ e->told, e->ndata });
+		store_bind_bytes(s->save, TRACE,
+		    (struct slice){ e->told + e->ndata, e->ntrace });
+	}
+	return store_run(s->save);
+}
+
+/* Rows of entries that are gone, some hundreds in one statement. */
+static enum err
+prune_rows(struct sent *s)
+{
+	struct sent_entry *e = TAILQ_FIRST(&s->all);
+	int64_t            first = e != NULL ? e->id : s->next_id;
+	enum err           x;
+
+	if (first - s->pruned < SENT_PRUNE)
+		return ERR_OK;
+	store_bind_int(s->prune, 1, first);
+	if ((x = store_run(s->prune)) == ERR_OK)
+		s->pruned = first;
+	return x;
+}
+
+bool
+sent_is_unsaved(const struct sent *s)
+{
+	return !TAILQ_EMPTY(&s->unsaved);
+}
+
+enum err
+sent_commit(struct sent *s, int64_t now_ms)
+{
+	struct sent_entry *e;
+	int64_t            pruned = s->pruned;
+	enum err           x = ERR_OK;
+
+	if (!sent_is_unsaved(s))
+		return ERR_OK;
+	if (s->store == NULL)
+		return s->trouble;
+	bound(s, now_ms);
+	TAILQ_FOREACH(e, &s->unsaved, save)
+		if ((x = save_entry(s, e)) != ERR_OK)
+			break;
+	if (x != ERR_OK || (x = prune_rows(s)) != ERR_OK ||
+	    (x = store_commit(s->store)) != ERR_OK) {
+		s->pruned = pruned;
+		return fail(s, x);
+	}
+	while ((e = TAILQ_FIRST(&s->unsaved)) != NULL) {
+		saved(s, e);
+		e->in_file = true;
+		if (e->erased)
+			free(e);
+	}
+	s->commits++;
+	return ERR_OK;
+}
+
+/* A new file, after a damaged one or one that was removed, lacks all. */
+static enum err
+compare(struct sent *s)
+{
+	struct sent_entry *e;
+	struct store_stmt *any;
+	enum err           x;
+
+	if ((x = store_prepare(s->store, &any, "SELECT id FROM sent LIMIT 1"))
+	    != ERR_OK)
+		return x;
+	x = store_row(any);
+	store_stmt_free(&any);
+	if (x == ERR_NOT_FOUND)
+		TAILQ_FOREACH(e, &s->all, age)
+			needs_saving(s, e);
+	return x == ERR_NOT_FOUND ? ERR_OK : x;
+}
+
+enum err
+sent_reopen(struct sent *s, int64_t now_ms)
+{
+	enum err x;
+
+	if (s->store == NULL && ((x = open_store(s)) != ERR_OK ||
+	        (x = compare(s)) != ERR_OK))
+		return fail(s, x);
+	return sent_commit(s, now_ms);
+}
+
+/* --- reading -------------------------------------------------------------- */
+
+static void
+fetch(struct sent *s, const struct sent_entry *e, struct sent_outcome *o)
+{
+	struct slice trace, data;
+
+	buf_reset(&s->found);
+	if (s->store == NULL)
+		return; /* that it was sent is known, and must do */
+	store_bind_int(s->fetch, 1, e->id);
+	if (store_row(s->fetch) != ERR_OK)
+		return;
+	trace = store_bytes(s->fetch, 0);
+	data = store_bytes(s->fetch, 1);
+	buf_put(&s->found, trace);
+	buf_put(&s->found, data);
+	if (!s->found.failed) {
+		o->trace = (struct slice){ s->found.p, trace.n };
+		o->data = slice_from(buf_slice(&s->found), trace.n);
+	}
+	store_reset(s->fetch);
+}
+
+enum sent_state
+sent_find(struct sent *s, struct slice key, struct sent_outcome *o)
+{
+	const struct sent_entry *e = find(s, key);
+
+	if (e == NULL || !e->ended)
+		return e == NULL ? SENT_NOT : SENT_UNDER_WAY;
+	*o = (struct sent_outcome){ .result = e->result,
+		.status = e->status };
+	if (e->told != NULL) {
+		o->data = (struct slice){ e->told, e->ndata };
+		o->trace = (struct slice){ e->told + e->ndata, e->ntrace };
+	} else
+		fetch(s, e, o);
+	return SENT_ENDED;
+}
+
+static enum err
+load_row(struct sent *s, struct store_stmt *rows, int64_t now_ms)
+{
+	int64_t            id = store_int(rows, 0), until = store_int(rows, 1);
+	int64_t            outcome = store_int(rows, 2);
+	struct slice       key = store_bytes(rows, 3);
+	struct sent_entry *e;
+
+	if (id >= s->next_id)
+		s->next_id = id + 1;
+	if (until <= now_ms)
+		return ERR_OK;
+	/* What was begun anew counts as it was the last time. */
+	if ((e = find(s, key)) != NULL) {
+		forget(s, e);
+		free(e);
+	}
+	if ((e = add(s, key, id)) == NULL)
+		return ERR_NOMEM;
+	e->in_file = true;
+	e->until_ms = until;
+	e->ended = outcome != OUTCOME_UNDER_WAY;
+	e->result = outcome == OUTCOME_OK ? RESULT_OK : RESULT_TIMEOUT;
+	e->status = (unsigned)store_int(rows, 4);
+	e->bytes += (size_t)store_int(rows, 5);
+	s->bytes += (size_t)store_int(rows, 5);
+	bound(s, now_ms);
+	return ERR_OK;
+}
+
+static enum err
+load(struct sent *s, int64_t now_ms)
+{
+	struct store_stmt *rows;
+	enum err           e = store_prepare(s->store, &rows,
+	              "SELECT id, until_ms, outcome, key, status,"
+	                        " coalesce(length(trace), 0) +"
+	                        " coalesce(length(data), 0)"
+	                        " FROM sent ORDER BY id");
+
+	while (e == ERR_OK && (e = store_row(rows)) == ERR_OK)
+		e = load_row(s, rows, now_ms);
+	store_stmt_free(&rows);
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* --- life ----------------------------------------------------------------- */
+
+enum err
+sent_open(struct sent *s, const char *dir, enum store_durability durability,
+    int64_t now_ms)
+{
+	enum err e;
+
+	*s = (struct sent){ .next_id = 1,
+		.options = { .owner = OWNER, .version = VERSION,
+		    .upgrades = upgrades, .durability = durability } };
+	TAILQ_INIT(&s->all);
+	TAILQ_INIT(&s->unsaved);
+	if ((s->path = conf_path(dir, "apid.db")) == NULL)
+		return ERR_NOMEM;
+	s->options.path = s->path;
+	if ((e = open_store(s)) == ERR_OK && (e = load(s, now_ms)) != ERR_OK)
+		fail(s, e);
+	if (e == ERR_DAMAGED && (e = open_store(s)) == ERR_OK)
+		e = compare(s); /* what could be read is saved again */
+	if (e != ERR_OK) {
+		log_error("record.failed", KV("file", (const char *)s->path),
+		    KV("err", err_name(e)), KV("remedy", e == ERR_BUSY
+		        ? "give each apid a ROOKERY_STATE_DIR of its own"
+		        : "make room in ROOKERY_STATE_DIR, or mend its rights"));
+		return fail(s, e);
+	}
+	log_info("record.open", KV("file", (const char *)s->path),
+	    KV("rows", s->n));
+	return ERR_OK;
 }
 
 void
 sent_close(struct sent *s)
 {
-	while (s->oldest != NULL)
-		drop_oldest(s);
-}
-
-bool
-sent_find(const struct sent *s, struct slice key, struct sent_outcome *o)
-{
-	const struct table_entry *e = table_find(&s->table, key);
-
-	if (e == NULL)
-		return false;
-	*o = ((const struct sent_entry *)(const void *)e)->outcome;
-	return true;
-}
-
-/* Copies into the store at *at and moves on. */
-static struct slice
-keep(char **at, struct slice s)
-{
-	struct slice kept = { *at, s.n };
-
-	if (s.n > 0)
-		memcpy(*at, s.p, s.n);
-	*at += s.n;
-	return kept;
-}
-
-enum err
-sent_put(struct sent *s, struct slice key, const struct sent_outcome *o)
-{
-	size_t             n = key.n + o->data.n + o->trace.n;
 	struct sent_entry *e;
-	char              *at;
 
-	if (table_find(&s->table, key) != NULL)
-		return ERR_DUPLICATE;
-	if ((e = malloc(sizeof *e + n)) == NULL)
-		return ERR_NOMEM;
-	at = e->store;
-	e->newer = NULL;
-	e->bytes = sizeof *e + n;
-	e->entry.key = keep(&at, key);
-	e->outcome = *o;
-	e->outcome.data = keep(&at, o->data);
-	e->outcome.trace = keep(&at, o->trace);
-	table_put(&s->table, &e->entry);
-	if (s->newest != NULL)
-		s->newest->newer = e;
-	else
-		s->oldest = e;
-	s->newest = e;
-	s->n++;
-	s->bytes += e->bytes;
-	while (s->n > SENT_MAX || (s->bytes > SENT_BYTES_MAX && s->n > 1))
+	if (s->path == NULL)
+		return;
+	sent_commit(s, 0);
+	free_statements(s);
+	store_close(&s->store);
+	while (!TAILQ_EMPTY(&s->all))
 		drop_oldest(s);
-	return ERR_OK;
+	while ((e = TAILQ_FIRST(&s->unsaved)) != NULL) {
+		saved(s, e);
+		free(e);
+	}
+	buf_free(&s->found);
+	free(s->path);
+	free(s->moved);
+	s->path = s->moved = NULL;
+}
+
+uint64_t
+sent_file_bytes(struct sent *s)
+{
+	return s->store != NULL ? store_bytes_used(s->store) : 0;
 }

@@ -1,36 +1,92 @@
 /*
- * sent: the record of what was sent, so that a call that comes again after
- * its end gets the first outcome and no second message.  In memory, bounded:
- * the oldest goes when it is full.  After a restart of this program the
- * platform's own refusal of doubles takes its place.
+ * sent: the record of what was sent, so that a call that comes again gets the
+ * first outcome and no second message, also from a later run of this program.
+ *
+ * Whoever sends says so first (sent_begin), lets the request leave only when
+ * sent_commit() has returned OK, and then says what became of it.  The index
+ * is in memory and decides; apid.db is its image, for the next run.  What is
+ * not on disk yet is kept here until it is, also over a full disk.
+ *
+ * Bounded by count and bytes: the oldest go first, and what is over
+ * SENT_KEEP_MS or the window of its reply, whichever is longer.
  */
 #ifndef SENT_H
 #define SENT_H
 
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "reply.h"
+#include "store.h"
 #include "table.h"
 
-enum { SENT_MAX = 16384, SENT_BYTES_MAX = 16 << 20 };
+enum {
+	SENT_MAX = 32768,
+	SENT_BYTES_MAX = 32 << 20,
+	SENT_KEEP_MS = 3600000,
+	SENT_PRUNE = 256         /* rows that are deleted at once */
+};
 
-/* Loans from the record, good until the next sent_put. */
 struct sent_outcome {
-	enum result  result;
+	enum result  result;     /* OK, or TIMEOUT: nobody knows */
 	unsigned     status;
 	struct slice data, trace;
 };
 
-struct sent {
-	struct table       table;
-	struct sent_entry *oldest, *newest;
-	size_t             n, bytes;
+enum sent_state {
+	SENT_NOT,        /* no such thing was sent, as far as is known */
+	SENT_UNDER_WAY,  /* begun, no outcome yet; by an earlier run: unknown */
+	SENT_ENDED
 };
 
+struct sent_entry;
+TAILQ_HEAD(sent_list, sent_entry);
+
+struct sent {
+	struct store_options options;
+	char                *path;      /* of the file */
+	struct store        *store;     /* NULL: it failed, see trouble */
+	struct store_stmt   *save, *erase, *prune, *fetch;
+	enum err             trouble;   /* OK while the store serves */
+	char                *moved;     /* a damaged file, kept under this name */
+	struct table         table;
+	struct sent_list     all;       /* by id, oldest first */
+	struct sent_list     unsaved;
+	int64_t              next_id, pruned;
+	size_t               n, bytes;
+	uint64_t             commits;
+	struct buf           found;
+};
+
+/* Opens apid.db in this folder and reads what an earlier run has left; now is
+ * the wall clock's, here and below.  Errors as store_open(). */
+enum err sent_open(struct sent *, const char *dir, enum store_durability,
+    int64_t now_ms);
+/* Commits first. */
 void sent_close(struct sent *);
-bool sent_find(const struct sent *, struct slice key, struct sent_outcome *);
-/* Copies.  A key that is there already keeps its first outcome. */
-enum err sent_put(struct sent *, struct slice key,
-    const struct sent_outcome *);
+
+/* The outcome (ENDED) is on loan until the next call of any of these. */
+enum sent_state sent_find(struct sent *, struct slice key,
+    struct sent_outcome *);
+/* Copies the key.  until: when the window of the reply ends, 0 without one.
+ * NOMEM; DUPLICATE: it is there. */
+enum err sent_begin(struct sent *, struct slice key, int64_t until_ms,
+    int64_t now_ms);
+/* It has come to this.  Copies; a key that is not there is begun first. */
+enum err sent_end(struct sent *, struct slice key,
+    const struct sent_outcome *, int64_t now_ms);
+/* It surely was not sent: as if it had never been begun. */
+void sent_undo(struct sent *, struct slice key);
+
+/* Something is not on disk yet. */
+bool sent_is_unsaved(const struct sent *);
+/* OK: all that was said so far is on disk.  Else it is not, the store is
+ * closed, and sent_reopen() is to be called in a moment. */
+enum err sent_commit(struct sent *, int64_t now_ms);
+/* Opens a store that failed anew and saves what it lacks. */
+enum err sent_reopen(struct sent *, int64_t now_ms);
+
+/* Bytes of the file; 0 while it is closed. */
+uint64_t sent_file_bytes(struct sent *);
 
 #endif

@@ -20,7 +20,7 @@ struct trust_ask {
 	enum route          route;
 	bool                doubted;      /* the token has been questioned */
 	bool                needs_new;    /* and only a new answer settles it */
-	uint64_t            generation, answers;
+	uint64_t            generation, answers, again_ms;
 	struct timer        timer;
 	struct http_request http;
 	struct buf          url;
@@ -78,6 +78,7 @@ refuse(struct trust_ask *a, const char *why)
 
 	bot_remedy(a->bot, &text);
 	m.message = r != NULL ? buf_slice(&text) : slice_of(why);
+	m.again_ms = a->again_ms;
 	log_warn("session.refused", KV("bot", a->bot->app),
 	    KV("why", m.message), KV("fatal", m.fatal));
 	answer(a, &m);
@@ -224,9 +225,11 @@ on_time_out(void *self)
 	struct trust_ask *a = self;
 	const char       *why = a->bot->trouble;
 
-	if (a->state == WAITS_TOKEN)
+	/* Asking for a token that is not here yet costs nothing. */
+	if (a->state == WAITS_TOKEN) {
+		a->again_ms = TRUST_AGAIN_MS;
 		refuse(a, why != NULL ? why : "no access token yet");
-	else
+	} else
 		refuse(a, a->why[0] != '\0' ? a->why
 		                            : "the platform does not answer");
 }

@@ -9,7 +9,7 @@
 #include "bot.h"
 #include "messages.h"
 
-enum { TRUST_ASKS_MAX = 256, TRUST_ASK_MS = 5000 };
+enum { TRUST_ASKS_MAX = 256, TRUST_ASK_MS = 5000, TRUST_AGAIN_MS = 1000 };
 
 struct trust_ask;
 

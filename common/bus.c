@@ -39,6 +39,9 @@ struct bus {
 	unsigned char      admitted[ADMIT_MAX][32];
 	size_t             nadmitted;
 	bool               curve, met;   /* met: has been connected before */
+	/* What may have come in: the descriptor has signalled, or a call of
+	 * ours may have swallowed its signal. */
+	bool               woken, touched;
 };
 
 static void
@@ -175,7 +178,10 @@ zap_serve(void *self)
 static void
 on_wake(void *self, int fd, unsigned what)
 {
-	(void)self, (void)fd, (void)what; /* the loop asks for the state */
+	struct bus *b = self;
+
+	(void)fd, (void)what;
+	b->woken = true; /* the loop asks for the state */
 }
 
 static enum err
@@ -287,6 +293,7 @@ bus_send(struct bus *b, msg_peer to, enum msg_kind kind, const void *msg)
 	buf_reset(&b->body);
 	if ((e = msg_encode(kind, msg, head, &b->body)) != ERR_OK)
 		return e;
+	b->touched = true;
 	/* Once the first part is taken, the others are: the library keeps a
 	 * message together.  Before it nothing has been sent. */
 	if (b->o.side == BUS_SERVER &&
@@ -323,6 +330,8 @@ receive(struct bus *b, struct frames *f)
 
 		zmq_msg_init(&m);
 		if (zmq_msg_recv(&m, b->socket, ZMQ_DONTWAIT) < 0) {
+			if (errno == EAGAIN) /* found empty */
+				b->woken = b->touched = false;
 			zmq_msg_close(&m);
 			f->whole = false;
 			break;
@@ -399,6 +408,8 @@ take(struct bus *b, struct frames *f)
 	note_refused(b, e, head);
 }
 
+/* Asking costs a call of the kernel.  A socket that was found empty stays so
+ * until its descriptor signals, unless we use it in between. */
 static bool
 socket_pending(void *self)
 {
@@ -406,8 +417,13 @@ socket_pending(void *self)
 	int         events = 0;
 	size_t      n = sizeof events;
 
-	return zmq_getsockopt(b->socket, ZMQ_EVENTS, &events, &n) == 0 &&
-	    (events & ZMQ_POLLIN) != 0;
+	if (b->woken)
+		return true;
+	if (b->touched)
+		b->touched = zmq_getsockopt(b->socket, ZMQ_EVENTS, &events,
+		                 &n) == 0 &&
+		    (events & ZMQ_POLLIN) != 0;
+	return b->touched;
 }
 
 static void
@@ -514,6 +530,7 @@ open_socket(struct bus *b)
 	if (b->curve)
 		set_curve(b);
 	b->heard_ms = b->said_ms = loop_clock_ms();
+	b->touched = true;
 	if ((b->o.side == BUS_CLIENT && (e = monitor_open(b)) != ERR_OK) ||
 	    (e = attach(b)) != ERR_OK)
 		return e;

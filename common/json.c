@@ -149,6 +149,98 @@ json_parse(struct json **doc, struct slice text)
 	return ERR_OK;
 }
 
+/* Past the string that begins at `at`. */
+static size_t
+skip_string(struct slice t, size_t at)
+{
+	for (at++; at < t.n && t.p[at] != '"'; at++)
+		if (t.p[at] == '\\')
+			at++;
+	return at < t.n ? at + 1 : t.n;
+}
+
+/* Past the value that begins at `at`; past what follows a scalar, too, up to
+ * the comma or bracket that ends it. */
+static size_t
+skip_value(struct slice t, size_t at)
+{
+	size_t depth = 0;
+
+	while (at < t.n) {
+		switch (t.p[at]) {
+		case '"':
+			at = skip_string(t, at);
+			continue;
+		case '{':
+		case '[':
+			depth++;
+			break;
+		case '}':
+		case ']':
+			if (depth == 0)
+				return at;
+			depth--;
+			break;
+		case ',':
+			if (depth == 0)
+				return at;
+			break;
+		default:
+			break;
+		}
+		at++;
+	}
+	return t.n;
+}
+
+static size_t
+skip_blanks(struct slice t, size_t at)
+{
+	while (at < t.n && strchr(" \t\r\n", t.p[at]) != NULL &&
+	    t.p[at] != '\0')
+		at++;
+	return at;
+}
+
+static bool
+is_at(struct slice t, size_t at, char c)
+{
+	return at < t.n && t.p[at] == c;
+}
+
+struct slice
+json_member_text(struct slice t, const char *key)
+{
+	const struct slice none = { NULL, 0 };
+	struct slice       found = none;
+	size_t             at = skip_blanks(t, 0);
+
+	if (!is_at(t, at, '{'))
+		return none;
+	do {
+		size_t       from = at = skip_blanks(t, at + 1);
+		struct slice name;
+
+		if (!is_at(t, at, '"'))
+			break;
+		at = skip_string(t, at);
+		if (at - from < 2)
+			break;
+		name = (struct slice){ t.p + from + 1, at - from - 2 };
+		if (name.n > 0 && memchr(name.p, '\\', name.n) != NULL)
+			return none;
+		at = skip_blanks(t, at);
+		if (!is_at(t, at, ':'))
+			break;
+		from = at + 1;
+		at = skip_value(t, from);
+		if (slice_is(name, key))
+			found = slice_trim((struct slice){ t.p + from,
+			    at - from });
+	} while (is_at(t, at, ','));
+	return found;
+}
+
 void
 json_free(struct json **doc)
 {

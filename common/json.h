@@ -21,6 +21,11 @@ struct json;
 enum err json_parse(struct json **, struct slice text);
 void json_free(struct json **);
 
+/* The value of an object's member as it is written in a text that
+ * json_parse() has taken: the last of equal ones.  Empty when there is none,
+ * or when a key of the object is written with escapes. */
+struct slice json_member_text(struct slice object, const char *key);
+
 /* Readers: all take NULL, and what they return is on loan from the document.
  * json_get: NULL when absent, JSON null, or when it is not an object. */
 struct json *json_get(const struct json *, const char *key);

@@ -234,14 +234,15 @@ serve_timers(struct loop *l)
 }
 
 /* The timerfd makes the soonest timer visible to a foreign loop that waits
- * on our descriptor. */
+ * on our descriptor.  One that rings too early is set anew then: most timers
+ * are cancelled or moved before they ring. */
 static void
 arm_timerfd(struct loop *l)
 {
 	uint64_t          at = l->ntimers > 0 ? l->heap[0]->at_ms : 0;
 	struct itimerspec when = { 0 };
 
-	if (at == l->timerfd_at_ms)
+	if (at == 0 || (l->timerfd_at_ms != 0 && l->timerfd_at_ms <= at))
 		return;
 	l->timerfd_at_ms = at;
 	when.it_value.tv_sec = (time_t)(at / 1000);
@@ -356,7 +357,8 @@ loop_turn(struct loop *l, int wait_ms, bool *more)
 	int                n;
 
 	arm_timerfd(l);
-	log_flush(); /* also what a foreign loop's callbacks have said */
+	if (wait_ms != 0)
+		log_flush();
 	if (wait_ms != 0 && sources_pending(l))
 		wait_ms = 0;
 	n = epoll_wait(l->epoll, ev, EVENTS_PER_TURN, wait_ms);

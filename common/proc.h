@@ -44,9 +44,10 @@ int proc_options(int argc, char *argv[], const char *program,
 /* Logs from now on as the settings say. */
 void proc_log(const struct conf *, const char *program);
 
-/* SIGPIPE ignored, SIGTERM and SIGINT mean stop, the parent's messages go to
+/* SIGPIPE and SIGXFSZ ignored, SIGTERM and SIGINT mean stop, the parent's messages go to
  * `takes` (NULL: none; log_level is always handled here).  When the parent
- * goes away the program stops.  The loop must outlive it. */
+ * goes away the program stops.  The loop must outlive it.  Threads started
+ * after it inherit SCHED_BATCH. */
 enum err proc_open(struct proc *, struct loop *, const struct conf *,
     const struct msg_handlers *takes, void *self);
 void proc_close(struct proc *);

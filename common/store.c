@@ -26,6 +26,7 @@ enum {
 
 struct store {
 	sqlite3              *db;
+	sqlite3_stmt         *begin, *end;   /* of a transaction */
 	char                 *path, *moved;
 	int                   lock;
 	bool                  dirty;
@@ -183,27 +184,51 @@ examine(struct store *s, const struct store_options *o, const char **why)
 static void
 disconnect(struct store *s)
 {
+	sqlite3_finalize(s->begin);
+	sqlite3_finalize(s->end);
+	s->begin = s->end = NULL;
 	if (s->db != NULL)
 		sqlite3_close(s->db);
 	s->db = NULL;
+}
+
+/* As it is: closing must not work its log into it. */
+static void
+disconnect_untouched(struct store *s)
+{
+	if (s->db != NULL)
+		sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
+		    NULL);
+	disconnect(s);
+}
+
+/* A name that nothing has: PATH.moved-TIME, with -2, -3 ... where needed. */
+static void
+free_name(const struct store *s, char *to, size_t size)
+{
+	char        stamp[40];
+	time_t      now = time(NULL);
+	struct tm   tm;
+	struct stat st;
+	int         n;
+
+	gmtime_r(&now, &tm);
+	strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &tm);
+	n = snprintf(to, size, "%s.moved-%s", s->path, stamp);
+	for (unsigned i = 2; lstat(to, &st) == 0 && i < 1000; i++)
+		snprintf(to + n, size - (size_t)n, "-%u", i);
 }
 
 static enum err
 move_aside(struct store *s, const char *why)
 {
 	static const char *const suffixes[] = { "", "-wal", "-shm" };
-	char      from[1200], to[1200], stamp[40];
-	time_t    now = time(NULL);
-	struct tm tm;
+	char from[1200], to[1200], name[1100];
 
-	gmtime_r(&now, &tm);
-	strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &tm);
+	free_name(s, name, sizeof name);
 	for (size_t i = 0; i < 3; i++) {
 		snprintf(from, sizeof from, "%s%s", s->path, suffixes[i]);
-		snprintf(to, sizeof to, "%s.moved-%s-%d%s", s->path, stamp,
-		    (int)getpid(), suffixes[i]);
-		if (i == 0)
-			s->moved = strdup(to);
+		snprintf(to, sizeof to, "%s%s", name, suffixes[i]);
 		if (rename(from, to) != 0 && (i == 0 || errno != ENOENT)) {
 			log_error("store.stuck", KV("file", from),
 			    KV("why", strerror(errno)), KV("damage", why),
@@ -211,6 +236,7 @@ move_aside(struct store *s, const char *why)
 			return ERR_SYSTEM;
 		}
 	}
+	s->moved = strdup(name);
 	log_error("store.moved", KV("file", s->path), KV("why", why),
 	    KV("kept_as", s->moved != NULL ? s->moved : ""),
 	    KV("remedy", "a new one is begun; what the old one held is not "
@@ -240,6 +266,18 @@ upgrade(struct store *s, const struct store_options *o)
 }
 
 static enum err
+prepare_both(struct store *s)
+{
+	int rc = sqlite3_prepare_v3(s->db, "BEGIN IMMEDIATE", -1,
+	    SQLITE_PREPARE_PERSISTENT, &s->begin, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v3(s->db, "COMMIT", -1,
+		    SQLITE_PREPARE_PERSISTENT, &s->end, NULL);
+	return rc == SQLITE_OK ? ERR_OK : failed(s, rc, "prepare");
+}
+
+static enum err
 set_up(struct store *s, const struct store_options *o)
 {
 	int64_t  page = 4096;
@@ -253,10 +291,11 @@ set_up(struct store *s, const struct store_options *o)
 	    (e = upgrade(s, o)) != ERR_OK ||
 	    (e = pragma(s, "PRAGMA page_size", &page, NULL)) != ERR_OK)
 		return e;
-	if (o->bytes_max > 0)
-		e = pragma_set(s, "max_page_count",
-		    (int64_t)(o->bytes_max / (uint64_t)page) + 1);
-	return e;
+	if (o->bytes_max > 0 &&
+	    (e = pragma_set(s, "max_page_count",
+	         (int64_t)(o->bytes_max / (uint64_t)page) + 1)) != ERR_OK)
+		return e;
+	return prepare_both(s);
 }
 
 static enum err
@@ -268,7 +307,7 @@ open_file(struct store *s, const struct store_options *o)
 	if (e == ERR_OK)
 		e = examine(s, o, &why);
 	if (e == ERR_DAMAGED) {
-		disconnect(s);
+		disconnect_untouched(s);
 		if ((e = move_aside(s, why)) == ERR_OK)
 			e = connect_file(s);
 	} else if (e == ERR_NOT_FOUND)
@@ -340,6 +379,22 @@ store_close(struct store **sp)
 	free(s);
 }
 
+enum err
+store_abandon(struct store **sp, const char *why)
+{
+	struct store *s = *sp;
+	enum err      e = ERR_OK;
+
+	if (s == NULL)
+		return ERR_OK;
+	s->dirty = false; /* closing rolls back */
+	disconnect(s);
+	if (s->durability != STORE_NONE)
+		e = move_aside(s, why);
+	store_close(sp);
+	return e;
+}
+
 const char *
 store_moved(const struct store *s)
 {
@@ -408,8 +463,9 @@ store_run(struct store_stmt *t)
 	int           rc;
 
 	if (!s->dirty) {
-		rc = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-		if (rc != SQLITE_OK)
+		rc = sqlite3_step(s->begin);
+		sqlite3_reset(s->begin);
+		if (rc != SQLITE_DONE)
 			return broken(s, rc, "begin");
 		s->dirty = true;
 	}
@@ -461,8 +517,9 @@ store_commit(struct store *s)
 
 	if (!s->dirty)
 		return ERR_OK;
-	rc = sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL);
-	if (rc != SQLITE_OK)
+	rc = sqlite3_step(s->end);
+	sqlite3_reset(s->end);
+	if (rc != SQLITE_DONE)
 		return broken(s, rc, "commit");
 	s->dirty = false;
 	return ERR_OK;

@@ -4,8 +4,9 @@
  * store_commit(), once per turn of the loop.
  *
  * A file that is damaged, of another program, or of a later version is moved
- * aside (its name gets ".moved-" and the time) and a new one begun; it is
- * never overwritten.  While it is open, others may read it with sqlite3(1).
+ * aside (its name gets ".moved-" and the time) and a new one begun; neither it
+ * nor one that was moved before is ever written to.  While a store is open,
+ * others may read it with sqlite3(1).
  */
 #ifndef STORE_H
 #define STORE_H
@@ -45,6 +46,10 @@ enum store_durability store_durability_of(struct slice);
 enum err store_open(struct store **, const struct store_options *);
 /* Commits first.  Statements must have been freed. */
 void store_close(struct store **);
+
+/* Closes it and moves the file aside: it turned out to be damaged.  SYSTEM
+ * when it cannot be moved.  Statements must have been freed. */
+enum err store_abandon(struct store **, const char *why);
 
 /* The file was moved aside when it was opened: where to, else NULL. */
 const char *store_moved(const struct store *);

@@ -1,8 +1,9 @@
 /*
- * Queues by conversation, credit by worker.  An event is QUEUED (or DELAYED)
- * in its conversation's queue, or IN_FLIGHT as the head of it, or DONE and
- * merely remembered.  A conversation stands in the turn list exactly when its
- * head may go out.
+ * Queues by conversation, credit by worker.  Of a conversation only the head
+ * ever moves: it is in TURN when it may go out, DELAYED or in FLIGHT, and the
+ * conversation stands in the line of that place.  Lines for turns are kept by
+ * type, and apart for what goes alone, because all that stand in one can go to
+ * the same workers; between the lines the lowest ticket is next.
  */
 #include "delivery.h"
 
@@ -13,35 +14,60 @@ enum {
 	BUCKETS = 1 << 15,
 	ALONE_FROM = 3,          /* attempt from which an event goes alone */
 	RETRY_MS = 200,          /* after a failed attempt, times its number */
+	RECENT = 16,             /* patterns of workers that left, and ... */
+	RECENT_MS = 60 * 1000,   /* ... how long what they want is waited for */
 };
 
-enum entry_state { QUEUED, DELAYED, IN_FLIGHT, DONE };
+enum place { NOWHERE, TURN, DELAYED, FLIGHT };
 
-struct conv;
+/* Shared by those who hold it. */
+struct text {
+	unsigned refs;
+	size_t   n;
+	char     p[];
+};
 
+struct line {
+	struct conv *first, *last;
+};
+
+/* A type of event, as long as there are events of it. */
+struct kind {
+	struct kind *next;
+	struct line  turns[2];   /* [1]: of those that go alone */
+	struct text *name;
+	uint64_t     events;
+	/* Wanted by an earlier run's workers; UINT64_MAX: a minute from when
+	 * the first worker of this run comes. */
+	uint64_t     until_ms;
+};
+
+/* There may be a hundred thousand: mind the size. */
 struct entry {
-	struct entry           *chain;        /* in its hash bucket */
-	struct entry           *next;         /* in its conversation */
-	struct entry           *older, *newer;/* list by state: see list */
-	struct conv            *conv;
-	struct delivery_worker *worker;
-	uint64_t                came_ms, due_ms;
-	enum entry_state        state;
-	unsigned                attempt;
-	unsigned                hash;
-	size_t                  id_n, type_n, body_n;
-	char                   *body;         /* freed when done */
-	char                   *type;         /* freed when done */
-	char                    id[];
+	struct entry *chain;            /* in its hash bucket */
+	struct entry *next;             /* in its conversation */
+	struct entry *older, *newer;    /* among the unfinished or finished */
+	struct conv  *conv;             /* NULL: finished */
+	struct kind  *kind;             /* the same */
+	struct text  *last;             /* worker; may be NULL */
+	char         *body;             /* NULL: away, or empty */
+	uint64_t      no, came_ms;
+	unsigned      hash, attempt;
+	uint32_t      id_n, body_n;
+	char          id[];
 };
 
 struct conv {
-	struct conv  *chain, *turn;
-	struct entry *head, *tail;
-	bool          in_turn;
-	unsigned      hash;
-	size_t        name_n;
-	char          name[];
+	struct conv            *chain;
+	struct conv            *before, *after; /* in its line */
+	struct entry           *head, *tail;
+	struct delivery_worker *worker;         /* in FLIGHT */
+	uint64_t                due_ms;         /* DELAYED, in FLIGHT */
+	uint64_t                ticket;         /* in TURN */
+	enum place              place;
+	unsigned                hash;
+	uint32_t                queued, name_n;
+	char                    name[];
 };
 
 struct list {
@@ -51,12 +77,16 @@ struct list {
 
 struct delivery_worker {
 	struct delivery_worker *next;
-	char                   *peer, *name, *handler, *patterns;
-	size_t                  peer_n;
+	struct text            *peer, *name, *handler, *patterns;
 	uint64_t                pid, window, in_flight, done, timeout_ms;
 	uint64_t                since_ms, heard_ms;
 	const struct entry     *kept_for;     /* gets no other meanwhile */
 	bool                    want_raw, late, alone;
+};
+
+struct recent {
+	struct text *patterns;
+	uint64_t     until_ms;
 };
 
 struct delivery {
@@ -64,24 +94,63 @@ struct delivery {
 	struct delivery_counts  counts;
 	struct entry           *entries[BUCKETS];
 	struct conv            *convs[BUCKETS];
-	struct conv            *turn_first, *turn_last;
-	struct list             waiting, delayed, flying, finished;
+	struct kind            *kinds;
+	struct line             delayed, flight;
+	struct list             unfinished, finished;   /* came, ended first */
 	struct delivery_worker *workers;
-	void                  (*on_dead)(void *, const struct delivery_dead *);
-	void                   *dead_self;
+	struct recent           recent[RECENT];
+	uint64_t                last_no, tickets;
+	void                  (*on_end)(void *, const struct delivery_end *);
+	void                   *end_self;
 };
 
-/* --- lists ---------------------------------------------------------------------- */
+/* --- texts ---------------------------------------------------------------- */
+
+static struct text *
+text_new(struct slice s)
+{
+	struct text *t = malloc(sizeof *t + s.n + 1);
+
+	if (t == NULL)
+		return NULL;
+	t->refs = 1;
+	t->n = s.n;
+	if (s.n > 0)
+		memcpy(t->p, s.p, s.n);
+	t->p[s.n] = '\0';
+	return t;
+}
+
+static struct text *
+text_share(struct text *t)
+{
+	t->refs++;
+	return t;
+}
+
+static void
+text_drop(struct text **t)
+{
+	if (*t != NULL && --(*t)->refs == 0)
+		free(*t);
+	*t = NULL;
+}
+
+static struct slice
+text_slice(const struct text *t)
+{
+	return t != NULL ? (struct slice){ t->p, t->n }
+	                 : (struct slice){ NULL, 0 };
+}
+
+/* --- lists ---------------------------------------------------------------- */
 
 static void
 list_put(struct list *l, struct entry *e)
 {
 	e->older = l->newest;
 	e->newer = NULL;
-	if (l->newest != NULL)
-		l->newest->newer = e;
-	else
-		l->oldest = e;
+	*(l->newest != NULL ? &l->newest->newer : &l->oldest) = e;
 	l->newest = e;
 	l->n++;
 }
@@ -94,35 +163,70 @@ list_cut(struct list *l, struct entry *e)
 	l->n--;
 }
 
-static struct list *
-list_of(struct delivery *d, enum entry_state s)
+static void
+line_put(struct line *l, struct conv *c)
 {
-	switch (s) {
-	case QUEUED:
-		return &d->waiting;
-	case DELAYED:
-		return &d->delayed;
-	case IN_FLIGHT:
-		return &d->flying;
-	case DONE:
-		break;
-	}
-	return &d->finished;
+	c->before = l->last;
+	c->after = NULL;
+	*(l->last != NULL ? &l->last->after : &l->first) = c;
+	l->last = c;
 }
 
 static void
-entry_become(struct delivery *d, struct entry *e, enum entry_state to)
+line_cut(struct line *l, struct conv *c)
 {
-	list_cut(list_of(d, e->state), e);
-	e->state = to;
-	list_put(list_of(d, to), e);
-	d->counts.in_flight = d->flying.n;
+	*(c->before != NULL ? &c->before->after : &l->first) = c->after;
+	*(c->after != NULL ? &c->after->before : &l->last) = c->before;
 }
 
-/* --- finding -------------------------------------------------------------------- */
+static bool
+goes_alone(const struct entry *e)
+{
+	return e->attempt + 1 >= ALONE_FROM;
+}
+
+static struct line *
+line_of(struct delivery *d, const struct conv *c)
+{
+	switch (c->place) {
+	case TURN:
+		return &c->head->kind->turns[goes_alone(c->head)];
+	case DELAYED:
+		return &d->delayed;
+	case FLIGHT:
+		return &d->flight;
+	case NOWHERE:
+		break;
+	}
+	return NULL;
+}
+
+/* The head, and with it the attempt, is that of the old place before, and of
+ * the new one after. */
+static void
+conv_leave(struct delivery *d, struct conv *c)
+{
+	struct line *l = line_of(d, c);
+
+	if (l != NULL)
+		line_cut(l, c);
+	d->counts.in_flight -= c->place == FLIGHT;
+	c->place = NOWHERE;
+}
+
+static void
+conv_enter(struct delivery *d, struct conv *c, enum place to)
+{
+	c->place = to;
+	c->ticket = ++d->tickets;
+	d->counts.in_flight += to == FLIGHT;
+	line_put(line_of(d, c), c);
+}
+
+/* --- finding -------------------------------------------------------------- */
 
 static struct entry *
-entry_find(struct delivery *d, struct slice id)
+entry_find(const struct delivery *d, struct slice id)
 {
 	unsigned      h = slice_hash(id);
 	struct entry *e = d->entries[h % BUCKETS];
@@ -134,23 +238,31 @@ entry_find(struct delivery *d, struct slice id)
 }
 
 static struct conv *
+conv_find(const struct delivery *d, struct slice name)
+{
+	unsigned     h = slice_hash(name);
+	struct conv *c = d->convs[h % BUCKETS];
+
+	while (c != NULL && (c->hash != h ||
+	           !slice_eq((struct slice){ c->name, c->name_n }, name)))
+		c = c->chain;
+	return c;
+}
+
+static struct conv *
 conv_get(struct delivery *d, struct slice name)
 {
-	unsigned      h = slice_hash(name);
-	struct conv **at = &d->convs[h % BUCKETS], *c;
+	struct conv *c = conv_find(d, name);
 
-	for (c = *at; c != NULL; c = c->chain)
-		if (c->hash == h &&
-		    slice_eq((struct slice){ c->name, c->name_n }, name))
-			return c;
-	if ((c = calloc(1, sizeof *c + name.n)) == NULL)
-		return NULL;
-	c->hash = h;
-	c->name_n = name.n;
+	if (c != NULL || (c = calloc(1, sizeof *c + name.n)) == NULL)
+		return c;
+	c->hash = slice_hash(name);
+	c->name_n = (uint32_t)name.n;
 	if (name.n > 0)
 		memcpy(c->name, name.p, name.n);
-	c->chain = *at;
-	*at = c;
+	c->chain = d->convs[c->hash % BUCKETS];
+	d->convs[c->hash % BUCKETS] = c;
+	d->counts.conversations++;
 	return c;
 }
 
@@ -159,46 +271,69 @@ conv_free_if_empty(struct delivery *d, struct conv *c)
 {
 	struct conv **at = &d->convs[c->hash % BUCKETS];
 
-	if (c->head != NULL || c->in_turn)
+	if (c->head != NULL)
 		return;
 	while (*at != c)
 		at = &(*at)->chain;
 	*at = c->chain;
+	d->counts.conversations--;
 	free(c);
 }
 
-/* --- turns ---------------------------------------------------------------------- */
+/* There are few. */
+static struct kind *
+kind_get(struct delivery *d, struct slice name)
+{
+	struct kind *k = d->kinds;
+
+	while (k != NULL && !slice_eq(text_slice(k->name), name))
+		k = k->next;
+	if (k != NULL || (k = calloc(1, sizeof *k)) == NULL)
+		return k;
+	if ((k->name = text_new(name)) == NULL) {
+		free(k);
+		return NULL;
+	}
+	k->next = d->kinds;
+	d->kinds = k;
+	return k;
+}
 
 static void
-turn_put(struct delivery *d, struct conv *c)
+kind_free_if_empty(struct delivery *d, struct kind *k)
 {
-	if (c->in_turn || c->head == NULL || c->head->state != QUEUED)
+	struct kind **at = &d->kinds;
+
+	if (k->events > 0)
 		return;
-	c->in_turn = true;
-	c->turn = NULL;
-	if (d->turn_last != NULL)
-		d->turn_last->turn = c;
-	else
-		d->turn_first = c;
-	d->turn_last = c;
+	while (*at != k)
+		at = &(*at)->next;
+	*at = k->next;
+	text_drop(&k->name);
+	free(k);
 }
 
-static struct conv *
-turn_take(struct delivery *d)
+/* --- coming --------------------------------------------------------------- */
+
+/* In its bucket, and nowhere else yet. */
+static struct entry *
+entry_new(struct delivery *d, uint64_t no, struct slice id)
 {
-	struct conv *c = d->turn_first;
+	struct entry *e = calloc(1, sizeof *e + id.n);
 
-	if (c == NULL)
+	if (e == NULL)
 		return NULL;
-	d->turn_first = c->turn;
-	if (c->turn == NULL)
-		d->turn_last = NULL;
-	c->turn = NULL;
-	c->in_turn = false;
-	return c;
+	if (id.n > 0)
+		memcpy(e->id, id.p, id.n);
+	e->id_n = (uint32_t)id.n;
+	e->hash = slice_hash(id);
+	e->no = no;
+	e->chain = d->entries[e->hash % BUCKETS];
+	d->entries[e->hash % BUCKETS] = e;
+	if (no > d->last_no)
+		d->last_no = no;
+	return e;
 }
-
-/* --- the life of an entry ----------------------------------------------------------- */
 
 static void
 entry_free(struct delivery *d, struct entry *e)
@@ -208,44 +343,67 @@ entry_free(struct delivery *d, struct entry *e)
 	while (*at != e)
 		at = &(*at)->chain;
 	*at = e->chain;
-	list_cut(list_of(d, e->state), e);
-	free(e->body);
-	free(e->type);
 	free(e);
 }
 
-static struct entry *
-entry_new(struct slice id, struct slice type, struct slice body,
-    uint64_t now_ms)
+/* To the end of its conversation. */
+static enum err
+entry_queue(struct delivery *d, struct entry *e, struct slice conv,
+    struct slice type)
 {
-	struct entry *e = calloc(1, sizeof *e + id.n);
+	struct conv *c = conv_get(d, conv);
+	struct kind *k = kind_get(d, type);
 
-	if (e == NULL)
-		return NULL;
-	e->body = slice_dup(body);
-	e->type = slice_dup(type);
-	if (e->body == NULL || e->type == NULL) {
-		free(e->body);
-		free(e->type);
-		free(e);
-		return NULL;
+	if (c == NULL || k == NULL) {
+		if (c != NULL)
+			conv_free_if_empty(d, c);
+		if (k != NULL)
+			kind_free_if_empty(d, k);
+		return ERR_NOMEM;
 	}
-	if (id.n > 0)
-		memcpy(e->id, id.p, id.n);
-	e->id_n = id.n;
-	e->type_n = type.n;
-	e->body_n = body.n;
-	e->hash = slice_hash(id);
-	e->came_ms = now_ms;
-	return e;
+	e->conv = c;
+	e->kind = k;
+	k->events++;
+	list_put(&d->unfinished, e);
+	*(c->tail != NULL ? &c->tail->next : &c->head) = e;
+	c->tail = e;
+	c->queued++;
+	d->counts.events++;
+	d->counts.bytes += e->body_n;
+	if (c->place == NOWHERE)
+		conv_enter(d, c, TURN);
+	return ERR_OK;
+}
+
+/* A copy, if it may be held. */
+static bool
+entry_hold(struct delivery *d, struct entry *e, struct slice body)
+{
+	e->body_n = (uint32_t)body.n;
+	if (body.n == 0 ||
+	    d->counts.body_bytes + body.n > d->limits.body_bytes)
+		return true;
+	if ((e->body = malloc(body.n)) == NULL)
+		return false;
+	memcpy(e->body, body.p, body.n);
+	d->counts.body_bytes += body.n;
+	return true;
+}
+
+static void
+entry_let_go(struct delivery *d, struct entry *e)
+{
+	if (e->body != NULL)
+		d->counts.body_bytes -= e->body_n;
+	free(e->body);
+	e->body = NULL;
 }
 
 enum err
 delivery_append(struct delivery *d, struct slice id, struct slice conv,
-    struct slice type, struct slice body, uint64_t now_ms)
+    struct slice type, struct slice body, uint64_t now_ms, uint64_t *no)
 {
 	struct entry *e;
-	struct conv  *c;
 
 	if (entry_find(d, id) != NULL) {
 		d->counts.duplicates++;
@@ -256,22 +414,54 @@ delivery_append(struct delivery *d, struct slice id, struct slice conv,
 		d->counts.refused++;
 		return ERR_FULL;
 	}
-	if ((c = conv_get(d, conv)) == NULL)
+	if ((e = entry_new(d, d->last_no + 1, id)) == NULL)
 		return ERR_NOMEM;
-	if ((e = entry_new(id, type, body, now_ms)) == NULL) {
-		conv_free_if_empty(d, c);
+	e->came_ms = now_ms;
+	if (!entry_hold(d, e, body) ||
+	    entry_queue(d, e, conv, type) != ERR_OK) {
+		entry_let_go(d, e);
+		entry_free(d, e);
+		d->last_no--;
 		return ERR_NOMEM;
 	}
-	e->conv = c;
-	e->chain = d->entries[e->hash % BUCKETS];
-	d->entries[e->hash % BUCKETS] = e;
-	list_put(&d->waiting, e);
-	*(c->tail != NULL ? &c->tail->next : &c->head) = e;
-	c->tail = e;
 	d->counts.appended++;
-	d->counts.events++;
-	d->counts.bytes += body.n;
-	turn_put(d, c);
+	*no = e->no;
+	return ERR_OK;
+}
+
+/* The later of two rows counts: an id may have been forgotten in between. */
+static bool
+is_news(struct delivery *d, struct slice id)
+{
+	struct entry *e = entry_find(d, id);
+
+	if (e != NULL && e->conv != NULL)
+		return false;
+	delivery_forget(d, id);
+	return true;
+}
+
+enum err
+delivery_restore(struct delivery *d, uint64_t no, struct slice id,
+    struct slice conv, struct slice type, size_t body_n, unsigned attempt,
+    uint64_t came_ms)
+{
+	struct entry *e;
+
+	if (!is_news(d, id))
+		return ERR_DUPLICATE;
+	if ((e = entry_new(d, no, id)) == NULL)
+		return ERR_NOMEM;
+	e->came_ms = came_ms;
+	e->body_n = (uint32_t)body_n;
+	e->attempt = attempt < d->limits.attempts
+	    ? attempt
+	    : (unsigned)d->limits.attempts - 1;
+	if (entry_queue(d, e, conv, type) != ERR_OK) {
+		entry_free(d, e);
+		return ERR_NOMEM;
+	}
+	e->kind->until_ms = UINT64_MAX;
 	return ERR_OK;
 }
 
@@ -282,14 +472,71 @@ delivery_has_room(const struct delivery *d)
 	    d->counts.bytes < d->limits.bytes / 4 * 3;
 }
 
-static void
-worker_release(struct entry *e)
+bool
+delivery_is_filling(const struct delivery *d)
 {
-	if (e->worker == NULL)
+	return d->counts.events > d->limits.events / 2 ||
+	    d->counts.bytes > d->limits.bytes / 2;
+}
+
+/* --- ending --------------------------------------------------------------- */
+
+static void
+remember(struct delivery *d, struct entry *e)
+{
+	list_put(&d->finished, e);
+	while (d->finished.n > d->limits.remembered) {
+		struct entry *old = d->finished.oldest;
+
+		list_cut(&d->finished, old);
+		entry_free(d, old);
+	}
+}
+
+void
+delivery_forget(struct delivery *d, struct slice id)
+{
+	struct entry *e = entry_find(d, id);
+
+	if (e == NULL || e->conv != NULL)
 		return;
-	e->worker->in_flight--;
-	e->worker->alone = false;
-	e->worker = NULL;
+	list_cut(&d->finished, e);
+	entry_free(d, e);
+}
+
+enum err
+delivery_remember(struct delivery *d, struct slice id, uint64_t no)
+{
+	struct entry *e;
+
+	if (!is_news(d, id))
+		return ERR_DUPLICATE;
+	if ((e = entry_new(d, no, id)) == NULL)
+		return ERR_NOMEM;
+	remember(d, e);
+	return ERR_OK;
+}
+
+uint64_t
+delivery_oldest_remembered(const struct delivery *d)
+{
+	uint64_t no = d->last_no + 1;
+
+	for (const struct entry *e = d->finished.oldest; e != NULL;
+	     e = e->newer)
+		if (e->no < no)
+			no = e->no;
+	return no;
+}
+
+static void
+worker_release(struct conv *c)
+{
+	if (c->worker == NULL)
+		return;
+	c->worker->in_flight--;
+	c->worker->alone = false;
+	c->worker = NULL;
 }
 
 static void
@@ -300,65 +547,80 @@ unkeep(struct delivery *d, const struct entry *e)
 			w->kept_for = NULL;
 }
 
-/* Only the head of a conversation is ever in flight, so only it finishes. */
 static void
-entry_finish(struct delivery *d, struct entry *e)
+tell_end(struct delivery *d, const struct entry *e, struct slice why,
+    bool dead)
 {
-	struct conv *c = e->conv;
+	struct delivery_end end = { .no = e->no, .id = { e->id, e->id_n },
+		.conv = { e->conv->name, e->conv->name_n },
+		.type = text_slice(e->kind->name),
+		.body = { e->body, e->body != NULL ? e->body_n : 0 },
+		.why = why, .worker = text_slice(e->last),
+		.attempts = e->attempt, .dead = dead };
 
-	worker_release(e);
+	if (d->on_end != NULL)
+		d->on_end(d->end_self, &end);
+}
+
+/* Only heads finish. */
+static void
+head_finish(struct delivery *d, struct conv *c, struct slice why, bool dead)
+{
+	struct entry *e = c->head;
+
+	tell_end(d, e, why, dead);
+	worker_release(c);
 	unkeep(d, e);
+	conv_leave(d, c);
 	c->head = e->next;
 	if (c->head == NULL)
 		c->tail = NULL;
+	c->queued--;
 	d->counts.events--;
 	d->counts.bytes -= e->body_n;
-	free(e->body);
-	free(e->type);
-	e->body = e->type = NULL;
-	e->next = NULL;
+	entry_let_go(d, e);
+	text_drop(&e->last);
+	e->kind->events--;
+	kind_free_if_empty(d, e->kind);
+	e->kind = NULL;
 	e->conv = NULL;
-	entry_become(d, e, DONE);
-	turn_put(d, c);
+	list_cut(&d->unfinished, e);
+	remember(d, e);
+	if (c->head != NULL)
+		conv_enter(d, c, TURN);
 	conv_free_if_empty(d, c);
-	while (d->finished.n > d->limits.remembered)
-		entry_free(d, d->finished.oldest);
 }
 
 static void
-entry_die(struct delivery *d, struct entry *e, struct slice why)
+head_die(struct delivery *d, struct conv *c, struct slice why)
 {
-	struct delivery_dead dead = { { e->id, e->id_n },
-		{ e->conv->name, e->conv->name_n }, { e->type, e->type_n },
-		why, e->attempt };
-
 	d->counts.dead++;
-	if (d->on_dead != NULL)
-		d->on_dead(d->dead_self, &dead);
-	entry_finish(d, e);
+	head_finish(d, c, why, true);
 }
 
-/* Back to the head of its queue, to be tried again after a while. */
+/* To be tried again after a while. */
 static void
-entry_again(struct delivery *d, struct entry *e, uint64_t after_ms,
+head_again(struct delivery *d, struct conv *c, uint64_t after_ms,
     struct slice why, uint64_t now_ms)
 {
-	worker_release(e);
-	if (e->attempt >= d->limits.attempts) {
-		entry_die(d, e, why);
+	if (c->head->attempt >= d->limits.attempts) {
+		head_die(d, c, why);
 		return;
 	}
+	worker_release(c);
 	d->counts.redelivered++;
-	e->due_ms = now_ms + after_ms;
-	entry_become(d, e, after_ms > 0 ? DELAYED : QUEUED);
-	turn_put(d, e->conv);
+	conv_leave(d, c);
+	c->due_ms = now_ms + after_ms;
+	conv_enter(d, c, after_ms > 0 ? DELAYED : TURN);
 }
 
-/* --- offering ------------------------------------------------------------------------ */
+/* --- offering ------------------------------------------------------------- */
 
 static bool
-matches(const char *patterns, struct slice type)
+matches(const struct text *words, struct slice type)
 {
+	const char *patterns = words->p;
+
 	while (*patterns != '\0') {
 		size_t       n = strcspn(patterns, " ");
 		struct slice p = { patterns, n };
@@ -379,8 +641,7 @@ matches(const char *patterns, struct slice type)
 static struct delivery_worker *
 pick(struct delivery *d, const struct entry *e)
 {
-	bool                    alone = e->attempt + 1 >= ALONE_FROM;
-	bool                    kept = false;
+	bool                    alone = goes_alone(e), kept = false;
 	struct delivery_worker *best = NULL, *least = NULL;
 	uint64_t                most = 0;
 
@@ -391,7 +652,7 @@ pick(struct delivery *d, const struct entry *e)
 
 		if (w->alone || w->window == 0 ||
 		    (w->kept_for != NULL && w->kept_for != e) ||
-		    !matches(w->patterns, (struct slice){ e->type, e->type_n }))
+		    !matches(w->patterns, text_slice(e->kind->name)))
 			continue;
 		if (alone && w->in_flight > 0) {
 			kept |= w->kept_for == e;
@@ -407,13 +668,56 @@ pick(struct delivery *d, const struct entry *e)
 	return best;
 }
 
+/* A worker that has just left may be back in a moment. */
 static bool
-wanted_by_none(const struct delivery *d, const struct entry *e)
+wanted(const struct delivery *d, const struct kind *k, uint64_t now_ms)
 {
+	struct slice type = text_slice(k->name);
+
+	if (d->workers == NULL || k->until_ms > now_ms)
+		return true;
 	for (struct delivery_worker *w = d->workers; w != NULL; w = w->next)
-		if (matches(w->patterns, (struct slice){ e->type, e->type_n }))
-			return false;
-	return d->workers != NULL;
+		if (matches(w->patterns, type))
+			return true;
+	for (size_t i = 0; i < RECENT; i++)
+		if (d->recent[i].until_ms > now_ms &&
+		    matches(d->recent[i].patterns, type))
+			return true;
+	return false;
+}
+
+/* All of this kind whose turn it is; false when there were none. */
+static bool
+end_kind(struct delivery *d, struct kind *k)
+{
+	uint64_t ended = 0, all = k->events;
+	struct conv *c;
+
+	/* The last event takes its kind with it. */
+	while (ended < all && ((c = k->turns[0].first) != NULL ||
+	           (c = k->turns[1].first) != NULL)) {
+		d->counts.unwanted++;
+		head_finish(d, c, SLICE("no worker wants its type"), false);
+		ended++;
+	}
+	return ended > 0;
+}
+
+/* What no handler here asked for is done, and what stood behind it too. */
+static void
+end_unwanted(struct delivery *d, uint64_t now_ms)
+{
+	struct kind *next;
+	bool         again;
+
+	do {
+		again = false;
+		for (struct kind *k = d->kinds; k != NULL; k = next) {
+			next = k->next;
+			if (!wanted(d, k, now_ms))
+				again |= end_kind(d, k);
+		}
+	} while (again);
 }
 
 static bool
@@ -426,72 +730,97 @@ any_credit(const struct delivery *d)
 	return false;
 }
 
+/* Whose turn it is, and the worker.  Those that go alone are asked first:
+ * what is kept for them, others cannot have. */
+static struct conv *
+next_conv(struct delivery *d, struct delivery_worker **worker)
+{
+	struct conv *best = NULL;
+
+	for (int alone = 1; alone >= 0; alone--)
+		for (struct kind *k = d->kinds; k != NULL; k = k->next) {
+			struct conv            *c = k->turns[alone].first;
+			struct delivery_worker *w;
+
+			if (c == NULL || (w = pick(d, c->head)) == NULL)
+				continue;
+			if (best == NULL || c->ticket < best->ticket) {
+				best = c;
+				*worker = w;
+			}
+		}
+	return best;
+}
+
 bool
 delivery_offer(struct delivery *d, uint64_t now_ms, struct delivery_item *item)
 {
-	struct conv *passed = NULL;
+	struct delivery_worker *w;
+	struct conv            *c;
+	struct entry           *e;
 
-	while (any_credit(d) && d->turn_first != NULL &&
-	    d->turn_first != passed) {
-		struct conv            *c = turn_take(d);
-		struct entry           *e = c->head;
-		struct delivery_worker *w = pick(d, e);
+	end_unwanted(d, now_ms);
+	if (!any_credit(d) || (c = next_conv(d, &w)) == NULL)
+		return false;
+	e = c->head;
+	unkeep(d, e);
+	conv_leave(d, c);
+	e->attempt++;
+	conv_enter(d, c, FLIGHT);
+	c->worker = w;
+	c->due_ms = now_ms +
+	    (w->timeout_ms > 0 ? w->timeout_ms : d->limits.timeout_ms);
+	w->in_flight++;
+	w->alone = e->attempt >= ALONE_FROM;
+	text_drop(&e->last);
+	e->last = text_share(w->name);
+	d->counts.offered++;
+	*item = (struct delivery_item){ .no = e->no,
+		.id = { e->id, e->id_n },
+		.body = { e->body, e->body != NULL ? e->body_n : 0 },
+		.body_away = e->body == NULL && e->body_n > 0,
+		.attempt = e->attempt, .worker = w };
+	return true;
+}
 
-		if (w == NULL) {
-			/* What no handler here asked for is done. */
-			if (wanted_by_none(d, e)) {
-				d->counts.unwanted++;
-				entry_finish(d, e);
-				continue;
-			}
-			turn_put(d, c);
-			if (passed == NULL)
-				passed = c;
-			continue;
-		}
-		e->worker = w;
-		e->attempt++;
-		e->due_ms = now_ms +
-		    (w->timeout_ms > 0 ? w->timeout_ms : d->limits.timeout_ms);
-		w->in_flight++;
-		w->alone = e->attempt >= ALONE_FROM;
-		unkeep(d, e);
-		entry_become(d, e, IN_FLIGHT);
-		d->counts.offered++;
-		*item = (struct delivery_item){ { e->id, e->id_n },
-			{ e->body, e->body_n }, e->attempt, w };
-		return true;
-	}
-	return false;
+static struct conv *
+find_flying(const struct delivery *d, struct slice id, bool *known)
+{
+	struct entry *e = entry_find(d, id);
+
+	*known = e != NULL;
+	return e != NULL && e->conv != NULL && e->conv->head == e &&
+	        e->conv->place == FLIGHT ? e->conv : NULL;
 }
 
 void
 delivery_unsend(struct delivery *d, const struct delivery_item *item)
 {
-	struct entry *e = entry_find(d, item->id);
+	bool         known;
+	struct conv *c = find_flying(d, item->id, &known);
 
-	if (e == NULL || e->state != IN_FLIGHT)
+	if (c == NULL)
 		return;
-	worker_release(e);
-	e->attempt--;
+	worker_release(c);
+	conv_leave(d, c);
+	c->head->attempt--;
+	conv_enter(d, c, TURN);
 	d->counts.offered--;
-	entry_become(d, e, QUEUED);
-	turn_put(d, e->conv);
 }
 
 static enum err
-find_flying(struct delivery *d, struct delivery_worker *w, struct slice id,
-    struct entry **out)
+flying_with(struct delivery *d, const struct delivery_worker *w,
+    struct slice id, struct conv **c)
 {
-	struct entry *e = entry_find(d, id);
+	bool known;
 
-	if (e == NULL)
+	*c = find_flying(d, id, &known);
+	if (!known)
 		return ERR_NOT_FOUND;
-	if (w == NULL || e->state != IN_FLIGHT || e->worker != w) {
+	if (w == NULL || *c == NULL || (*c)->worker != w) {
 		d->counts.stale++;
 		return ERR_STALE;
 	}
-	*out = e;
 	return ERR_OK;
 }
 
@@ -499,15 +828,15 @@ enum err
 delivery_ack(struct delivery *d, struct delivery_worker *w, struct slice id,
     uint64_t now_ms)
 {
-	struct entry *e;
-	enum err      err = find_flying(d, w, id, &e);
+	struct conv *c;
+	enum err     err = flying_with(d, w, id, &c);
 
 	(void)now_ms;
 	if (err != ERR_OK)
 		return err;
 	w->done++;
 	d->counts.done++;
-	entry_finish(d, e);
+	head_finish(d, c, (struct slice){ NULL, 0 }, false);
 	return ERR_OK;
 }
 
@@ -515,31 +844,30 @@ enum err
 delivery_nack(struct delivery *d, struct delivery_worker *w, struct slice id,
     uint64_t after_ms, bool drop, struct slice why, uint64_t now_ms)
 {
-	struct entry *e;
-	enum err      err = find_flying(d, w, id, &e);
+	struct conv *c;
+	enum err     err = flying_with(d, w, id, &c);
 
 	if (err != ERR_OK)
 		return err;
 	if (why.n == 0)
 		why = SLICE("the handler said no");
 	if (drop)
-		entry_die(d, e, why);
+		head_die(d, c, why);
 	else
-		entry_again(d, e, after_ms > 0 ? after_ms
-		                              : RETRY_MS * e->attempt,
+		head_again(d, c, after_ms > 0 ? after_ms
+		                             : RETRY_MS * c->head->attempt,
 		    why, now_ms);
 	return ERR_OK;
 }
 
-/* --- workers ------------------------------------------------------------------------- */
+/* --- workers -------------------------------------------------------------- */
 
 struct delivery_worker *
 delivery_worker_find(struct delivery *d, struct slice peer)
 {
 	struct delivery_worker *w = d->workers;
 
-	while (w != NULL &&
-	    !slice_eq((struct slice){ w->peer, w->peer_n }, peer))
+	while (w != NULL && !slice_eq(text_slice(w->peer), peer))
 		w = w->next;
 	return w;
 }
@@ -549,8 +877,8 @@ delivery_worker_named(struct delivery *d, struct slice name, uint64_t pid)
 {
 	struct delivery_worker *w = d->workers;
 
-	while (w != NULL &&
-	    !(slice_is(name, w->name) && (pid == 0 || pid == w->pid)))
+	while (w != NULL && !(slice_eq(text_slice(w->name), name) &&
+	           (pid == 0 || pid == w->pid)))
 		w = w->next;
 	return w;
 }
@@ -564,8 +892,8 @@ delivery_worker_next(struct delivery *d, struct delivery_worker *w)
 struct delivery_worker_info
 delivery_worker_info(const struct delivery_worker *w)
 {
-	return (struct delivery_worker_info){ { w->peer, w->peer_n },
-		slice_of(w->name), slice_of(w->handler), w->pid, w->window,
+	return (struct delivery_worker_info){ text_slice(w->peer),
+		text_slice(w->name), text_slice(w->handler), w->pid, w->window,
 		w->in_flight, w->done, w->since_ms, w->heard_ms, w->want_raw,
 		w->late };
 }
@@ -573,21 +901,21 @@ delivery_worker_info(const struct delivery_worker *w)
 static void
 worker_free(struct delivery_worker *w)
 {
-	free(w->peer);
-	free(w->name);
-	free(w->handler);
-	free(w->patterns);
+	text_drop(&w->peer);
+	text_drop(&w->name);
+	text_drop(&w->handler);
+	text_drop(&w->patterns);
 	free(w);
 }
 
 static bool
-replace_text(char **at, struct slice text)
+replace_text(struct text **at, struct slice with)
 {
-	char *copy = slice_dup(text);
+	struct text *copy = text_new(with);
 
 	if (copy == NULL)
 		return false;
-	free(*at);
+	text_drop(at);
 	*at = copy;
 	return true;
 }
@@ -610,14 +938,17 @@ delivery_worker_set(struct delivery *d, struct slice peer, struct slice name,
 			worker_free(w);
 		return NULL;
 	}
-	w->peer_n = peer.n;
 	w->pid = pid;
 	w->window = window;
 	w->timeout_ms = timeout_ms;
 	w->want_raw = want_raw;
 	w->late = late;
 	w->heard_ms = now_ms;
+	w->kept_for = NULL; /* it may not want that any more */
 	if (is_new) {
+		for (struct kind *k = d->kinds; k != NULL; k = k->next)
+			if (k->until_ms == UINT64_MAX)
+				k->until_ms = now_ms + RECENT_MS;
 		w->since_ms = now_ms;
 		w->next = d->workers;
 		d->workers = w;
@@ -631,47 +962,75 @@ delivery_worker_heard(struct delivery_worker *w, uint64_t now_ms)
 	w->heard_ms = now_ms;
 }
 
+/* What a worker that leaves has wanted is wanted for a while yet.  When there
+ * is no place left to note it, everything is. */
+static void
+note_recent(struct delivery *d, struct text *patterns, uint64_t now_ms)
+{
+	struct recent *r = NULL, *last = &d->recent[RECENT - 1];
+
+	for (size_t i = 0; i < RECENT && r == NULL; i++)
+		if (d->recent[i].patterns != NULL &&
+		    slice_eq(text_slice(d->recent[i].patterns),
+		        text_slice(patterns)))
+			r = &d->recent[i];
+	for (size_t i = 0; i < RECENT && r == NULL; i++)
+		if (d->recent[i].until_ms <= now_ms)
+			r = &d->recent[i];
+	if (r != NULL) {
+		text_share(patterns);
+		text_drop(&r->patterns);
+		r->patterns = patterns;
+	} else {
+		r = last;
+		if (!replace_text(&r->patterns, SLICE("*")))
+			return;
+	}
+	r->until_ms = now_ms + RECENT_MS;
+}
+
 void
 delivery_worker_gone(struct delivery *d, struct delivery_worker *gone,
     const char *why, uint64_t now_ms)
 {
 	struct delivery_worker **at = &d->workers;
-	struct entry            *next;
+	struct conv             *next;
 
 	while (*at != gone)
 		at = &(*at)->next;
 	*at = gone->next;
-	for (struct entry *e = d->flying.oldest; e != NULL; e = next) {
-		next = e->newer;
-		if (e->worker == gone)
-			entry_again(d, e, e->attempt >= ALONE_FROM
-			        ? RETRY_MS * e->attempt
+	for (struct conv *c = d->flight.first; c != NULL; c = next) {
+		next = c->after;
+		if (c->worker == gone)
+			head_again(d, c, c->head->attempt >= ALONE_FROM
+			        ? RETRY_MS * c->head->attempt
 			        : 0,
 			    slice_of(why), now_ms);
 	}
+	note_recent(d, gone->patterns, now_ms);
 	worker_free(gone);
 }
 
-/* --- time ------------------------------------------------------------------------------ */
+/* --- time ----------------------------------------------------------------- */
 
 void
 delivery_tick(struct delivery *d, uint64_t now_ms)
 {
-	struct entry *next;
+	struct conv *next;
 
-	for (struct entry *e = d->delayed.oldest; e != NULL; e = next) {
-		next = e->newer;
-		if (e->due_ms > now_ms)
+	for (struct conv *c = d->delayed.first; c != NULL; c = next) {
+		next = c->after;
+		if (c->due_ms > now_ms)
 			continue;
-		entry_become(d, e, QUEUED);
-		turn_put(d, e->conv);
+		conv_leave(d, c);
+		conv_enter(d, c, TURN);
 	}
-	for (struct entry *e = d->flying.oldest; e != NULL; e = next) {
-		next = e->newer;
-		if (e->due_ms > now_ms)
+	for (struct conv *c = d->flight.first; c != NULL; c = next) {
+		next = c->after;
+		if (c->due_ms > now_ms)
 			continue;
 		d->counts.timeouts++;
-		entry_again(d, e, RETRY_MS * e->attempt,
+		head_again(d, c, RETRY_MS * c->head->attempt,
 		    SLICE("no ack before the deadline"), now_ms);
 	}
 }
@@ -682,20 +1041,56 @@ delivery_idle(const struct delivery *d)
 	return d->counts.events == 0;
 }
 
+/* Two readings of one clock may be told in the wrong order. */
+static uint64_t
+age_ms(const struct entry *e, uint64_t now_ms)
+{
+	return now_ms > e->came_ms ? now_ms - e->came_ms : 0;
+}
+
 uint64_t
 delivery_oldest_ms(const struct delivery *d, uint64_t now_ms)
 {
-	const struct list *lists[] = { &d->waiting, &d->delayed, &d->flying };
-	uint64_t           came = now_ms;
+	const struct entry *e = d->unfinished.oldest;
 
-	for (size_t i = 0; i < 3; i++)
-		if (lists[i]->oldest != NULL &&
-		    lists[i]->oldest->came_ms < came)
-			came = lists[i]->oldest->came_ms;
-	return now_ms - came;
+	return e != NULL ? age_ms(e, now_ms) : 0;
 }
 
-/* --- the whole --------------------------------------------------------------------------- */
+/* --- looking -------------------------------------------------------------- */
+
+static struct delivery_conv_info
+conv_info(const struct conv *c, uint64_t now_ms)
+{
+	const struct entry *e = c->head;
+
+	return (struct delivery_conv_info){
+		.conv = { c->name, c->name_n }, .head_id = { e->id, e->id_n },
+		.worker = text_slice(e->last), .queued = c->queued,
+		.oldest_ms_ago = age_ms(e, now_ms), .attempt = e->attempt,
+		.in_flight = c->place == FLIGHT };
+}
+
+size_t
+delivery_convs(const struct delivery *d, struct slice only_conv,
+    struct delivery_conv_info *out, size_t max, uint64_t now_ms)
+{
+	const struct conv *only = conv_find(d, only_conv);
+	size_t             n = 0;
+
+	if (only_conv.n > 0) {
+		if (only != NULL && max > 0)
+			out[n++] = conv_info(only, now_ms);
+		return n;
+	}
+	/* Events, and so heads, are in the order in which they came. */
+	for (const struct entry *e = d->unfinished.oldest;
+	     e != NULL && n < max; e = e->newer)
+		if (e->conv->head == e)
+			out[n++] = conv_info(e->conv, now_ms);
+	return n;
+}
+
+/* --- the whole ------------------------------------------------------------ */
 
 struct delivery *
 delivery_new(const struct delivery_limits *limits)
@@ -721,7 +1116,7 @@ delivery_free(struct delivery **dp)
 
 			d->entries[i] = e->chain;
 			free(e->body);
-			free(e->type);
+			text_drop(&e->last);
 			free(e);
 		}
 		while (d->convs[i] != NULL) {
@@ -731,21 +1126,30 @@ delivery_free(struct delivery **dp)
 			free(c);
 		}
 	}
+	while (d->kinds != NULL) {
+		struct kind *k = d->kinds;
+
+		d->kinds = k->next;
+		text_drop(&k->name);
+		free(k);
+	}
 	while (d->workers != NULL) {
 		struct delivery_worker *w = d->workers;
 
 		d->workers = w->next;
 		worker_free(w);
 	}
+	for (size_t i = 0; i < RECENT; i++)
+		text_drop(&d->recent[i].patterns);
 	free(d);
 }
 
 void
-delivery_on_dead(struct delivery *d,
-    void (*fn)(void *, const struct delivery_dead *), void *self)
+delivery_on_end(struct delivery *d,
+    void (*fn)(void *, const struct delivery_end *), void *self)
 {
-	d->on_dead = fn;
-	d->dead_self = self;
+	d->on_end = fn;
+	d->end_self = self;
 }
 
 const struct delivery_counts *

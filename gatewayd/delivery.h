@@ -5,7 +5,9 @@
  * until it is acknowledged, and goes out again, attempt + 1, when its worker
  * is gone, too slow, or says no.
  *
- * append, offer, ack, nack and dead are all a store behind it ever needs.
+ * append, offer, ack, nack and dead are all a store behind it ever needs.  A
+ * store knows an event by its number, which grows by one with each append; it
+ * is told how each one ended, and tells a later run what had not.
  */
 #ifndef DELIVERY_H
 #define DELIVERY_H
@@ -20,7 +22,8 @@ struct delivery;
 struct delivery_worker;
 
 struct delivery_limits {
-	uint64_t events, bytes;     /* held at most */
+	uint64_t events, bytes;     /* not yet done, at most */
+	uint64_t body_bytes;        /* of these bytes, kept in memory */
 	uint64_t remembered;        /* finished ids kept for deduplication */
 	uint64_t attempts;          /* then dead */
 	uint64_t timeout_ms;        /* for one delivery */
@@ -29,34 +32,63 @@ struct delivery_limits {
 struct delivery_counts {
 	uint64_t appended, duplicates, refused, offered, redelivered, done,
 	    dead, stale, timeouts, unwanted;
-	uint64_t events, bytes, in_flight;      /* now */
+	uint64_t events, bytes, body_bytes, in_flight, conversations; /* now */
 };
 
 /* Handed out by delivery_offer(); loans until the next call. */
 struct delivery_item {
+	uint64_t                no;
 	struct slice            id, body;
+	bool                    body_away;      /* the store has it, by no */
 	unsigned                attempt;        /* from 1 */
 	struct delivery_worker *worker;
 };
 
-/* Why an event died; loans. */
-struct delivery_dead {
-	struct slice id, conv, type, why;
+/* How an event ended; loans.  Neither dead nor of any worker: unwanted. */
+struct delivery_end {
+	uint64_t     no;
+	struct slice id, conv, type;
+	struct slice body;          /* empty when the store has it */
+	struct slice why;           /* empty: acknowledged */
+	struct slice worker;        /* name of the last one; may be empty */
 	unsigned     attempts;
+	bool         dead;
 };
 
 /* NULL when out of memory. */
 struct delivery *delivery_new(const struct delivery_limits *);
 void delivery_free(struct delivery **);
 
-/* Takes a copy.  DUPLICATE: known already (that is success for whoever
- * delivered it); FULL: read no further until there is room; NOMEM. */
+/* Takes a copy; without the body when limits.body_bytes is reached.  no: the
+ * event's number, set when OK.  DUPLICATE: known already (that is success for
+ * whoever delivered it); FULL: read no further until there is room; NOMEM. */
 enum err delivery_append(struct delivery *, struct slice id, struct slice conv,
-    struct slice type, struct slice body, uint64_t now_ms);
+    struct slice type, struct slice body, uint64_t now_ms, uint64_t *no);
+
+/* What an earlier run had, in the order of no, before anything is appended;
+ * numbers go on after the largest.  Of two with the same id the later counts.
+ * DUPLICATE (not done, and there is one already), NOMEM; never FULL.
+ * restore: not done; its body of body_n bytes is in the store.  attempt: how
+ * often it was handed out; the last of its attempts is always to be had again,
+ * since it was our own end that cut it off.  Its type counts as wanted until
+ * a minute after the first worker came: the others have yet to come back.
+ * remember: done, only its id. */
+enum err delivery_restore(struct delivery *, uint64_t no, struct slice id,
+    struct slice conv, struct slice type, size_t body_n, unsigned attempt,
+    uint64_t came_ms);
+enum err delivery_remember(struct delivery *, struct slice id, uint64_t no);
+/* A finished event is no longer known: its id may come again as a new one. */
+void delivery_forget(struct delivery *, struct slice id);
+/* The smallest number whose finished event is remembered, or when there is
+ * none, of the next event.  Walks through all of them. */
+uint64_t delivery_oldest_remembered(const struct delivery *);
 
 /* Room for more: a quarter below the bounds, so that what a connection has
  * already read still finds place. */
 bool delivery_has_room(const struct delivery *);
+
+/* More than half of either bound is used. */
+bool delivery_is_filling(const struct delivery *);
 
 /* The next event and the worker it is to be sent to, which counts as handed
  * out from now on; false when nothing can go.  When the send fails, call
@@ -106,12 +138,27 @@ void delivery_tick(struct delivery *, uint64_t now_ms);
 /* Nothing is waiting or handed out. */
 bool delivery_idle(const struct delivery *);
 
-/* Called for each event that dies. */
-void delivery_on_dead(struct delivery *,
-    void (*fn)(void *self, const struct delivery_dead *), void *self);
+/* Called for each event that ends, before it is forgotten: acknowledged, dead,
+ * or unwanted: no worker of now or of the last minute has asked for its type.
+ * Nothing of delivery may be called from it. */
+void delivery_on_end(struct delivery *,
+    void (*fn)(void *self, const struct delivery_end *), void *self);
 
 const struct delivery_counts *delivery_counts(const struct delivery *);
-/* ms the oldest event not yet done has been here, about; 0 = none. */
+/* ms the oldest event not yet done has been here; 0 = none. */
 uint64_t delivery_oldest_ms(const struct delivery *, uint64_t now_ms);
+
+/* A conversation with events not yet done; loans until the next call. */
+struct delivery_conv_info {
+	struct slice conv, head_id;
+	struct slice worker;            /* its head is, or was last, with */
+	uint64_t     queued, oldest_ms_ago;
+	unsigned     attempt;           /* of the head; 0: none yet */
+	bool         in_flight;
+};
+/* Up to max of them, those with the oldest heads first; only_conv, unless
+ * empty: that one.  How many. */
+size_t delivery_convs(const struct delivery *, struct slice only_conv,
+    struct delivery_conv_info *, size_t max, uint64_t now_ms);
 
 #endif

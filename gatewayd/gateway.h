@@ -3,6 +3,8 @@
  *   link.c      sessions <-> connections, and what apid tells them
  *   intake.c    payloads in, events into the queue; callbacks of the webhook
  *   handout.c   the queue <-> workers
+ *   keep.c      the queue and the sessions <-> the journal
+ *   question.c  what a person asks: dead letters, what waits
  *   report.c    what the supervisor is told
  */
 #ifndef GATEWAY_H
@@ -11,6 +13,7 @@
 #include "bus.h"
 #include "conf.h"
 #include "delivery.h"
+#include "journal.h"
 #include "net.h"
 #include "normal.h"
 #include "proc.h"
@@ -32,6 +35,7 @@ struct link {
 	char             name[24];   /* "0/1" */
 	bool             reading;
 	uint64_t         last_event_ms, events;
+	uint64_t         kept;       /* version of its memory in the journal */
 };
 
 struct bot {
@@ -40,6 +44,7 @@ struct bot {
 	struct link          *links;
 	size_t                nlinks;
 	struct session_budget budget;
+	uint64_t              kept;        /* version in the journal */
 	unsigned              suggested;   /* shards, by the platform */
 	bool                  auto_shards;
 };
@@ -53,6 +58,7 @@ struct pending_sign {
 
 struct webhook_counts {
 	uint64_t requests, events, duplicates, validations, refused;
+	struct webhook_tally refusals;
 };
 
 struct gateway {
@@ -62,6 +68,13 @@ struct gateway {
 	struct net          *net;
 	struct bus          *events, *trust;
 	struct delivery     *delivery;
+	struct journal      *journal;          /* NULL: cannot be opened yet */
+	enum err             journal_err;      /* the first failed write */
+	uint64_t             prune_ms;         /* old ids go then */
+	bool                 filling;          /* the alarm is on */
+	struct buf           acks;             /* requests to be answered after
+	                                          the commit, uint64_t each */
+	struct buf           away;             /* a body read back */
 	struct bot          *bots;
 	size_t               nbots;
 	struct webhook_bot  *webhook_bots;     /* same order as bots */
@@ -70,21 +83,26 @@ struct gateway {
 	struct normal_rules  rules;
 	struct normal_scratch scratch;
 	struct buf           body, frame;
-	struct timer         housekeeping, reporting;
+	struct timer         housekeeping, reporting, reopening;
 	uint64_t             asks;             /* numbers the questions */
 	uint64_t             unparsable, stop_by_ms;
 	char                 run[24];          /* names this run to workers */
 	char                 api_run[40];      /* the run of apid we know */
-	bool                 draining;
+	bool                 draining, unsent; /* handout_soon() */
 };
 
 /* link.c */
 enum err links_open(struct gateway *);
 void links_close(struct gateway *);
+/* A session of an earlier run, before link_start_all(); false: not taken. */
+bool link_recall(struct gateway *, const struct session_memory *,
+    int64_t wall_ms);
+/* Whoever waits or is parked begins now. */
 void link_start_all(struct gateway *);
 void link_stop_all(struct gateway *);
 void link_on_answer(void *self, msg_peer, const struct msg_session_answer *);
-/* Questions that may have been lost with apid's last run are asked again. */
+/* Questions that may have been lost with apid's last run are asked again, and
+ * who waits because there was no answer asks now. */
 void link_ask_again(struct gateway *);
 /* Stops or resumes reading, by the room there is. */
 void link_flow_all(struct gateway *);
@@ -94,6 +112,7 @@ extern const struct net_handlers link_net_handlers;
 /* OK, DUPLICATE (both: it is ours), FULL, NOMEM. */
 enum err intake_event(struct gateway *, const struct bot *, const char *user,
     const char *shard, const struct payload *);
+size_t intake_on_head(void *self, const struct webhook_request *);
 void intake_on_request(void *self, uint64_t request,
     const struct webhook_request *);
 void intake_on_key(void *self, msg_peer, const struct msg_key_answer *);
@@ -106,10 +125,33 @@ void intake_close(struct gateway *);
 /* handout.c */
 enum err handout_open(struct gateway *);
 void handout_close(struct gateway *);
-/* Sends whatever can go. */
-void handout_pump(struct gateway *);
+/* Something may be ready to go: it is sent at the end of this turn. */
+void handout_soon(struct gateway *);
 void handout_tick(struct gateway *);
 void handout_on_gone(void *self, msg_peer, const struct msg_gone *);
+
+/* keep.c */
+/* Opens the journal, takes back what it holds, and starts the sessions; when
+ * it cannot be opened, tries again by itself.  CONFIG, NOMEM. */
+enum err keep_open(struct gateway *);
+void keep_close(struct gateway *);
+/* After each turn of the loop: what came in it is committed, and only then
+ * are callbacks acknowledged.  An error ends this process: the next one
+ * begins with what the journal holds. */
+enum err keep_settle(struct gateway *);
+/* Once in a while: ends of events are committed, old ids go, alarms. */
+void keep_tick(struct gateway *);
+/* The result of a write. */
+void keep_note(struct gateway *, enum err);
+/* An answer that waits for the commit. */
+enum err keep_ack(struct gateway *, uint64_t request);
+/* What is wrong with the journal, for status; "" when nothing is. */
+const char *keep_trouble(struct gateway *);
+/* An empty one, by the settings; NULL: out of memory. */
+struct delivery *keep_new_queue(struct gateway *);
+
+/* question.c */
+void question_on_ask(void *self, msg_peer, const struct msg_ask *);
 
 /* report.c */
 void report_send(struct gateway *);

@@ -106,7 +106,7 @@ on_ready(void *self, msg_peer from, const struct msg_ready *m)
 		log_info("worker.ready", KV("name", m->name), KV("pid", m->pid),
 		    KV("events", buf_slice(&patterns)),
 		    KV("window", m->window));
-	handout_pump(g);
+	handout_soon(g);
 out:
 	buf_free(&patterns);
 	buf_free(&want);
@@ -121,8 +121,7 @@ on_ack(void *self, msg_peer from, const struct msg_ack *m)
 
 	if (e != ERR_OK)
 		log_warn("event.ack", KV("id", m->ev), KV("why", err_text(e)));
-	handout_pump(g);
-	link_flow_all(g);
+	handout_soon(g);
 }
 
 static void
@@ -135,7 +134,7 @@ on_nack(void *self, msg_peer from, const struct msg_nack *m)
 
 	log_warn("event.nack", KV("id", m->ev), KV("why", m->why),
 	    KV("drop", m->drop), KV("err", err_name(e)));
-	handout_pump(g);
+	handout_soon(g);
 }
 
 static void
@@ -147,7 +146,7 @@ on_bye(void *self, msg_peer from, const struct msg_bye *m)
 	(void)m;
 	if (w != NULL)
 		drop_worker(g, w, "it said bye");
-	handout_pump(g);
+	handout_soon(g);
 }
 
 /* The supervisor saw a process end: sooner than any silence could tell. */
@@ -161,19 +160,38 @@ handout_on_gone(void *self, msg_peer from, const struct msg_gone *m)
 	(void)from;
 	if (w != NULL)
 		drop_worker(g, w, "its process ended");
-	handout_pump(g);
+	handout_soon(g);
 }
 
 /* --- what goes out ------------------------------------------------------------------- */
+
+/* In memory, or read back from the journal. */
+static enum err
+body_of(struct gateway *g, const struct delivery_item *item,
+    struct slice *body)
+{
+	enum err e;
+
+	*body = item->body;
+	if (!item->body_away)
+		return ERR_OK;
+	buf_reset(&g->away);
+	if ((e = journal_body(g->journal, item->no, &g->away)) != ERR_OK)
+		keep_note(g, e == ERR_NOT_FOUND ? ERR_DAMAGED : e);
+	*body = buf_slice(&g->away);
+	return e;
+}
 
 static enum err
 send_event(struct gateway *g, const struct delivery_item *item)
 {
 	struct delivery_worker_info w = delivery_worker_info(item->worker);
 	struct msg_event            ev;
+	struct slice                body;
 	enum err                    e;
 
-	if ((e = msg_decode(MSG_event, item->body, &ev)) != ERR_OK)
+	if ((e = body_of(g, item, &body)) != ERR_OK ||
+	    (e = msg_decode(MSG_event, body, &ev)) != ERR_OK)
 		return e;
 	ev.attempt = item->attempt;
 	if (!w.want_raw)
@@ -187,15 +205,28 @@ send_event(struct gateway *g, const struct delivery_item *item)
 	return e;
 }
 
-void
-handout_pump(struct gateway *g)
+static bool
+is_unsent(void *self)
 {
+	return ((struct gateway *)self)->unsent;
+}
+
+/* Once a turn and not once an event: what goes out together wakes the
+ * worker, and our own sending thread, once. */
+static void
+pump(void *self)
+{
+	struct gateway      *g = self;
 	struct delivery_item item;
 
-	while (!proc_stopping(&g->proc) &&
+	g->unsent = false;
+	while (!proc_stopping(&g->proc) && g->journal_err == ERR_OK &&
 	    delivery_offer(g->delivery, loop_now(g->loop), &item)) {
 		enum err e = send_event(g, &item);
 
+		if (e == ERR_OK && item.attempt > 1)
+			keep_note(g, journal_attempt(g->journal, item.no,
+			    item.attempt));
 		if (e == ERR_OK)
 			continue;
 		if (e == ERR_STALE) { /* past its window, and not wanted so */
@@ -209,6 +240,13 @@ handout_pump(struct gateway *g)
 			break; /* the tick tries again */
 		drop_worker(g, item.worker, "its connection is gone");
 	}
+	link_flow_all(g);
+}
+
+void
+handout_soon(struct gateway *g)
+{
+	g->unsent = true;
 }
 
 static void
@@ -232,16 +270,7 @@ handout_tick(struct gateway *g)
 {
 	drop_silent(g);
 	delivery_tick(g->delivery, loop_now(g->loop));
-	handout_pump(g);
-	link_flow_all(g);
-}
-
-static void
-on_dead(void *self, const struct delivery_dead *d)
-{
-	(void)self;
-	log_error("event.dead", KV("id", d->id), KV("type", d->type),
-	    KV("attempts", d->attempts), KV("why", d->why));
+	handout_soon(g);
 }
 
 static const struct msg_handlers takes = {
@@ -254,9 +283,6 @@ static const struct msg_handlers takes = {
 enum err
 handout_open(struct gateway *g)
 {
-	struct delivery_limits limits = { g->conf.queue_events,
-		g->conf.queue_bytes, g->conf.dedup_events, g->conf.attempts,
-		g->conf.event_timeout_ms };
 	char *url = conf_bus(&g->conf, g->conf.bus_events, "events.sock");
 	struct bus_options o = {
 		.side = BUS_SERVER, .url = url,
@@ -265,13 +291,14 @@ handout_open(struct gateway *g)
 		.admit = { "worker" },
 		.handlers = &takes, .self = g, .on_heard = on_heard,
 	};
-	enum err e = ERR_NOMEM;
+	struct loop_source out = { is_unsent, pump, g };
+	enum err           e = ERR_NOMEM;
 
-	g->delivery = delivery_new(&limits);
+	g->delivery = keep_new_queue(g);
 	if (url != NULL && g->delivery != NULL)
 		e = bus_open(&g->events, g->loop, &o);
-	if (g->delivery != NULL)
-		delivery_on_dead(g->delivery, on_dead, g);
+	if (e == ERR_OK) /* behind the bus: acks of this turn count */
+		e = loop_add_source(g->loop, &out);
 	free(url);
 	return e;
 }
@@ -288,6 +315,7 @@ handout_close(struct gateway *g)
 	    w = delivery_worker_next(g->delivery, w))
 		bus_send(g->events, delivery_worker_info(w).peer, MSG_bye,
 		    &bye);
+	loop_remove_source(g->loop, g);
 	bus_close(&g->events);
 	delivery_free(&g->delivery);
 }

@@ -11,6 +11,24 @@
 
 enum { SIGNS_MAX = 64, SIGN_MS = 5000 };
 
+/* Into the queue and the journal. */
+static enum err
+keep_event(struct gateway *g, const struct msg_event *ev, int64_t wall_ms)
+{
+	struct slice body = buf_slice(&g->body);
+	uint64_t     no;
+	enum err     e;
+
+	if (g->journal == NULL)
+		return ERR_FULL;
+	e = delivery_append(g->delivery, ev->id, ev->conv, ev->type, body,
+	    loop_now(g->loop), &no);
+	if (e == ERR_OK)
+		keep_note(g, journal_append(g->journal, no, ev->id, ev->conv,
+		    ev->type, body, wall_ms));
+	return e;
+}
+
 enum err
 intake_event(struct gateway *g, const struct bot *bot, const char *user,
     const char *shard, const struct payload *p)
@@ -32,8 +50,7 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
 		e = msg_encode(MSG_event, &ev, head, &g->body);
 	}
 	if (e == ERR_OK)
-		e = delivery_append(g->delivery, ev.id, ev.conv, ev.type,
-		    buf_slice(&g->body), loop_now(g->loop));
+		e = keep_event(g, &ev, ctx.now_ms);
 	if (e == ERR_TOO_LARGE) {
 		log_error("event.too_large", KV("id", ev.id),
 		    KV("type", ev.type), KV("bytes", g->body.n));
@@ -44,7 +61,7 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
 	log_info(e == ERR_DUPLICATE ? "event.duplicate" : "event.in",
 	    KV("id", ev.id), KV("type", ev.type), KV("bot", ev.bot),
 	    KV("shard", shard), KV("text_bytes", ev.text.n));
-	handout_pump(g);
+	handout_soon(g);
 	link_flow_all(g);
 	return e;
 }
@@ -70,13 +87,13 @@ take_event(struct gateway *g, uint64_t request, struct webhook_result *r)
 	if (e == ERR_OK || e == ERR_DUPLICATE) {
 		g->webhook.events++;
 		g->webhook.duplicates += e == ERR_DUPLICATE;
-		payload_callback_ack(&answer, true);
-		net_answer(g->net, request, 200, buf_slice(&answer));
-	} else {
-		/* Not ours: the platform is to deliver it again. */
-		payload_callback_ack(&answer, false);
-		net_answer(g->net, request, 503, buf_slice(&answer));
+		e = keep_ack(g, request);
 	}
+	if (e == ERR_OK)
+		return;
+	/* Not ours: the platform is to deliver it again. */
+	payload_callback_ack(&answer, false);
+	net_answer(g->net, request, 503, buf_slice(&answer));
 	buf_free(&answer);
 }
 
@@ -113,12 +130,26 @@ static void
 refuse(struct gateway *g, uint64_t request, const struct webhook_request *q,
     const struct webhook_result *r)
 {
+	uint64_t times = webhook_count(&g->webhook.refusals, r->refusal,
+	    loop_clock_ms());
+
 	g->webhook.refused++;
-	log_warn("webhook.refused", KV("status", r->status), KV("why", r->why),
-	    KV("app_id", q->app_id), KV("bytes", q->body.n),
-	    KV("trace", q->trace));
+	if (times > 0)
+		log_warn("webhook.refused", KV("status", r->status),
+		    KV("why", r->why), KV("times", times),
+		    KV("app_id", q->app_id), KV("bytes", q->body.n),
+		    KV("trace", q->trace));
 	/* The reason is for the log: a forger learns nothing. */
 	net_answer(g->net, request, r->status, (struct slice){ NULL, 0 });
+}
+
+size_t
+intake_on_head(void *self, const struct webhook_request *q)
+{
+	struct gateway *g = self;
+
+	return webhook_worth(q, g->webhook_bots, g->nbots,
+	    g->conf.webhook_body_max);
 }
 
 void

@@ -55,7 +55,7 @@ do_send(struct link *l, enum session_action_kind kind)
 	if (kind == DO_BEAT)
 		payload_heartbeat(&b, s->seq);
 	else if (kind == DO_IDENTIFY)
-		payload_identify(&b, secret_reveal(&l->token), l->bot->intents,
+		payload_identify(&b, secret_reveal(&l->token), s->intents,
 		    s->shard, s->shards);
 	else
 		payload_resume(&b, secret_reveal(&l->token), s->id, s->seq);
@@ -261,6 +261,7 @@ on_closed(void *owner, unsigned code, struct slice reason)
 const struct net_handlers link_net_handlers = {
 	.on_frame = on_frame,
 	.on_closed = on_closed,
+	.on_head = intake_on_head,
 	.on_request = intake_on_request,
 };
 
@@ -305,21 +306,26 @@ find_asked(struct gateway *g, struct slice id)
 	return NULL;
 }
 
-static enum err add_links(struct bot *, unsigned shards);
+static void add_links(struct bot *, unsigned shards);
+static void start_link(struct link *);
 
 /* QQ_SHARDS=auto: the first answer tells how many there are. */
 static void
 note_shards(struct link *l, uint64_t suggested)
 {
 	struct bot *bot = l->bot;
+	size_t      had = bot->nlinks;
 
 	if (!bot->auto_shards || suggested == 0 || suggested > SHARDS_MAX)
 		return;
 	bot->suggested = (unsigned)suggested;
-	if (suggested > bot->nlinks &&
-	    add_links(bot, (unsigned)suggested) == ERR_OK)
-		log_info("session.shards", KV("bot", l->session.bot),
-		    KV("shards", suggested));
+	if (suggested <= had)
+		return;
+	log_info("session.shards", KV("bot", l->session.bot),
+	    KV("shards", suggested));
+	add_links(bot, (unsigned)suggested);
+	for (size_t i = had; i < bot->nlinks; i++)
+		start_link(&bot->links[i]);
 }
 
 void
@@ -351,7 +357,22 @@ link_on_answer(void *self, msg_peer from, const struct msg_session_answer *m)
 	}
 	log_warn("session.no_answer", KV("bot", l->session.bot),
 	    KV("shard", l->session.shard), KV("why", m->message));
+	data.number = m->again_ms > INT32_MAX ? INT32_MAX
+	                                      : (int64_t)m->again_ms;
 	link_feed(l, m->fatal ? IN_FATAL : IN_NO_ANSWER, &data);
+}
+
+/* What all sessions are told at once. */
+static void
+feed_all(struct gateway *g, enum session_input input)
+{
+	for (size_t b = 0; b < g->nbots; b++)
+		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
+			struct session_data data = {
+				.chance = backoff_chance() };
+
+			link_feed(&g->bots[b].links[i], input, &data);
+		}
 }
 
 void
@@ -361,8 +382,13 @@ link_ask_again(struct gateway *g)
 		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
 			struct link *l = &g->bots[b].links[i];
 
+			struct session_data none = {
+				.chance = backoff_chance() };
+
 			if (l->session.state == SESSION_ASKING)
 				do_ask(l, l->session.fresh);
+			else if (l->session.unanswered)
+				link_feed(l, IN_ASKABLE, &none);
 		}
 }
 
@@ -378,19 +404,21 @@ link_init(struct link *l, struct gateway *g, struct bot *bot, unsigned shard,
 	l->session.bot = bot->conf->qq_app_id;
 	l->session.shard = shard;
 	l->session.shards = shards;
+	l->session.intents = bot->intents;
 	l->session.budget = &bot->budget;
 	l->session.hello_timeout_ms = g->conf.hello_timeout_ms;
 	l->session.park_ms = g->conf.park_ms;
+	l->session.age_ms = g->conf.session_age_s * 1000;
+	l->session.silent_ms = g->conf.silent_s * 1000;
 	l->session.auto_shards = bot->auto_shards;
 	snprintf(l->name, sizeof l->name, "%u/%u", shard, shards);
 }
 
 /* The array is made for all shards there can be, so that links never move. */
-static enum err
+static void
 add_links(struct bot *bot, unsigned shards)
 {
-	struct session_data start = { .chance = backoff_chance() };
-	struct gateway     *g = bot->links[0].g;
+	struct gateway *g = bot->links[0].g;
 
 	for (size_t i = 0; i < bot->nlinks; i++) {
 		bot->links[i].session.shards = shards;
@@ -402,9 +430,28 @@ add_links(struct bot *bot, unsigned shards)
 
 		link_init(l, g, bot, (unsigned)bot->nlinks, shards);
 		bot->nlinks++;
-		link_feed(l, IN_START, &start);
 	}
-	return ERR_OK;
+}
+
+/* Where the platform says how many shards there are, the memory says it
+ * first: they all come back at once. */
+bool
+link_recall(struct gateway *g, const struct session_memory *m, int64_t wall_ms)
+{
+	struct bot *bot = NULL;
+
+	for (size_t b = 0; b < g->nbots; b++)
+		if (strcmp(g->bots[b].conf->qq_app_id, m->bot) == 0)
+			bot = &g->bots[b];
+	if (bot == NULL || bot->nlinks == 0)
+		return false;
+	if (bot->auto_shards && m->shards > bot->nlinks &&
+	    m->shards <= SHARDS_MAX &&
+	    session_memory_good(m, wall_ms, g->conf.resume_s))
+		add_links(bot, m->shards);
+	return m->shard < bot->nlinks &&
+	    session_recall(&bot->links[m->shard].session, m, wall_ms,
+	        g->conf.resume_s);
 }
 
 static enum err
@@ -453,26 +500,24 @@ links_open(struct gateway *g)
 	return e;
 }
 
+static void
+start_link(struct link *l)
+{
+	struct session_data data = { .chance = backoff_chance() };
+
+	link_feed(l, IN_START, &data);
+}
+
 void
 link_start_all(struct gateway *g)
 {
-	for (size_t b = 0; b < g->nbots; b++)
-		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
-			struct session_data data = {
-				.chance = backoff_chance() };
-
-			link_feed(&g->bots[b].links[i], IN_START, &data);
-		}
+	feed_all(g, IN_START);
 }
 
 void
 link_stop_all(struct gateway *g)
 {
-	struct session_data data = { 0 };
-
-	for (size_t b = 0; b < g->nbots; b++)
-		for (size_t i = 0; i < g->bots[b].nlinks; i++)
-			link_feed(&g->bots[b].links[i], IN_STOP, &data);
+	feed_all(g, IN_STOP);
 }
 
 void

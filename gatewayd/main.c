@@ -61,9 +61,24 @@ on_drain(void *self, msg_peer from, const struct msg_drain *m)
 	report_send(g);
 }
 
+/* Our settings come with our next run; a person who has mended something
+ * elsewhere does not wait for a backoff to end. */
+static void
+on_reload(void *self, msg_peer from, const struct msg_reload *m)
+{
+	struct gateway *g = self;
+
+	(void)from, (void)m;
+	log_info("gateway.reload", KV("why", "whoever waits tries now"));
+	if (!g->draining)
+		link_start_all(g);
+}
+
 static const struct msg_handlers parent_takes = {
 	.drain = on_drain,
+	.reload = on_reload,
 	.gone = handout_on_gone,
+	.ask = question_on_ask,
 };
 
 static void
@@ -72,6 +87,7 @@ on_housekeeping(void *self)
 	struct gateway *g = self;
 
 	handout_tick(g);
+	keep_tick(g);
 	loop_after(g->loop, &g->housekeeping,
 	    delivery_idle(g->delivery) ? 10 * HOUSEKEEPING_MS
 	                               : HOUSEKEEPING_MS,
@@ -160,8 +176,7 @@ gateway_open(struct gateway *g)
 	proc_ready(&g->proc);
 	on_housekeeping(g);
 	on_report(g);
-	link_start_all(g);
-	return ERR_OK;
+	return keep_open(g);
 }
 
 /* After the stop: only acks that are under way. */
@@ -187,8 +202,11 @@ gateway_close(struct gateway *g)
 		link_stop_all(g);
 		net_finish(g->net, CLOSE_MS);
 	}
+	if (g->journal_err == ERR_OK)
+		keep_settle(g);
 	if (g->delivery != NULL)
 		handout_close(g);
+	keep_close(g);
 	bus_close(&g->trust);
 	net_close(&g->net);
 	links_close(g);
@@ -210,7 +228,8 @@ main(int argc, char *argv[])
 	log_open("gatewayd", LOG_INFO, false);
 	if ((e = gateway_open(&g)) == ERR_OK)
 		while (e == ERR_OK && !finished(&g))
-			e = net_turn(g.net);
+			if ((e = net_turn(g.net)) == ERR_OK)
+				e = keep_settle(&g);
 	gateway_close(&g);
 	return proc_leave(e);
 }

@@ -5,6 +5,7 @@
 
 #include <sys/socket.h>
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,10 +13,14 @@
 
 #include "conf.h"
 #include "log.h"
+#include "resolve.h"
 
 enum {
 	HEADER_MAX = 16384, HEADER_VALUE = 512, SEND_MAX = 1 << 20,
 	HTTP_IDLE_S = 60, REQUESTS_MAX = 1024,
+	/* A callback is a few KiB.  Larger ones are few at once, and decided
+	 * one per turn, so that they never stand before the others. */
+	LARGE = 65536, LARGE_MAX = 8,
 };
 
 struct net_conn {
@@ -28,6 +33,10 @@ struct net_conn {
 	char             reason[128];
 	struct timer     late;        /* tells of a failure during connect */
 	bool             up, closing, calling;
+	struct resolve  *resolve;     /* its name is being asked for */
+	char             host[256], path[1024];
+	int              port;
+	bool             tls;
 };
 
 /* A request being read or answered, one per HTTP connection at a time. */
@@ -38,6 +47,8 @@ struct request {
 	struct buf      body, answer;
 	unsigned        status;
 	bool            answered, chunked, broken, too_large, deciding;
+	bool            large, busy, unread, waits, evicted;
+	size_t          most;         /* bytes of the body worth reading */
 	struct webhook_chunks chunks;
 	unsigned long long length;    /* announced, when it is not chunked */
 	char            method[8];
@@ -52,7 +63,9 @@ struct net {
 	struct lws_vhost   *client, *server;
 	struct net_conn    *conns;
 	struct request     *requests;
-	size_t              nrequests;
+	size_t              nrequests, nlarge, nwaiting;
+	uint64_t            evicted;
+	unsigned            turn;     /* which address of a name is next */
 	uint64_t            last_id;
 	bool                more;     /* our loop has work left: do not sleep */
 };
@@ -63,6 +76,7 @@ static int on_ws(struct lws *, enum lws_callback_reasons, void *, void *,
     size_t);
 static int on_loop(struct lws *, enum lws_callback_reasons, void *, void *,
     size_t);
+static void decide_waiting(struct net *);
 
 static const struct lws_protocols protocols[] = {
 	{ .name = "http", .callback = on_http,
@@ -88,9 +102,14 @@ on_loop(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 enum err
 net_turn(struct net *net)
 {
+	enum err e;
+
 	if (lws_service(net->context, net->more ? -1 : 0) < 0)
 		return ERR_SYSTEM;
-	return loop_turn(net->loop, 0, &net->more);
+	decide_waiting(net);
+	e = loop_turn(net->loop, 0, &net->more);
+	net->more |= net->nwaiting > 0;
+	return e;
 }
 
 static void
@@ -119,6 +138,7 @@ static void
 conn_free(struct net_conn *c)
 {
 	loop_cancel(c->net->loop, &c->late);
+	resolve_cancel(&c->resolve);
 	*c->at = c->next;
 	if (c->next != NULL)
 		c->next->at = c->at;
@@ -250,6 +270,7 @@ on_ws(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 		note_close(c, in, n);
 		break;
 	case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+		c->net->turn++; /* perhaps another address does better */
 		conn_failed(c, in);
 		lws_set_opaque_user_data(wsi, NULL);
 		conn_over(c);
@@ -282,49 +303,82 @@ conn_new(struct net *net, void *owner)
 	return c;
 }
 
+/* Failure comes as on_closed(), on the next turn at the earliest. */
+static void
+conn_open(struct net_conn *c, const char *address)
+{
+	struct lws_client_connect_info info = {
+		.context = c->net->context, .vhost = c->net->client,
+		.address = address, .host = c->host, .origin = c->host,
+		.port = c->port, .path = c->path,
+		.local_protocol_name = "gateway", .alpn = "http/1.1",
+		.opaque_user_data = c, .pwsi = &c->wsi,
+		.ssl_connection = c->tls ? LCCSCF_USE_SSL : 0,
+	};
+
+	c->calling = true;
+	if (lws_client_connect_via_info(&info) == NULL) {
+		c->wsi = NULL;
+		loop_after(c->net->loop, &c->late, 0, conn_over, c);
+	}
+	c->calling = false;
+}
+
+static void
+on_resolved(void *self, const char *address, const char *why)
+{
+	struct net_conn *c = self;
+
+	c->resolve = NULL;
+	if (address != NULL) {
+		conn_open(c, address);
+		return;
+	}
+	conn_failed(c, why);
+	conn_over(c);
+}
+
+static enum err
+conn_begin(struct net_conn *c)
+{
+	if (!resolve_is_address(c->host))
+		return resolve_start(&c->resolve, c->net->loop, c->host,
+		    c->net->turn, on_resolved, c);
+	conn_open(c, c->host);
+	return ERR_OK;
+}
+
 enum err
 net_connect(struct net *net, const char *url, void *owner,
     struct net_conn **out)
 {
-	char       *copy = strdup(url), path[1024];
-	const char *scheme, *host, *rest;
-	int         port;
-	struct lws_client_connect_info info = { 0 };
+	char            *copy = strdup(url);
+	const char      *scheme, *host, *rest;
+	int              port;
 	struct net_conn *c;
 	enum err         e = ERR_NOMEM;
 
 	if (copy == NULL)
 		return ERR_NOMEM;
 	if (!conf_url_allowed(slice_of(url)) ||
-	    lws_parse_uri(copy, &scheme, &host, &port, &rest) != 0) {
+	    lws_parse_uri(copy, &scheme, &host, &port, &rest) != 0 ||
+	    strlen(host) >= sizeof c->host || strlen(rest) + 1 >=
+	        sizeof c->path) {
 		log_error("gateway.url", KV("url", url),
 		    KV("why", "is no wss:// address"));
 		free(copy);
 		return ERR_CONFIG;
 	}
-	snprintf(path, sizeof path, "/%s", rest);
-	if ((c = conn_new(net, owner)) == NULL)
-		goto out;
-	info.context = net->context;
-	info.vhost = net->client;
-	info.address = info.host = info.origin = host;
-	info.port = port;
-	info.path = path;
-	info.local_protocol_name = "gateway";
-	info.alpn = "http/1.1";
-	info.opaque_user_data = c;
-	info.pwsi = &c->wsi;
-	if (strcmp(scheme, "wss") == 0 || strcmp(scheme, "https") == 0)
-		info.ssl_connection = LCCSCF_USE_SSL;
-	*out = c;
-	e = ERR_OK;
-	c->calling = true;
-	if (lws_client_connect_via_info(&info) == NULL) {
-		c->wsi = NULL;
-		loop_after(net->loop, &c->late, 0, conn_over, c);
+	if ((c = conn_new(net, owner)) != NULL) {
+		snprintf(c->host, sizeof c->host, "%s", host);
+		snprintf(c->path, sizeof c->path, "/%s", rest);
+		c->port = port;
+		c->tls = strcmp(scheme, "wss") == 0 ||
+		    strcmp(scheme, "https") == 0;
+		*out = c;
+		if ((e = conn_begin(c)) != ERR_OK)
+			conn_free(c);
 	}
-	c->calling = false;
-out:
 	free(copy);
 	return e;
 }
@@ -354,6 +408,10 @@ net_drop(struct net_conn *c, unsigned code)
 	struct linger now = { .l_onoff = 1, .l_linger = 0 };
 
 	c->owner = NULL;
+	if (c->resolve != NULL) {
+		conn_free(c);
+		return;
+	}
 	if (c->wsi == NULL)
 		return; /* c->late frees it */
 	if (code != 0 && c->up) {
@@ -407,12 +465,31 @@ read_method(struct lws *wsi, char out[8])
 			strcpy(out, methods[i].name);
 }
 
+/* Who has been slowest to say what he wants gives way: real callbacks come
+ * in one piece. */
+static bool
+evict_slowest(struct net *net)
+{
+	struct request *oldest = NULL;
+
+	for (struct request *q = net->requests; q != NULL; q = q->next)
+		if (q->id == 0 && !q->evicted)
+			oldest = q;
+	if (oldest == NULL)
+		return false;
+	oldest->evicted = true;
+	net->evicted++;
+	lws_set_timeout(oldest->wsi, PENDING_TIMEOUT_USER_REASON_BASE,
+	    LWS_TO_KILL_ASYNC);
+	return true;
+}
+
 static struct request *
 request_new(struct net *net, struct lws *wsi)
 {
 	struct request *q;
 
-	if (net->nrequests >= REQUESTS_MAX ||
+	if ((net->nrequests >= REQUESTS_MAX && !evict_slowest(net)) ||
 	    (q = calloc(1, sizeof *q)) == NULL)
 		return NULL;
 	q->wsi = wsi;
@@ -436,9 +513,31 @@ request_free(struct net *net, struct request *q)
 		at = &(*at)->next;
 	*at = q->next;
 	net->nrequests--;
+	net->nlarge -= q->large;
+	net->nwaiting -= q->waits;
 	buf_free(&q->body);
 	buf_free(&q->answer);
 	free(q);
+}
+
+static struct webhook_request
+request_view(const struct request *q)
+{
+	return (struct webhook_request){ .method = slice_of(q->method),
+		.app_id = slice_of(q->app_id),
+		.signature = slice_of(q->signature),
+		.timestamp = slice_of(q->timestamp),
+		.trace = slice_of(q->trace), .body = buf_slice(&q->body),
+		.too_large = q->too_large, .broken = q->broken,
+		.busy = q->busy, .unread = q->unread };
+}
+
+static void
+request_decide(struct net *net, struct request *q)
+{
+	struct webhook_request r = request_view(q);
+
+	net->o.handlers->on_request(net->o.self, q->id, &r);
 }
 
 /* The body is whole, or will not be read: decide.  An answer ends its
@@ -448,19 +547,49 @@ request_free(struct net *net, struct request *q)
 static void
 request_whole(struct net *net, struct request *q)
 {
-	struct webhook_request r = { slice_of(q->method), slice_of(q->app_id),
-		slice_of(q->signature), slice_of(q->timestamp),
-		slice_of(q->trace), buf_slice(&q->body), q->too_large,
-		q->broken };
-
 	if (q->id != 0)
 		return;
 	q->id = ++net->last_id;
-	q->deciding = true;
-	net->o.handlers->on_request(net->o.self, q->id, &r);
-	q->deciding = false;
+	if (q->large) {
+		q->waits = true;
+		net->nwaiting++;
+	} else {
+		q->deciding = true;
+		request_decide(net, q);
+		q->deciding = false;
+	}
 	if (!q->answered)
 		lws_rx_flow_control(q->wsi, 0);
+}
+
+/* One of the large ones, the longest here. */
+static void
+decide_waiting(struct net *net)
+{
+	struct request *first = NULL;
+
+	for (struct request *q = net->requests; q != NULL; q = q->next)
+		if (q->waits && (first == NULL || q->id < first->id))
+			first = q;
+	if (first == NULL)
+		return;
+	first->waits = false;
+	net->nwaiting--;
+	request_decide(net, first);
+}
+
+/* May a body of this size be read?  If not, the request is decided so. */
+static bool
+may_read(struct net *net, struct request *q, unsigned long long n)
+{
+	q->too_large = n > net->o.body_max;
+	q->unread = n > q->most;
+	if (n > LARGE && !q->too_large && !q->unread && !q->large) {
+		q->busy = net->nlarge >= LARGE_MAX;
+		q->large = !q->busy;
+		net->nlarge += q->large;
+	}
+	return !q->too_large && !q->unread && !q->busy;
 }
 
 static int
@@ -469,21 +598,24 @@ request_begin(struct net *net, struct lws *wsi, struct request **slot)
 	struct request *q = request_new(net, wsi);
 	char            value[32];
 	int             n;
-	unsigned long long length = 0;
+	unsigned long long     length = 0;
+	struct webhook_request head;
 
 	*slot = q;
 	if (q == NULL)
 		return -1;
 	n = lws_hdr_copy(wsi, value, sizeof value,
 	    WSI_TOKEN_HTTP_CONTENT_LENGTH);
-	if (n > 0 && (!slice_u64(slice_of(value), &length) ||
-	                 length > net->o.body_max))
-		q->too_large = true;
+	if (n > 0 && !slice_u64(slice_of(value), &length))
+		length = ULLONG_MAX;
 	q->chunked = lws_hdr_total_length(wsi,
 	    WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
 	q->length = length;
+	head = request_view(q);
+	q->most = net->o.handlers->on_head(net->o.self, &head);
 	/* Where no body comes, none is announced to us either. */
-	if (q->too_large || (!q->chunked && length == 0))
+	if (!may_read(net, q, length) || q->most == 0 ||
+	    (!q->chunked && length == 0))
 		request_whole(net, q);
 	return 0;
 }
@@ -505,9 +637,8 @@ request_body(struct net *net, struct request *q, struct slice in)
 	/* What follows the last chunk is another matter: not read. */
 	q->broken = (e != ERR_OK && q->chunks.state != CHUNK_DONE) ||
 	    q->body.failed;
-	q->too_large = q->body.n > net->o.body_max;
 	/* The library tells of the end only when nothing follows it. */
-	if (q->broken || q->too_large ||
+	if (!may_read(net, q, q->body.n) || q->broken ||
 	    (q->chunked ? q->chunks.state == CHUNK_DONE
 	                : q->body.n == q->length))
 		request_whole(net, q);
@@ -708,6 +839,12 @@ net_open(struct net **out, struct loop *loop, const struct net_options *o)
 fail:
 	net_close(&net);
 	return e;
+}
+
+uint64_t
+net_evicted(const struct net *net)
+{
+	return net->evicted;
 }
 
 unsigned

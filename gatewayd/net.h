@@ -18,6 +18,9 @@ struct net_handlers {
 	/* The connection is over, or could not be made: it is freed after.
 	 * code: the peer's close code, 1006 without one. */
 	void (*on_closed)(void *owner, unsigned code, struct slice reason);
+	/* The headers of a request: how many bytes of its body to read; 0 =
+	 * it is decided without one. */
+	size_t (*on_head)(void *self, const struct webhook_request *);
 	/* A whole request; answer it with net_answer(), now or later. */
 	void (*on_request)(void *self, uint64_t request,
 	    const struct webhook_request *);
@@ -28,7 +31,7 @@ struct net_options {
 	const char *ca_file;        /* "" = the system's */
 	size_t      body_max;       /* of a request */
 	const struct net_handlers *handlers;
-	void       *self;           /* for on_request */
+	void       *self;           /* for on_head, on_request */
 };
 
 enum { NET_FRAME_MAX = 4 << 20 };   /* bytes of one message received */
@@ -57,6 +60,9 @@ enum err net_send(struct net_conn *, struct slice text);
 void net_drop(struct net_conn *, unsigned code);
 /* Stops or resumes reading. */
 void net_flow(struct net_conn *, bool read);
+
+/* Requests that were cut off for others: too many were being read. */
+uint64_t net_evicted(const struct net *);
 
 /* Unknown requests (the peer has left) are ignored. */
 void net_answer(struct net *, uint64_t request, unsigned status,

@@ -10,7 +10,8 @@
 
 static const struct normal_row rows[] = {
 #define EVENT(name, type, conv, user, text, reply)                           \
-	{ name, type, conv, user, TEXT_##text, REPLY_##reply },
+	{ name, type, conv, user, TEXT_##text, REPLY_##reply,               \
+	  sizeof name - 1 },
 #include "events.def"
 #undef EVENT
 };
@@ -21,7 +22,8 @@ normal_row(struct slice name)
 {
 	size_t i = 0;
 
-	while (i < ROWS - 1 && !slice_is(name, rows[i].name))
+	while (i < ROWS - 1 && !slice_eq(name,
+	           (struct slice){ rows[i].name, rows[i].nname }))
 		i++;
 	return &rows[i]; /* the last row is for what no other names */
 }
@@ -484,7 +486,7 @@ static void
 reset(struct normal_scratch *s)
 {
 	struct buf *all[] = { &s->id, &s->type, &s->conv, &s->text,
-		&s->attachments, &s->mentions, &s->quote, &s->data, &s->raw };
+		&s->attachments, &s->mentions, &s->quote, &s->data };
 
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		buf_reset(all[i]);
@@ -495,7 +497,7 @@ failed(const struct normal_scratch *s)
 {
 	return s->id.failed || s->type.failed || s->conv.failed ||
 	    s->text.failed || s->attachments.failed || s->mentions.failed ||
-	    s->quote.failed || s->data.failed || s->raw.failed;
+	    s->quote.failed || s->data.failed;
 }
 
 enum err
@@ -524,8 +526,7 @@ normal_event(const struct payload *p, const struct normal_context *c,
 	else if (p->d != NULL && json_to_msgpack(p->d, &s->data) == ERR_OK)
 		ev->data = buf_slice(&s->data);
 	fill_reply(row, c, ev);
-	json_write(p->d, &s->raw);
-	ev->raw = buf_slice(&s->raw);
+	ev->raw = p->raw;
 	return failed(s) ? ERR_NOMEM : ERR_OK;
 }
 
@@ -533,7 +534,7 @@ void
 normal_free(struct normal_scratch *s)
 {
 	struct buf *all[] = { &s->id, &s->type, &s->conv, &s->text,
-		&s->attachments, &s->mentions, &s->quote, &s->data, &s->raw };
+		&s->attachments, &s->mentions, &s->quote, &s->data };
 
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		buf_free(all[i]);

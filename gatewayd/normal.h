@@ -26,11 +26,10 @@ struct normal_context {
 /* Where the parts that had to be made live; reuse it, free it at the end. */
 struct normal_scratch {
 	struct buf id, type, conv, text, attachments, mentions, quote, data;
-	struct buf raw;
 };
 
-/* p: a dispatch.  The event's loans are good as long as p and the scratch
- * are left alone.  NOMEM. */
+/* p: a dispatch.  The event's loans are good as long as p, its text and the
+ * scratch are left alone.  NOMEM. */
 enum err normal_event(const struct payload *p, const struct normal_context *,
     struct normal_scratch *, struct msg_event *);
 void normal_free(struct normal_scratch *);
@@ -47,6 +46,7 @@ struct normal_row {
 	const char *name, *type, *conv, *user;
 	enum { TEXT_NO, TEXT_PLAIN, TEXT_GUILD } text;
 	enum { REPLY_NO, REPLY_MSG, REPLY_EVENT } reply;
+	size_t nname;
 };
 const struct normal_row *normal_row(struct slice name);
 size_t normal_rows(const struct normal_row **);

@@ -21,6 +21,7 @@ payload_parse(struct payload *p, struct slice text)
 	p->type = json_text_at(p->doc, "t");
 	p->id = json_text_at(p->doc, "id");
 	p->d = json_get(p->doc, "d");
+	p->raw = json_member_text(text, "d");
 	return ERR_OK;
 }
 

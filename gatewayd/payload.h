@@ -22,6 +22,7 @@ struct payload {
 	struct slice type;         /* t; may be empty */
 	struct slice id;           /* may be empty */
 	struct json *d;            /* may be NULL */
+	struct slice raw;          /* d as it came: a loan from the text */
 };
 
 /* SYNTAX: not a JSON object with a small integer op.  Free it in any case. */

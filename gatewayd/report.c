@@ -11,10 +11,14 @@ session_json(const struct link *l, uint64_t now)
 
 	json_put_text(o, "bot", slice_of(s->bot));
 	json_put_text(o, "shard", slice_of(l->name));
-	json_put_text(o, "state", session_stale(s, now)
-	        ? SLICE("stale")
+	json_put_text(o, "state", session_stale(s, now) ? SLICE("stale")
+	        : session_silent(s, now)
+	        ? SLICE("silent")
 	        : slice_of(session_state_name(s->state)));
 	json_put_int(o, "since_ms", (int64_t)(now - s->since_ms));
+	if (s->retry_ms != 0)
+		json_put_int(o, "retry_in_ms", (int64_t)(s->retry_ms > now
+		        ? s->retry_ms - now : 0));
 	json_put_text(o, "why", slice_of(s->why));
 	if (s->remedy[0] != '\0')
 		json_put_text(o, "remedy", slice_of(s->remedy));
@@ -31,6 +35,8 @@ session_json(const struct link *l, uint64_t now)
 	json_put_int(o, "intents", l->bot->intents);
 	json_put_int(o, "identifies", (int64_t)s->identifies);
 	json_put_int(o, "resumes", (int64_t)s->resumes);
+	json_put_int(o, "renewals", (int64_t)s->renewals);
+	json_put_int(o, "replacements", (int64_t)s->replacements);
 	json_put_int(o, "last_close", s->last_close);
 	if (l->bot->budget.total > 0)
 		json_put_int(o, "identifies_left",
@@ -79,9 +85,31 @@ queue_json(const struct gateway *g, uint64_t now)
 }
 
 static struct json *
+journal_json(struct gateway *g)
+{
+	struct json        *o = json_new_object();
+	struct journal_info i;
+
+	json_put_text(o, "durability", slice_of(g->conf.durability));
+	json_put_bool(o, "open", g->journal != NULL);
+	if (g->journal == NULL)
+		return o;
+	i = journal_info(g->journal);
+	json_put_text(o, "file", slice_of(i.file));
+	if (i.moved != NULL)
+		json_put_text(o, "moved", slice_of(i.moved));
+	json_put_int(o, "bytes", (int64_t)i.bytes);
+	json_put_int(o, "disk_free", (int64_t)i.disk_free);
+	json_put_int(o, "commits", (int64_t)i.commits);
+	json_put_int(o, "dead", (int64_t)journal_dead_count(g->journal));
+	json_put_int(o, "dead_lost", (int64_t)journal_dead_lost(g->journal));
+	return o;
+}
+
+static struct json *
 webhook_json(const struct gateway *g)
 {
-	struct json *o = json_new_object();
+	struct json *o = json_new_object(), *by = json_new_object();
 
 	json_put_text(o, "listen", slice_of(g->conf.webhook_listen));
 	json_put_int(o, "port", net_port(g->net));
@@ -90,16 +118,24 @@ webhook_json(const struct gateway *g)
 	json_put_int(o, "duplicates", (int64_t)g->webhook.duplicates);
 	json_put_int(o, "validations", (int64_t)g->webhook.validations);
 	json_put_int(o, "refused", (int64_t)g->webhook.refused);
+	for (size_t i = 0; i < REFUSED_COUNT; i++)
+		if (g->webhook.refusals.count[i] > 0)
+			json_put_int(by, webhook_refusals[i].name,
+			    (int64_t)g->webhook.refusals.count[i]);
+	json_put_take(o, "refused_by", by);
+	json_put_int(o, "evicted", (int64_t)net_evicted(g->net));
 	return o;
 }
 
 /* One word for all sessions: the worst of them. */
 static const char *
-state_of(const struct gateway *g, const char **remedy)
+state_of(struct gateway *g, const char **remedy)
 {
 	const char *state = "ready";
 
-	*remedy = "";
+	*remedy = keep_trouble(g);
+	if (**remedy != '\0')
+		state = "degraded";
 	for (size_t b = 0; b < g->nbots; b++)
 		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
 			const struct session *s =
@@ -138,6 +174,7 @@ report_send(struct gateway *g)
 	json_put_take(app, "sessions", sessions);
 	json_put_take(app, "workers", workers);
 	json_put_take(app, "queue", queue_json(g, now));
+	json_put_take(app, "journal", journal_json(g));
 	if (g->conf.webhook_listen[0] != '\0')
 		json_put_take(app, "webhook", webhook_json(g));
 	proc_report(&g->proc, slice_of(state), slice_of(remedy), app);

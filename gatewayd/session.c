@@ -6,6 +6,7 @@
 #include "session.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "log.h"
 
@@ -14,11 +15,17 @@ enum {
 	INTERVAL_MIN_MS = 200, INTERVAL_MAX_MS = 120000,
 	IDENTIFY_WINDOW_MS = 5250, /* the platform's 5 s, and a late frame */
 	CALM_MS = 60000,           /* live so long: the backoff starts anew */
+	STEADY_MS = 5000,          /* live so long: may be replaced at once */
+	QUIET_MS = 2000,           /* no event for so long: a quiet moment */
+	USUAL_EVENTS = 20,         /* so many tell how often they come */
+	USUAL_GAPS = 20,           /* so many gaps without one are odd */
 	SLOW_MS = 60000,
 	ASK_PARKED_MS = 5000,      /* apid answers from memory: asking is free */
 	ACKS_MISSED_MAX = 3,
 	RESUME_FAILURES_MAX = 3,
 	CLOSE_TO_RESUME = 4000,    /* 1000 and 1001 would end the session */
+	CLOSE_FOR_GOOD = 1000,
+	DAY_MS = 24 * 60 * 60 * 1000,
 };
 
 struct step {
@@ -77,6 +84,7 @@ become(struct step *st, enum session_state to, const char *why)
 	    KV("to", state_names[to]), KV("why", why), KV("seq", s->seq),
 	    KV("remedy", s->remedy));
 	s->state = to;
+	s->unanswered = false;
 	s->since_ms = st->now;
 	s->why = why;
 	s->deadline_ms = s->retry_ms = 0;
@@ -85,10 +93,11 @@ become(struct step *st, enum session_state to, const char *why)
 static void
 forget_session(struct session *s)
 {
+	s->memory_version++;
 	s->id[0] = '\0';
 	s->seq = 0;
-	s->ready_ms = 0;
-	s->resume_once = false;
+	s->ready_ms = s->events = 0;
+	s->resume_once = s->recalled = false;
 	s->resume_failures = 0;
 }
 
@@ -157,7 +166,7 @@ budget_wait(const struct session_budget *b, uint64_t now)
 }
 
 static void
-begin(struct step *st)
+begin_because(struct step *st, const char *why)
 {
 	struct session *s = st->s;
 	uint64_t        wait;
@@ -168,9 +177,15 @@ begin(struct step *st)
 		        : "identify is paced");
 		return;
 	}
-	become(st, SESSION_ASKING, "to connect");
+	become(st, SESSION_ASKING, why);
 	s->deadline_ms = st->now + ASK_TIMEOUT_MS;
 	act(st, (struct session_action){ .kind = DO_ASK, .fresh = s->fresh });
+}
+
+static void
+begin(struct step *st)
+{
+	begin_because(st, "to connect");
 }
 
 static void
@@ -179,6 +194,7 @@ note_budget(struct session_budget *b, const struct session_data *in,
 {
 	uint64_t at_once = in->max_concurrency > 0 ? in->max_concurrency : 1;
 
+	b->memory_version++;
 	b->every_ms = IDENTIFY_WINDOW_MS / at_once;
 	if (in->total == 0) /* the platform did not tell */
 		return;
@@ -213,10 +229,31 @@ connect_now(struct step *st)
 	act(st, (struct session_action){ .kind = DO_CONNECT });
 }
 
+/* Who waits for a token is told when to ask again; behind an address that
+ * cannot be had is the platform, which is to be spared. */
 static void
 no_answer(struct step *st)
 {
-	wait_for(st, next_backoff(st), "apid has no token or address yet");
+	uint64_t ms = st->in->number > 0
+	    ? backoff_spread((uint64_t)st->in->number, 20, st->in->chance)
+	    : next_backoff(st);
+
+	wait_for(st, ms, "apid has no token or address yet");
+	st->s->unanswered = true;
+}
+
+static void
+ask_late(struct step *st)
+{
+	wait_for(st, next_backoff(st), "apid does not answer");
+	st->s->unanswered = true;
+}
+
+static void
+ask_again(struct step *st)
+{
+	if (st->s->unanswered)
+		begin_because(st, "apid can be asked again");
 }
 
 static void
@@ -230,6 +267,7 @@ park_refused(struct step *st)
 	park(st, ASK_PARKED_MS, "the platform refuses the credentials",
 	    s->told[0] != '\0' ? s->told
 	                       : "check QQ_APP_ID and QQ_CLIENT_SECRET");
+	s->unanswered = true;
 }
 
 static uint64_t
@@ -260,6 +298,7 @@ introduce(struct step *st)
 			return;
 		}
 		forget_session(s);
+		s->budget->memory_version++;
 		s->budget->next_ms = st->now + s->budget->every_ms;
 		if (s->budget->remaining > 0)
 			s->budget->remaining--;
@@ -277,8 +316,10 @@ introduce(struct step *st)
 static void
 note_seq(struct session *s, int64_t seq)
 {
-	if (seq > s->seq)
-		s->seq = seq;
+	if (seq <= s->seq)
+		return;
+	s->seq = seq;
+	s->memory_version++;
 }
 
 static void
@@ -286,9 +327,16 @@ go_live(struct step *st, const char *why)
 {
 	struct session *s = st->s;
 
+	if (s->state != SESSION_LIVE) {
+		s->live_ms = st->now;
+		s->renew_ms = st->now + s->age_ms +
+		    ((s->age_ms / 8) * st->in->chance >> 32);
+	}
+	s->silent_at_ms = 0;
 	s->remedy = "";
 	s->auth_failures = s->invalids = s->repeats = s->resume_failures = 0;
-	s->resume_once = false;
+	s->resume_once = s->recalled = false;
+	s->memory_version++;
 	become(st, SESSION_LIVE, why);
 }
 
@@ -307,14 +355,33 @@ serve(struct step *st)
 	s->seq = 0;
 	note_seq(s, st->in->seq);
 	s->ready_ms = st->now;
+	s->events = 0;
 	go_live(st, "ready");
+}
+
+/* When a session that used to have events must have had one: none if there
+ * were too few to tell. */
+static uint64_t
+silent_after(const struct session *s)
+{
+	uint64_t usual;
+
+	if (s->silent_ms == 0 || s->ready_ms == 0 || s->events < USUAL_EVENTS)
+		return 0;
+	usual = USUAL_GAPS * ((s->event_ms - s->ready_ms) / s->events);
+	return usual > s->silent_ms ? usual : s->silent_ms;
 }
 
 static void
 serve_again(struct step *st)
 {
-	note_seq(st->s, st->in->seq);
+	struct session *s = st->s;
+	uint64_t        after = silent_after(s);
+
+	note_seq(s, st->in->seq);
 	go_live(st, "resumed");
+	if (after != 0)
+		s->silent_at_ms = st->now + after;
 }
 
 static void
@@ -323,6 +390,9 @@ pass_on(struct step *st)
 	struct session *s = st->s;
 
 	note_seq(s, st->in->seq);
+	s->events++;
+	s->event_ms = st->now;
+	s->silent_at_ms = 0;
 	if (s->state != SESSION_LIVE) /* a long replay is not a silence */
 		s->deadline_ms = st->now + s->hello_timeout_ms;
 	act(st, (struct session_action){ .kind = DO_DELIVER });
@@ -351,6 +421,7 @@ note_ack(struct step *st)
 {
 	st->s->beat_pending = false;
 	st->s->acks_missed = 0;
+	st->s->memory_version++; /* it was good until now, at least */
 }
 
 /* --- leaving -------------------------------------------------------------------- */
@@ -385,10 +456,38 @@ lost(struct step *st, const char *why)
 	leave(st, 0, why);
 }
 
+/* Another connection is wanted and nothing is wrong: at once, so that events
+ * wait for no longer than they must. */
+static void
+move(struct step *st, unsigned code, const char *why)
+{
+	log_info("session.move", KV("bot", st->s->bot),
+	    KV("shard", st->s->shard), KV("why", why));
+	drop_connection(st, code);
+	begin_because(st, why);
+}
+
+/* When it is the platform that wants it every few seconds, something is
+ * wrong. */
+static void
+asked_to_move(struct step *st, unsigned code, const char *why)
+{
+	struct session *s = st->s;
+	bool            steady = st->now - s->live_ms >= STEADY_MS;
+
+	if (s->state != SESSION_LIVE || (!steady && s->backoff.at > 0)) {
+		leave(st, code, why);
+		return;
+	}
+	if (!steady)
+		s->backoff.at = 1;
+	move(st, code, why);
+}
+
 static void
 reconnect(struct step *st)
 {
-	leave(st, CLOSE_TO_RESUME, "the platform asks to reconnect");
+	asked_to_move(st, CLOSE_TO_RESUME, "the platform asks to reconnect");
 }
 
 static void
@@ -418,7 +517,8 @@ start_over(struct step *st)
 	else if (s->state == SESSION_LIVE)
 		s->backoff.at++;
 
-	if (st->in->number == 1 && s->id[0] != '\0' && !s->resume_once) {
+	if (st->in->number == 1 && s->id[0] != '\0' && !s->resume_once &&
+	    !s->recalled) {
 		s->resume_once = true;
 		drop_connection(st, CLOSE_TO_RESUME);
 		wait_for(st, ms, "session refused, may be resumed once");
@@ -449,11 +549,22 @@ close_RESUME(struct step *st, const struct session_close *row)
 }
 
 static void
+close_MOVE(struct step *st, const struct session_close *row)
+{
+	asked_to_move(st, 0, row->meaning);
+}
+
+static void
 close_ONCE(struct step *st, const struct session_close *row)
 {
+	struct session *s = st->s;
+
+	/* A session of an earlier run gets no second chance. */
+	s->resume_once = s->resume_once ||
+	    (s->recalled && s->state == SESSION_RESUMING);
 	lost(st, row->meaning);
-	if (st->s->id[0] != '\0')
-		st->s->resume_once = true;
+	if (s->id[0] != '\0')
+		s->resume_once = true;
 }
 
 /* Not before the window in which sends are counted is over, and longer when
@@ -606,6 +717,61 @@ beat_due(struct step *st)
 	beat(st);
 }
 
+/* When an old connection is left for a new one: 0 = not at all. */
+static uint64_t
+renew_at(const struct session *s)
+{
+	uint64_t quiet = s->event_ms + QUIET_MS;
+	uint64_t latest = s->live_ms + s->age_ms + s->age_ms / 4;
+	uint64_t at = s->renew_ms > quiet ? s->renew_ms : quiet;
+
+	/* Without an id there is nothing to resume; and what we do not read
+	 * now would only be replayed. */
+	if (s->state != SESSION_LIVE || s->age_ms == 0 || s->held ||
+	    s->id[0] == '\0')
+		return 0;
+	return at < latest ? at : latest;
+}
+
+static void
+renew(struct step *st)
+{
+	st->s->renewals++;
+	move(st, CLOSE_TO_RESUME, "the connection has become old");
+}
+
+static uint64_t
+silent_at(const struct session *s)
+{
+	return s->state == SESSION_LIVE && !s->held ? s->silent_at_ms : 0;
+}
+
+/* With the last sessions of the day this is no time for doubts. */
+static void
+replace(struct step *st)
+{
+	struct session *s = st->s;
+
+	if (budget_wait(s->budget, st->now) > 0 ||
+	    (s->budget->total > 0 && s->budget->remaining <= 1)) {
+		s->silent_at_ms = st->now + s->silent_ms;
+		return;
+	}
+	log_warn("session.silent", KV("bot", s->bot), KV("shard", s->shard),
+	    KV("events", s->events),
+	    KV("why", "resumed, and no event since: replaced"));
+	s->replacements++;
+	forget_session(s);
+	drop_connection(st, CLOSE_FOR_GOOD);
+	begin_because(st, "to replace a silent session");
+}
+
+static bool
+has_come(uint64_t at_ms, uint64_t now_ms)
+{
+	return at_ms != 0 && at_ms <= now_ms;
+}
+
 static void
 tick(struct step *st)
 {
@@ -617,10 +783,16 @@ tick(struct step *st)
 		if (s->deadline_ms != 0)
 			s->deadline_ms = st->now + s->hello_timeout_ms;
 	}
-	if (s->deadline_ms != 0 && s->deadline_ms <= st->now)
+	if (has_come(s->deadline_ms, st->now)) {
 		silent(st);
-	else if (s->beat_ms != 0 && s->beat_ms <= st->now)
+		return;
+	}
+	if (has_come(s->beat_ms, st->now))
 		beat_due(st);
+	if (has_come(silent_at(s), st->now))
+		replace(st);
+	if (has_come(renew_at(s), st->now))
+		renew(st);
 }
 
 static void
@@ -635,10 +807,10 @@ halt(struct step *st)
 static step_fn *const steps[SESSION_STATES][SESSION_INPUTS] = {
 	[SESSION_IDLE] = { [IN_START] = begin },
 	[SESSION_WAITING] = { [IN_DUE] = begin, [IN_START] = begin,
-	    [IN_STOP] = halt },
+	    [IN_ASKABLE] = ask_again, [IN_STOP] = halt },
 	[SESSION_ASKING] = { [IN_ANSWER] = connect_now,
 	    [IN_NO_ANSWER] = no_answer, [IN_FATAL] = park_refused,
-	    [IN_DUE] = silent, [IN_STOP] = halt },
+	    [IN_DUE] = ask_late, [IN_STOP] = halt },
 	[SESSION_CONNECTING] = { [IN_HELLO] = introduce, [IN_CLOSED] = closed,
 	    [IN_RECONNECT] = reconnect, [IN_INVALID] = start_over,
 	    [IN_GARBAGE] = garbage, [IN_DUE] = tick, [IN_STOP] = halt },
@@ -657,7 +829,7 @@ static step_fn *const steps[SESSION_STATES][SESSION_INPUTS] = {
 	    [IN_RECONNECT] = reconnect, [IN_BEAT_ASKED] = beat,
 	    [IN_ACK] = note_ack, [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_PARKED] = { [IN_DUE] = begin, [IN_START] = begin,
-	    [IN_STOP] = halt },
+	    [IN_ASKABLE] = ask_again, [IN_STOP] = halt },
 };
 
 void
@@ -716,7 +888,7 @@ uint64_t
 session_due(const struct session *s)
 {
 	uint64_t at[] = { s->deadline_ms, s->retry_ms,
-		s->connected ? s->beat_ms : 0 };
+		s->connected ? s->beat_ms : 0, renew_at(s), silent_at(s) };
 	uint64_t due = 0;
 
 	for (size_t i = 0; i < sizeof at / sizeof *at; i++)
@@ -730,4 +902,91 @@ session_stale(const struct session *s, uint64_t now_ms)
 {
 	return s->state == SESSION_LIVE && !s->held &&
 	    now_ms - s->heard_ms > s->interval_ms + s->interval_ms / 10;
+}
+
+bool
+session_silent(const struct session *s, uint64_t now_ms)
+{
+	uint64_t at = silent_at(s);
+
+	return at != 0 && now_ms - s->live_ms >= (at - s->live_ms) / 2;
+}
+
+/* --- what outlives a run ------------------------------------------------------------ */
+
+void
+session_remember(const struct session *s, int64_t wall_ms,
+    struct session_memory *out)
+{
+	*out = (struct session_memory){ .seq = s->seq, .shard = s->shard,
+		.shards = s->shards, .intents = s->intents,
+		.saved_wall_ms = wall_ms };
+	snprintf(out->bot, sizeof out->bot, "%s", s->bot);
+	snprintf(out->id, sizeof out->id, "%s", s->id);
+	snprintf(out->user, sizeof out->user, "%s", s->user);
+}
+
+bool
+session_memory_good(const struct session_memory *m, int64_t wall_ms,
+    uint64_t resume_s)
+{
+	return m->id[0] != '\0' && m->seq > 0 && resume_s > 0 &&
+	    m->saved_wall_ms >= wall_ms - (int64_t)resume_s * 1000;
+}
+
+bool
+session_recall(struct session *s, const struct session_memory *m,
+    int64_t wall_ms, uint64_t resume_s)
+{
+	if (s->state != SESSION_IDLE ||
+	    !session_memory_good(m, wall_ms, resume_s) ||
+	    strcmp(m->bot, s->bot) != 0 || m->shard != s->shard ||
+	    m->shards != s->shards || m->intents != s->intents)
+		return false;
+	snprintf(s->id, sizeof s->id, "%s", m->id);
+	snprintf(s->user, sizeof s->user, "%s", m->user);
+	s->seq = m->seq;
+	s->recalled = true;
+	return true;
+}
+
+/* An instant of ours on the other clock; 0 stays 0. */
+static int64_t
+wall_of(uint64_t at_ms, uint64_t now_ms, int64_t wall_ms)
+{
+	return at_ms == 0 ? 0 : wall_ms + ((int64_t)at_ms - (int64_t)now_ms);
+}
+
+void
+budget_remember(const struct session_budget *b, uint64_t now_ms,
+    int64_t wall_ms, struct budget_memory *out)
+{
+	*out = (struct budget_memory){ .total = b->total,
+		.remaining = b->remaining,
+		.resets_wall_ms = wall_of(b->resets_ms, now_ms, wall_ms),
+		.next_wall_ms = wall_of(b->next_ms, now_ms, wall_ms) };
+}
+
+/* Ours again: no later than so far from now, and now when it has passed. */
+static uint64_t
+ours_of(int64_t at_wall_ms, int64_t wall_ms, uint64_t now_ms, uint64_t most)
+{
+	if (at_wall_ms == 0)
+		return 0;
+	if (at_wall_ms <= wall_ms)
+		return now_ms;
+	return now_ms + clamp((uint64_t)at_wall_ms - (uint64_t)wall_ms, 0,
+	    most);
+}
+
+void
+budget_recall(struct session_budget *b, const struct budget_memory *m,
+    uint64_t now_ms, int64_t wall_ms)
+{
+	b->total = m->total;
+	b->remaining = m->remaining < m->total ? m->remaining : m->total;
+	b->resets_ms = ours_of(m->resets_wall_ms, wall_ms, now_ms,
+	    DAY_MS + IDENTIFY_WINDOW_MS);
+	b->next_ms = ours_of(m->next_wall_ms, wall_ms, now_ms,
+	    IDENTIFY_WINDOW_MS);
 }

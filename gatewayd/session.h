@@ -31,7 +31,8 @@ enum session_state {
 enum session_input {
 	IN_START,        /* begin, or begin now instead of waiting */
 	IN_ANSWER,       /* address and token are here */
-	IN_NO_ANSWER,    /* not this time */
+	IN_NO_ANSWER,    /* not this time; number: ask again after so many
+	                    ms, 0: not said */
 	IN_FATAL,        /* credentials refused; text says why */
 	IN_HELLO,        /* number: heartbeat interval, ms */
 	IN_READY,        /* seq, text: session id, more: the bot's user id */
@@ -44,6 +45,7 @@ enum session_input {
 	IN_CLOSED,       /* number: close code; text: the server's reason */
 	IN_GARBAGE,      /* a frame that is none: once events flow, it is
 	                    only skipped */
+	IN_ASKABLE,      /* who could not answer may be able to now */
 	IN_DUE,          /* session_due() has come */
 	IN_STOP,
 	SESSION_INPUTS
@@ -74,7 +76,10 @@ struct session_action {
 	unsigned                 code;
 };
 
-enum { SESSION_ACTIONS = 4, SESSION_ID_MAX = 256 };
+enum {
+	SESSION_ACTIONS = 4, SESSION_ID_MAX = 256, SESSION_USER_MAX = 64,
+	SESSION_BOT_MAX = 33,
+};
 
 /* What all sessions of one bot share: Identify is paced and counted. */
 struct session_budget {
@@ -82,14 +87,18 @@ struct session_budget {
 	uint64_t next_ms;        /* no Identify before */
 	uint64_t total, remaining;
 	uint64_t resets_ms;      /* when remaining is total again; 0 unknown */
+	uint64_t memory_version; /* changes with what budget_remember() gives */
 };
 
 struct session {
 	/* set by the owner before IN_START, then left alone */
 	const char            *bot;
 	unsigned               shard, shards;
+	uint32_t               intents;
 	struct session_budget *budget;
 	uint64_t               hello_timeout_ms, park_ms;
+	uint64_t               age_ms;       /* of a connection; 0: no end */
+	uint64_t               silent_ms;    /* see below; 0: never */
 	bool                   auto_shards;
 
 	enum session_state state;
@@ -97,9 +106,12 @@ struct session {
 	bool               connected;        /* a connection is ours to close */
 
 	char     id[SESSION_ID_MAX];         /* "" = none */
-	char     user[64];                   /* the bot's own user id */
+	char     user[SESSION_USER_MAX];     /* the bot's own user id */
 	int64_t  seq;                        /* largest received; 0 none */
 	uint64_t ready_ms;                   /* when it began; 0 not yet */
+	bool     recalled;                   /* from an earlier run */
+	uint64_t memory_version;  /* changes with what session_remember() gives,
+	                             and with each sign that it still holds */
 
 	uint64_t interval_ms, beat_ms, beat_sent_ms, heard_ms;
 	bool     beat_pending;               /* sent, not acknowledged */
@@ -110,6 +122,7 @@ struct session {
 	struct backoff backoff;
 	bool     fresh;                      /* ask for a new token */
 	bool     resume_once;                /* the next failure clears */
+	bool     unanswered;                 /* waits because nobody answered */
 	unsigned auth_failures, invalids, repeats, resume_failures;
 
 	const char *why;                     /* for people; static */
@@ -117,6 +130,14 @@ struct session {
 	char        told[200];               /* a reason from outside */
 	unsigned    last_close;
 	uint64_t    identifies, resumes, connects, closes;
+
+	/* A connection is renewed when it has become old, at a moment without
+	 * events.  And one that was resumed, is answered, and yet brings none
+	 * of the events that the session used to have, is replaced. */
+	uint64_t live_ms, renew_ms;          /* since, not before */
+	uint64_t event_ms, events;           /* the last; of this session */
+	uint64_t silent_at_ms;               /* replaced then; 0: not watched */
+	uint64_t renewals, replacements;
 };
 
 /* Zeroes and sets the defaults; the owner's fields come after. */
@@ -140,7 +161,49 @@ uint64_t session_due(const struct session *);
 /* LIVE, but nothing heard for longer than a heartbeat should take. */
 bool session_stale(const struct session *, uint64_t now_ms);
 
+/* LIVE, but suspected of bringing no events any more. */
+bool session_silent(const struct session *, uint64_t now_ms);
+
 const char *session_state_name(enum session_state);
+
+/* --- what outlives a run: plain values, for whoever keeps them ---------------- */
+
+struct session_memory {
+	char     bot[SESSION_BOT_MAX];
+	char     id[SESSION_ID_MAX];     /* "" = there is none to resume */
+	int64_t  seq;
+	char     user[SESSION_USER_MAX];
+	unsigned shard, shards;
+	uint32_t intents;
+	int64_t  saved_wall_ms;          /* it was good then */
+};
+
+void session_remember(const struct session *, int64_t wall_ms,
+    struct session_memory *out);
+/* Young enough to be resumed at all. */
+bool session_memory_good(const struct session_memory *, int64_t wall_ms,
+    uint64_t resume_s);
+/* Before IN_START.  False, and nothing has changed: it is of another bot,
+ * shard, number of shards or intents, or older than resume_s (0: always).  A
+ * wall clock that went backwards makes nothing old: a Resume in vain costs
+ * seconds, a new session the events of the gap.  The first refusal of a
+ * recalled session ends it. */
+bool session_recall(struct session *, const struct session_memory *,
+    int64_t wall_ms, uint64_t resume_s);
+
+struct budget_memory {
+	uint64_t total, remaining;
+	int64_t  resets_wall_ms, next_wall_ms;  /* 0 = unknown, at once */
+};
+
+/* now_ms and wall_ms: the same instant by both clocks. */
+void budget_remember(const struct session_budget *, uint64_t now_ms,
+    int64_t wall_ms, struct budget_memory *out);
+/* Before the first IN_START.  Whatever the wall clock did in between: no wait
+ * for the next Identify is longer than a window, none for new sessions longer
+ * than a day and a window. */
+void budget_recall(struct session_budget *, const struct budget_memory *,
+    uint64_t now_ms, int64_t wall_ms);
 
 /* The row of closes.def for a code; never NULL. */
 struct session_close {

@@ -72,6 +72,21 @@ from_hex(struct slice hex, unsigned char out[SIGNATURE_BYTES])
 	return true;
 }
 
+/* The top three bits are zero in every valid one. */
+static bool
+has_form(struct slice hex, unsigned char sig[SIGNATURE_BYTES])
+{
+	return from_hex(hex, sig) && (sig[SIGNATURE_BYTES - 1] & 0xe0) == 0;
+}
+
+bool
+signature_form(struct slice hex)
+{
+	unsigned char sig[SIGNATURE_BYTES];
+
+	return has_form(hex, sig);
+}
+
 bool
 signature_verify(const struct signature_key *k, struct slice timestamp,
     struct slice body, struct slice hex)
@@ -81,9 +96,7 @@ signature_verify(const struct signature_key *k, struct slice timestamp,
 	EVP_MD_CTX   *ctx;
 	bool          good = false;
 
-	/* The top three bits are zero in every valid one. */
-	if (timestamp.n == 0 || !from_hex(hex, sig) ||
-	    (sig[SIGNATURE_BYTES - 1] & 0xe0) != 0)
+	if (timestamp.n == 0 || !has_form(hex, sig))
 		return false;
 	buf_put(&signed_bytes, timestamp);
 	buf_put(&signed_bytes, body);

@@ -16,6 +16,8 @@ enum { SIGNATURE_KEY = 32, SIGNATURE_HEX = 128 };
 enum err signature_key_new(struct signature_key **, struct slice public_key);
 void signature_key_free(struct signature_key **);
 
+/* Could it be one at all?  Costs nothing. */
+bool signature_form(struct slice hex);
 /* hex: exactly SIGNATURE_HEX digits of either case. */
 bool signature_verify(const struct signature_key *, struct slice timestamp,
     struct slice body, struct slice hex);

@@ -8,14 +8,26 @@
 
 #include <string.h>
 
-enum { TOKEN_MAX = 128, TIMESTAMP_MAX = 20, EXTRA_MAX = 8192 };
+enum {
+	TOKEN_MAX = 128, TIMESTAMP_MAX = 20, EXTRA_MAX = 8192,
+	UNSIGNED_MAX = 4096,      /* a validation is a tenth of it */
+	TELL_MS = 10000,
+};
+
+const struct webhook_refusal_info webhook_refusals[REFUSED_COUNT] = {
+#define REFUSAL(name, status, sentence)                                      \
+	[REFUSED_##name] = { #name, status, sentence },
+#include "refusals.def"
+#undef REFUSAL
+};
 
 static void
-refuse(struct webhook_result *r, unsigned status, const char *why)
+refuse(struct webhook_result *r, enum webhook_refusal refusal)
 {
 	r->verdict = WEBHOOK_REFUSE;
-	r->status = status;
-	r->why = why;
+	r->refusal = refusal;
+	r->status = webhook_refusals[refusal].status;
+	r->why = webhook_refusals[refusal].why;
 }
 
 /* By the header; without it only when there is no choice. */
@@ -54,7 +66,7 @@ decide_validation(struct webhook_result *r)
 	if (!json_is_string(token) || !json_is_string(ts) ||
 	    !only(json_text(token), letters, TOKEN_MAX) ||
 	    !only(json_text(ts), "0123456789", TIMESTAMP_MAX)) {
-		refuse(r, 400, "validation asks to sign what is no token");
+		refuse(r, REFUSED_token);
 		return;
 	}
 	r->plain_token = json_text(token);
@@ -63,46 +75,82 @@ decide_validation(struct webhook_result *r)
 }
 
 static void
-decide_op(bool is_signed, struct buf *answer, struct webhook_result *r)
+decide_op(bool with_signature, struct buf *answer, struct webhook_result *r)
 {
 	struct payload *p = &r->payload;
 
 	if (p->op == OP_VALIDATION)
 		decide_validation(r);
-	else if (!is_signed)
-		refuse(r, 401, "signature headers are missing");
+	else if (!with_signature)
+		refuse(r, REFUSED_unsigned);
 	else if (p->op == OP_DISPATCH && p->type.n == 0)
-		refuse(r, 400, "event without a type");
+		refuse(r, REFUSED_no_type);
 	else if (p->op == OP_DISPATCH)
 		r->verdict = WEBHOOK_EVENT;
 	else if (p->op == OP_HEARTBEAT) {
 		r->verdict = WEBHOOK_ANSWER;
 		payload_heartbeat_ack(answer, p->d);
 	} else
-		refuse(r, 400, "opcode that no callback has");
+		refuse(r, REFUSED_opcode);
 }
 
-/* 0 is good, else the status. */
+static bool
+is_signed(const struct webhook_request *q)
+{
+	return q->signature.n > 0 || q->timestamp.n > 0;
+}
+
+/* What the headers alone decide. */
+static void
+check_head(const struct webhook_request *q, const struct webhook_bot *bots,
+    size_t nbots, struct webhook_result *r)
+{
+	if (!slice_is(q->method, "POST"))
+		refuse(r, REFUSED_method);
+	else if (q->too_large)
+		refuse(r, REFUSED_too_large);
+	else if (q->broken)
+		refuse(r, REFUSED_framing);
+	else if (!find_bot(q, bots, nbots, r))
+		refuse(r, REFUSED_bot);
+	else if (!is_signed(q))
+		return;
+	/* Digits only, so that nothing signed can be cut elsewhere than
+	 * between the two. */
+	else if (!only(q->timestamp, "0123456789", TIMESTAMP_MAX))
+		refuse(r, REFUSED_timestamp);
+	else if (bots[r->bot].key == NULL)
+		refuse(r, REFUSED_no_key);
+	else if (!signature_form(q->signature))
+		refuse(r, REFUSED_form);
+}
+
+size_t
+webhook_worth(const struct webhook_request *q, const struct webhook_bot *bots,
+    size_t nbots, size_t body_max)
+{
+	struct webhook_result r = { .verdict = WEBHOOK_ANSWER };
+
+	check_head(q, bots, nbots, &r);
+	if (r.verdict == WEBHOOK_REFUSE)
+		return 0;
+	return is_signed(q) || body_max < UNSIGNED_MAX ? body_max
+	                                               : UNSIGNED_MAX;
+}
+
 static void
 check_signature(const struct webhook_request *q, const struct webhook_bot *bot,
     int64_t now_s, uint64_t skew_s, struct webhook_result *r)
 {
 	unsigned long long ts;
 
-	/* Digits only, so that nothing signed can be cut elsewhere than
-	 * between the two. */
-	if (!only(q->timestamp, "0123456789", TIMESTAMP_MAX))
-		refuse(r, 401, "signed at a time that is none");
-	else if (bot->key == NULL)
-		refuse(r, 503, "the key of this bot is not known yet");
-	else if (!signature_verify(bot->key, q->timestamp, q->body,
-	             q->signature))
-		refuse(r, 401, "signature is not the platform's");
+	if (!signature_verify(bot->key, q->timestamp, q->body, q->signature))
+		refuse(r, REFUSED_signature);
 	else if (slice_u64(q->timestamp, &ts) && ts < INT64_MAX) {
 		r->skew_s = now_s > (int64_t)ts ? now_s - (int64_t)ts
 		                                : (int64_t)ts - now_s;
 		if (skew_s > 0 && (uint64_t)r->skew_s > skew_s)
-			refuse(r, 401, "signed too long ago");
+			refuse(r, REFUSED_late);
 	}
 }
 
@@ -111,28 +159,36 @@ webhook_decide(const struct webhook_request *q, const struct webhook_bot *bots,
     size_t nbots, int64_t now_s, uint64_t skew_s, struct buf *answer,
     struct webhook_result *r)
 {
-	bool is_signed = q->signature.n > 0 || q->timestamp.n > 0;
-
 	*r = (struct webhook_result){ .verdict = WEBHOOK_ANSWER,
 		.status = 200 };
-	if (!slice_is(q->method, "POST"))
-		refuse(r, 405, "not a POST");
-	else if (q->too_large)
-		refuse(r, 413, "body over ROOKERY_WEBHOOK_BODY_MAX");
-	else if (q->broken)
-		refuse(r, 400, "transfer coding is broken");
-	else if (!find_bot(q, bots, nbots, r))
-		refuse(r, 403, "X-Bot-Appid names no bot of ours");
-	else if (is_signed)
+	check_head(q, bots, nbots, r);
+	if (r->verdict == WEBHOOK_REFUSE)
+		return;
+	if (q->unread)
+		refuse(r, REFUSED_unsigned);
+	else if (q->busy)
+		refuse(r, REFUSED_busy);
+	else if (is_signed(q))
 		check_signature(q, &bots[r->bot], now_s, skew_s, r);
 	if (r->verdict == WEBHOOK_REFUSE)
 		return;
 	if (payload_parse(&r->payload, q->body) != ERR_OK)
-		refuse(r, is_signed ? 400 : 401, is_signed
-		        ? "body is not JSON with an opcode"
-		        : "signature headers are missing");
+		refuse(r, is_signed(q) ? REFUSED_syntax : REFUSED_unsigned);
 	else
-		decide_op(is_signed, answer, r);
+		decide_op(is_signed(q), answer, r);
+}
+
+uint64_t
+webhook_count(struct webhook_tally *t, enum webhook_refusal refusal,
+    uint64_t now_ms)
+{
+	uint64_t since = ++t->count[refusal] - t->told[refusal];
+
+	if (now_ms < t->quiet_until_ms[refusal])
+		return 0;
+	t->told[refusal] = t->count[refusal];
+	t->quiet_until_ms[refusal] = now_ms + TELL_MS;
+	return since;
 }
 
 /* --- chunked transfer coding ------------------------------------------------------ */

@@ -349,6 +349,7 @@ control_reset(struct ask *a)
 	faults_clear(&s->platform.faults);
 	memset(s->platform.faults.struck, 0,
 	    sizeof s->platform.faults.struck);
+	s->platform.faults.strikes = 0;
 	gate_heal(&s->platform, sim_now_us() / 1000);
 	ledger_reset(&s->platform.ledger);
 	stream_forget(&s->stream);
@@ -391,9 +392,11 @@ control_load(struct ask *a)
 		failed(a, "give count, and either outstanding or rate");
 		return;
 	}
-	if (scope.n > 0 && (!scope_of(scope, &l.scope) ||
+	if (slice_is(scope, "all")) {
+		l.scope = SCOPE_OTHER;
+	} else if (scope.n > 0 && (!scope_of(scope, &l.scope) ||
 	    l.scope == SCOPE_OTHER)) {
-		failed(a, "scope is c2c, group, channel or dm");
+		failed(a, "scope is c2c, group, channel, dm or all");
 		return;
 	}
 	l.text = slice_dup(text.n > 0 ? text : SLICE("load"));

@@ -105,6 +105,9 @@ check_ranges(const struct fault *f)
 		return "status is not an HTTP status";
 	if (f->ms == -1 && strcmp(fault_infos[f->name].arguments, "ms") == 0)
 		return "ms is missing";
+	if (f->name == FAULT_gateway_url &&
+	    (f->port < 1 || f->port > 65535))
+		return "port is missing, or none";
 	return NULL;
 }
 
@@ -144,7 +147,8 @@ fault_parse(struct fault *f, const struct json *j, int64_t now_ms,
 	int64_t         count = -1, for_ms = 0;
 	size_t          i;
 
-	*f = (struct fault){ .code = -1, .status = -1, .ms = -1 };
+	*f = (struct fault){ .code = -1, .status = -1, .ms = -1, .port = -1,
+		.shard = -1 };
 	for (i = 0; i < FAULT_COUNT; i++)
 		if (slice_is(name, fault_infos[i].name))
 			break;
@@ -162,7 +166,9 @@ fault_parse(struct fault *f, const struct json *j, int64_t now_ms,
 	    !read_number(j, "for_ms", &for_ms) ||
 	    !read_number(j, "code", &f->code) ||
 	    !read_number(j, "status", &f->status) ||
-	    !read_number(j, "ms", &f->ms) || !read_d(j, &f->d) ||
+	    !read_number(j, "ms", &f->ms) ||
+	    !read_number(j, "port", &f->port) ||
+	    !read_number(j, "shard", &f->shard) || !read_d(j, &f->d) ||
 	    !read_word(j, "how", f->how, sizeof f->how) ||
 	    !read_word(j, "scope", f->scope, sizeof f->scope) ||
 	    !read_word(j, "body", f->body, sizeof f->body) ||

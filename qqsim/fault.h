@@ -38,7 +38,7 @@ struct fault {
 	uint64_t        left;       /* strikes; 0: until ends_ms or cleared */
 	int64_t         ends_ms;    /* 0: never */
 	uint64_t        for_ms;     /* as asked for */
-	int64_t         code, status, ms;  /* -1: not given */
+	int64_t         code, status, ms, port, shard;  /* -1: not given */
 	enum fault_d    d;
 	char            how[16], scope[16], body[16];
 	char            bot[33];    /* "": any */

@@ -17,6 +17,8 @@ static const char invalid_session[][24] = {
 	[FAULT_D_ABSENT] = "{\"op\":9}",
 };
 
+static const char reconnect[] = "{\"op\":7}";
+
 /* --- what is to be written ---------------------------------------------- */
 
 static void
@@ -325,7 +327,10 @@ gate_open(struct platform *p, struct conn *c, int64_t now_ms)
 	ledger_count(&p->ledger, COUNT_connects);
 	if (faults_strike(&p->faults, FAULT_no_hello, "", "", now_ms, &f))
 		return;
-	if (faults_strike(&p->faults, FAULT_hello_slow, "", "", now_ms, &f))
+	if (faults_strike(&p->faults, FAULT_op7_early, "", "", now_ms, &f))
+		say(p, c, slice_of(reconnect));
+	else if (faults_strike(&p->faults, FAULT_hello_slow, "", "", now_ms,
+	    &f))
 		c->hello_due_ms = now_ms + f.ms;
 	else
 		greet(p, c, now_ms);
@@ -606,6 +611,12 @@ resume_fault(struct platform *p, struct conn *c, struct session *s,
 		refuse_resume(p, c, (int)f.code, f.d, now_ms);
 		return true;
 	}
+	if (faults_strike(&p->faults, FAULT_resume_op7, s->bot->app_id, "",
+	    now_ms, &f)) {
+		c->since_ms = now_ms;
+		say(p, c, slice_of(reconnect));
+		return true;
+	}
 	if (faults_strike(&p->faults, FAULT_no_resumed, s->bot->app_id, "",
 	    now_ms, &f)) {
 		c->since_ms = now_ms;
@@ -662,6 +673,8 @@ on_resume(struct platform *p, struct conn *c, const struct json *d,
 		refuse_resume(p, c, CLOSE_SEQ, FAULT_D_FALSE, now_ms);
 		return;
 	}
+	/* It beats with what it has while its Resume waits for an answer. */
+	c->known_s = s->sent_s;
 	if (resume_fault(p, c, s, now_ms))
 		return;
 	take_over(p, s, now_ms);
@@ -677,7 +690,8 @@ static void
 on_heartbeat(struct platform *p, struct conn *c, const struct json *d,
     int64_t now_ms)
 {
-	uint64_t     most = c->session != NULL ? c->session->sent_s : 0;
+	uint64_t     most = c->session != NULL ? c->session->sent_s
+	                                       : c->known_s;
 	const char  *bot = c->session != NULL ? c->session->bot->app_id : "";
 	struct fault f;
 	int64_t      seq;
@@ -831,12 +845,14 @@ strike(struct platform *p, struct conn *c, const struct fault *f,
 		p->out.wake(p->out.self, c);
 		break;
 	case FAULT_op7:
-		say(p, c, SLICE("{\"op\":7}"));
+		say(p, c, slice_of(reconnect));
 		break;
 	case FAULT_op9:
 		say(p, c, slice_of(invalid_session[f->d]));
 		if (f->d == FAULT_D_TRUE)
 			break;
+		/* A beat that crosses this one carries its last s. */
+		c->known_s = s->sent_s;
 		session_end(p, &s);
 		c->state = CONN_GREETED;
 		c->since_ms = now_ms;
@@ -863,7 +879,8 @@ gate_fault(struct platform *p, const struct fault *f, int64_t now_ms)
 	for (struct conn *c = p->conns; c != NULL; c = c->next)
 		if (c->state == CONN_LIVE && c->session != NULL &&
 		    (f->bot[0] == '\0' ||
-		        strcmp(f->bot, c->session->bot->app_id) == 0))
+		        strcmp(f->bot, c->session->bot->app_id) == 0) &&
+		    (f->shard < 0 || f->shard == c->session->shard))
 			strike(p, c, f, now_ms);
 }
 

@@ -13,22 +13,26 @@ static enum err
 load_send(struct sim *s)
 {
 	struct load      *l = &s->load;
+	bool              all = l->scope == SCOPE_OTHER;
+	uint64_t          round = all ? l->sent / SCOPE_OTHER : l->sent;
 	char              id[80], text[512];
 	struct event_told told;
 	struct words      w = { .bot = l->bot, .scope = l->scope, .expect = 1,
 		.load = l->number };
 	enum err          e;
 
+	if (all)
+		w.scope = (enum scope)(l->sent % SCOPE_OTHER);
 	snprintf(id, sizeof id, "%s%llu", l->prefix,
-	    (unsigned long long)(l->sent % l->conversations));
+	    (unsigned long long)(round % l->conversations));
 	snprintf(text, sizeof text, "%s %llu", l->text,
 	    (unsigned long long)l->sent);
 	w.text = slice_of(text);
-	if (l->scope == SCOPE_C2C)
+	if (w.scope == SCOPE_C2C)
 		w.user = slice_of(id);
-	else if (l->scope == SCOPE_GROUP)
+	else if (w.scope == SCOPE_GROUP)
 		w.group = slice_of(id);
-	else if (l->scope == SCOPE_CHANNEL)
+	else if (w.scope == SCOPE_CHANNEL)
 		w.channel = slice_of(id);
 	else
 		w.guild = slice_of(id);

@@ -347,12 +347,19 @@ out:
 /* --- the gateway's address ---------------------------------------------- */
 
 static struct json *
-gateway_json(const struct call *c)
+gateway_json(struct call *c)
 {
 	struct json *j = json_new_object();
+	const char  *origin = c->sim->origin + 4; /* after "http" */
 	char         url[400];
+	struct fault f;
 
-	snprintf(url, sizeof url, "ws%s/websocket", c->sim->origin + 4);
+	if (strike(c, FAULT_gateway_url, &f))
+		snprintf(url, sizeof url, "ws%.*s:%lld/websocket",
+		    (int)(strrchr(origin, ':') - origin), origin,
+		    (long long)f.port);
+	else
+		snprintf(url, sizeof url, "ws%s/websocket", origin);
 	json_put_text(j, "url", slice_of(url));
 	return j;
 }

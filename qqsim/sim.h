@@ -19,7 +19,7 @@ struct load {
 	bool           running;
 	unsigned       number;          /* of this load; marks its events */
 	struct bot    *bot;
-	enum scope     scope;
+	enum scope     scope;           /* OTHER: the four in turn */
 	char          *text;
 	char           prefix[33];      /* of its conversations' ids */
 	uint64_t       count, sent, replied, outstanding, rate, conversations;

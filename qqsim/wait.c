@@ -68,11 +68,20 @@ on_deadline(void *self)
 	finish(self, 408);
 }
 
+/* Faults strike in many places; the ledger hears of it here. */
+static void
+count_faults(struct platform *p)
+{
+	while (p->ledger.counts[COUNT_faults] < p->faults.strikes)
+		ledger_count(&p->ledger, COUNT_faults);
+}
+
 void
 wait_look(struct sim *s)
 {
 	struct wait *w = s->waits, *next;
 
+	count_faults(&s->platform);
 	if (w == NULL || s->seen_changes == s->platform.ledger.changes)
 		return;
 	s->seen_changes = s->platform.ledger.changes;

@@ -276,7 +276,7 @@ print_messages(void)
 		print_message(msg_info((enum msg_kind)i));
 }
 
-/* --- errors, closes -------------------------------------------------------------- */
+/* --- errors, closes, refusals ---------------------------------------------------- */
 
 static void
 print_errors(void)
@@ -319,6 +319,28 @@ print_closes(void)
 		put_sentences(closes[i].text[0]);
 		if (closes[i].text[1] != NULL && closes[i].text[1][0] != '\0')
 			put_sentences(closes[i].text[1]);
+	}
+	puts(".El");
+}
+
+static void
+print_refusals(void)
+{
+	static const struct {
+		const char *name;
+		int         status;
+		const char *sentence;
+	} refusals[] = {
+#define REFUSAL(name, status, sentence) { #name, status, sentence },
+#include "../gatewayd/refusals.def"
+#undef REFUSAL
+	};
+
+	puts(".Bl -tag -width too_large -compact");
+	for (size_t i = 0; i < COUNT(refusals); i++) {
+		printf(".It Li %s Pq %d\n", refusals[i].name,
+		    refusals[i].status);
+		put_sentences(refusals[i].sentence);
 	}
 	puts(".El");
 }
@@ -368,7 +390,8 @@ static const struct {
 	{ "env", print_env },           { "conf", print_conf },
 	{ "intents", print_intents },   { "messages", print_messages },
 	{ "errors", print_errors },     { "closes", print_closes },
-	{ "events", print_events },     { "worker", print_worker },
+	{ "refusals", print_refusals }, { "events", print_events },
+	{ "worker", print_worker },
 };
 
 static bool

@@ -17,6 +17,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
@@ -121,6 +122,8 @@ class Rig:
         self.allowed = set()     # violations that belong to the story
         self.said = ""           # by the last rookery command
         self.noted = {}          # pids by name
+        self.flood = {}, []      # answers by kind, threads
+        self.lock = threading.Lock()
 
     def path(self, *parts):
         return os.path.join(self.dir, *parts)

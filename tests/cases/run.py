@@ -17,11 +17,13 @@ import itertools
 import json
 import os
 import re
+import resource
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import traceback
 
@@ -188,6 +190,24 @@ def alive(rig, pid):
     return pid in rigs.family(os.getpid())
 
 
+@step("limit", "NAME BYTES",
+      "No file it writes may grow beyond this any more, as on a full disk; "
+      "0: no limit.")
+def do_limit(rig, name, most):
+    pid = rig.pid(name)
+    hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(pid, resource.RLIMIT_FSIZE,
+                     (int(most) if int(most) else hard, hard))
+
+
+@step("descriptors", "NAME MOST",
+      "It has at most so many files and sockets open.")
+def do_descriptors(rig, name, most):
+    path = f"/proc/{rig.pid(name)}/fd"
+    until(f"{name} has at most {most} descriptors",
+          lambda: len(os.listdir(path)) <= int(most))
+
+
 @step("deaths", "", "A child may end or be parked in this story.")
 def do_deaths(rig):
     rig.deaths_expected = True
@@ -211,6 +231,20 @@ def do_other(rig, *names):
     for name in names:
         until(f"{name} is another process",
               lambda n=name: rig.pid(n) != rig.noted[n])
+
+
+@step("descriptors", "NAME [most=N]",
+      "Remembers how many it has open; from the second time on, waits until "
+      "it has at most N (8) more than that.")
+def do_descriptors(rig, name, *words):
+    folder = f"/proc/{rig.pid(name)}/fd"
+    key = "descriptors of " + name
+    if key not in rig.noted:
+        rig.noted[key] = len(os.listdir(folder))
+        return
+    most = rig.noted[key] + int(pairs(words).get("most", 8))
+    until(f"{name} has at most {most} descriptors, and not "
+          f"{len(os.listdir(folder))}", lambda: len(os.listdir(folder)) <= most)
 
 
 @step("rookery", "STATUS ARGUMENTS...",
@@ -442,7 +476,9 @@ def callback_headers(rig, o, body):
     if how == "no":
         return head
     by = rig.bots[how if how.isdigit() else rig.sim_env["QQ_APP_ID"]]
-    signature = o.get("signature") or ed25519.bot_sign(by, ts.encode() + body)
+    signature = o.get("signature") or "0" * 128
+    if how != "zeros" and "signature" not in o:
+        signature = ed25519.bot_sign(by, ts.encode() + body)
     if how == "tampered":
         signature = ("1" if signature[0] == "0" else "0") + signature[1:]
     if how == "late":      # signed for one time, sent with another
@@ -463,7 +499,8 @@ def request_bytes(o, head, body):
         body = chunks_of(body, int(o.get("size", 7)))
     else:
         head = head + [("Content-Length", o.get("length", str(len(body))))]
-    text = f"{o.get('method', 'POST')} /qq HTTP/1.1\r\n" + "".join(
+    path = o.get("path", "/qq")
+    text = f"{o.get('method', 'POST')} {path} HTTP/1.1\r\n" + "".join(
         f"{k}: {v}\r\n" for k, v in head)
     return text.encode() + b"\r\n" + body
 
@@ -486,9 +523,9 @@ def exchange(s, data, how):
 @step("callback", "STATUS [NAME=VALUE...]",
       "Posts to our listener by hand and expects this status. body= or "
       "op13=TOKEN or t= and id= for an event; appid=, none; sign=yes, no, "
-      "tampered, late or the app id whose key; ts= seconds from now; "
+      "tampered, zeros, late or the app id whose key; ts= seconds from now; "
       "how=whole, split, chunked, pipelined; size= of a chunk; length= "
-      "claimed; big=N bytes; times=N; answer=PATTERN.")
+      "claimed; big=N bytes; path=; times=N; answer=PATTERN.")
 def do_callback(rig, status, *words):
     o = pairs(words)
     at = "127.0.0.1", rig.webhook_port()
@@ -515,6 +552,55 @@ def check_answer(rig, o, body, status, said):
         rig.bots[app], (d["event_ts"] + d["plain_token"]).encode())
     if answer != {"plain_token": d["plain_token"], "signature": want}:
         raise Failed(f"answered with {said!r}, not signature {want}")
+
+
+def flood(rig, o, at, counts):
+    """One client of many: what it was answered, "cut" without an answer."""
+    for _ in range(counts["each"]):
+        body = callback_body(o)
+        body += b" " * (int(o.get("big", 0)) - len(body))
+        data = request_bytes(o, callback_headers(rig, o, body), body)
+        try:
+            with socket.create_connection(at, timeout=WAIT_S) as s:
+                if o.get("how") == "slow":     # the last byte never comes
+                    s.sendall(data[:-1])
+                    got = s.recv(1) and "answered" or "cut"
+                else:
+                    got = str(exchange(s, data, None)[0])
+        except (OSError, http.client.HTTPException):
+            got = "cut"
+        with rig.lock:
+            counts[got] = counts.get(got, 0) + 1
+
+
+@step("flood", "CLIENTS [times=N] [NAME=VALUE...]",
+      "So many clients post at once, each N (1) times, while the story goes "
+      "on; as for callback, and how=slow for one byte too few.")
+def do_flood(rig, clients, *words):
+    o = pairs(words)
+    rig.flood = {"each": int(o.pop("times", 1))}, []
+    at = "127.0.0.1", rig.webhook_port()
+    for _ in range(int(clients)):
+        thread = threading.Thread(target=flood, daemon=True,
+                                  args=(rig, o, at, rig.flood[0]))
+        rig.flood[1].append(thread)
+        thread.start()
+
+
+@step("flooded", "[ANSWER=N...]",
+      "The clients are done, and none had another answer than these (a "
+      "status, or cut), each at least N times.")
+def do_flooded(rig, *words):
+    counts, threads = rig.flood
+    for thread in threads:
+        thread.join(WAIT_S)
+        if thread.is_alive():
+            raise Failed("a client of the flood is not done")
+    want = pairs(words)
+    got = {k: v for k, v in counts.items() if k != "each"}
+    if set(got) - set(want) or any(got.get(k, 0) < int(n)
+                                   for k, n in want.items()):
+        raise Failed(f"the flood was answered {got}")
 
 
 @step("wire", "STATUS TEXT",

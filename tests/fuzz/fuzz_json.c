@@ -35,6 +35,22 @@ again(const struct json *j)
 	buf_free(&text);
 }
 
+/* A member's text is that member's value, whatever else the text holds. */
+static void
+member(struct slice in, const struct json *j, const char *key)
+{
+	struct slice text = json_member_text(in, key);
+	struct json *v = NULL;
+
+	must(text.n == 0 || (text.p >= in.p && text.p + text.n <=
+	    in.p + in.n));
+	if (j == NULL || text.n == 0)
+		return;
+	must(json_parse(&v, text) == ERR_OK);
+	must(slice_eq(json_print(v), json_print(json_get(j, key))));
+	json_free(&v);
+}
+
 static void
 settings(struct slice in)
 {
@@ -60,6 +76,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (json_parse(&j, in) == ERR_OK && j != NULL)
 		again(j);
+	member(in, j, "d");
+	member(in, j, "op");
 	json_free(&j);
 	settings(in);
 	return 0;

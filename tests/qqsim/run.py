@@ -625,6 +625,15 @@ def test_load(sim):
     assert not sim.must("DELETE", "/sim/load")["running"]
     rows = sim.must("GET", "/sim/report?events=missing")["events"]
     assert len(rows) == 20, rows
+    sim.must("POST", "/sim/reset", {})
+    sim.must("POST", "/sim/load", {"count": 16, "outstanding": 16,
+                                   "conversations": 2, "scope": "all"})
+    for _ in range(16):
+        ws.recv()
+    report = sim.must("GET", "/sim/report?events=1")
+    assert all(report["scopes"][s]["sent"] == 4
+               for s in ("c2c", "group", "channel", "dm")), report
+    assert len({r["conversation"] for r in report["events"]}) == 8, report
 
 
 def test_webhook(sim):

@@ -1,32 +1,43 @@
 // links: apid/request.c apid/attempt.c apid/call.c apid/reply.c apid/route.c apid/sent.c apid/table.c common
 /*
  * The life of calls against a bot and a platform of our own: order, waiting,
- * joining, repeating, leaving.  http.c and bot.c are played here.
+ * joining, repeating, leaving, and what an earlier run has left.  http.c and
+ * bot.c are played here.
  */
 #include "test.h"
 
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <ftw.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "request.h"
 
-enum { RESULTS_MAX = 64, STARTED_MAX = 64 };
+enum { RESULTS_MAX = 64, STARTED_MAX = 8192, CALLS = 3000 };
 
 static struct {
 	struct requests      rs;
 	struct bot           bot;
 	struct conf          conf;
 	bool                 has_token, full;
+	bool                 dies_when_told;
+	int                  records;    /* times on_record was called */
 	enum token_advice    advice;
 	int                  doubts;
 	struct http_request *started[STARTED_MAX];
 	size_t               nstarted;
 	struct {
 		char     peer[16], id[32], code[32];
-		bool     ok;
+		bool     ok, has_data;
 		uint64_t tries, platform_code;
 	} results[RESULTS_MAX];
 	size_t               nresults;
+	unsigned             told[CALLS];   /* by the number in "#12" */
 } w;
 
 /* --- the played parts ----------------------------------------------------- */
@@ -87,15 +98,24 @@ keep(char *to, size_t size, struct slice s)
 static enum err
 take_result(void *self, msg_peer to, const struct msg_result *m)
 {
-	size_t i = w.nresults;
+	size_t             i = w.nresults;
+	unsigned long long number;
 
 	(void)self;
 	if (w.full)
 		return ERR_FULL;
+	if (slice_starts(m->id, SLICE("#"))) {
+		EXPECT(slice_u64(slice_from(m->id, 1), &number));
+		w.told[number]++;
+		return ERR_OK;
+	}
+	if (w.dies_when_told)
+		kill(getpid(), SIGKILL);
 	keep(w.results[i].peer, sizeof w.results[i].peer, to);
 	keep(w.results[i].id, sizeof w.results[i].id, m->id);
 	keep(w.results[i].code, sizeof w.results[i].code, m->code);
 	w.results[i].ok = m->ok;
+	w.results[i].has_data = m->data.n > 0;
 	w.results[i].tries = m->tries;
 	w.results[i].platform_code = m->platform_code;
 	w.nresults++;
@@ -103,21 +123,43 @@ take_result(void *self, msg_peer to, const struct msg_result *m)
 }
 
 static void
-setup(bool again)
+on_record(void *self)
+{
+	(void)self;
+	w.records++;
+}
+
+static char dir[] = "/tmp/rk-request-XXXXXX";
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+/* One run of the program, with the record in the folder. */
+static void
+run_open(bool again)
 {
 	memset(&w, 0, sizeof w);
 	log_open("test", LOG_ERROR, false);
+	signal(SIGXFSZ, SIG_IGN);
 	w.has_token = true;
 	w.bot.app = SLICE("7");
 	w.bot.token.generation = 1;
 	w.rs.again = again;
 	w.rs.find_bot = find_bot;
 	w.rs.send = take_result;
+	w.rs.on_record = on_record;
 	EXPECT_INT(loop_new(&w.rs.loop), ERR_OK);
+	EXPECT_INT(sent_open(&w.rs.sent, dir, STORE_PROCESS, loop_wall_ms()),
+	    ERR_OK);
+	EXPECT_INT(requests_open(&w.rs), ERR_OK);
 }
 
 static void
-teardown(void)
+run_close(void)
 {
 	requests_close(&w.rs);
 	EXPECT_INT(w.rs.n, 0);
@@ -126,7 +168,46 @@ teardown(void)
 	loop_free(&w.rs.loop);
 }
 
+static void
+setup(bool again)
+{
+	strcpy(dir + sizeof dir - 7, "XXXXXX");
+	EXPECT(mkdtemp(dir) != NULL);
+	run_open(again);
+}
+
+static void
+teardown(void)
+{
+	run_close();
+	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A run that does this and is killed. */
+static void
+killed_after(void (*doing)(void))
+{
+	pid_t pid = fork();
+	int   status = -1;
+
+	if (pid == 0) {
+		run_open(false);
+		doing();
+		fflush(stdout);
+		kill(getpid(), test_bad ? SIGTERM : SIGKILL);
+	}
+	EXPECT(pid > 0 && waitpid(pid, &status, 0) == pid);
+	EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
 /* --- steps ---------------------------------------------------------------- */
+
+/* The end of a turn: what was held leaves. */
+static void
+turn(void)
+{
+	EXPECT_INT(loop_turn(w.rs.loop, 0, NULL), ERR_OK);
+}
 
 static void
 reply_from(const char *peer, const char *id, const char *conv, uint64_t n,
@@ -144,6 +225,7 @@ static void
 reply(const char *id, const char *conv, uint64_t n)
 {
 	reply_from("p", id, conv, n, 60000);
+	turn();
 }
 
 /* The i-th request is answered. */
@@ -155,6 +237,7 @@ answer(size_t i, unsigned status, const char *body)
 		.err = status == 0 ? ERR_CLOSED : ERR_OK };
 
 	w.started[i]->on_done(w.started[i]->self, &a);
+	turn();
 }
 
 static void
@@ -167,6 +250,16 @@ turn_until(size_t started, size_t results)
 		loop_turn(w.rs.loop, 100, NULL);
 	EXPECT_INT(w.nstarted, started);
 	EXPECT_INT(w.nresults, results);
+}
+
+static void
+limit(rlim_t bytes)
+{
+	struct rlimit l;
+
+	getrlimit(RLIMIT_FSIZE, &l);
+	l.rlim_cur = bytes == 0 ? l.rlim_max : bytes;
+	EXPECT(setrlimit(RLIMIT_FSIZE, &l) == 0);
 }
 
 #define OK_BODY "{\"id\":\"R1\"}"
@@ -202,6 +295,8 @@ TEST(a_repeat_joins_then_gets_the_first_outcome)
 	reply_from("p", "x", "u:A", 1, 60000);
 	reply_from("p", "x", "u:A", 1, 60000);
 	reply_from("q", "y", "u:A", 1, 60000);
+	EXPECT_INT(w.nstarted, 0); /* not before it is recorded */
+	turn();
 	EXPECT_INT(w.nstarted, 1);
 	answer(0, 200, OK_BODY);
 	EXPECT_INT(w.nresults, 2);
@@ -277,6 +372,7 @@ TEST(waits_for_a_token_in_order)
 	EXPECT_INT(w.nstarted, 0);
 	w.has_token = true;
 	requests_on_token(&w.rs, &w.bot);
+	turn();
 	EXPECT_INT(w.nstarted, 5);
 	for (size_t i = 0; i < 5; i++) {
 		answer(i, 200, OK_BODY);
@@ -299,6 +395,7 @@ TEST(a_refused_token_is_renewed_and_the_call_sent_once_more)
 	EXPECT_INT(w.nstarted, 1);
 	w.bot.token.answers++;
 	requests_on_token(&w.rs, &w.bot);
+	turn();
 	EXPECT_INT(w.nstarted, 2);
 	answer(1, 401, "{\"code\":11244}");
 	EXPECT_INT(w.doubts, 1);
@@ -384,6 +481,344 @@ TEST(leaving)
 	teardown();
 }
 
+/* --- the run before was killed ---------------------------------------------- */
+
+static const char *const convs[] = { "u:A", "g:A", "c:A", "d:A" };
+
+static void
+sending_to_all(void)
+{
+	for (int i = 0; i < 4; i++)
+		reply(convs[i], convs[i], 1);
+	EXPECT_INT(w.nstarted, 4);
+}
+
+TEST(killed_in_mid_request_the_platform_tells_or_the_setting)
+{
+	setup(false);
+	run_close();
+	killed_after(sending_to_all);
+	run_open(false);
+	EXPECT_INT(w.rs.sent.n, 4);
+	reply("u", "u:A", 1);
+	reply("g", "g:A", 1);
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT_SLICE(w.started[0]->body,
+	    "{\"msg_type\":0,\"content\":\"hi\",\"msg_id\":\"M\","
+	    "\"msg_seq\":1}");
+	answer(0, 400, "{\"code\":40054005}");
+	EXPECT(w.results[0].ok);
+	/* Refused by another name: whether it had arrived nobody knows. */
+	answer(1, 400, "{\"code\":304003}");
+	EXPECT_STR(w.results[1].code, "TIMEOUT");
+	reply("c", "c:A", 1);
+	reply("d", "d:A", 1);
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT_STR(w.results[2].code, "TIMEOUT");
+	EXPECT_STR(w.results[3].code, "TIMEOUT");
+	/* The next numbers are not concerned. */
+	reply("c2", "c:A", 2);
+	EXPECT_INT(w.nstarted, 3);
+	run_close();
+	/* The same after another restart, and with the other setting. */
+	run_open(true);
+	reply("u", "u:A", 1);
+	EXPECT(w.results[0].ok);
+	EXPECT_INT(w.nstarted, 0);
+	reply("d", "d:A", 1);
+	EXPECT_INT(w.nstarted, 1);
+	answer(0, 200, OK_BODY);
+	EXPECT(w.results[1].ok);
+	teardown();
+}
+
+TEST(killed_in_mid_request_and_the_window_is_over)
+{
+	setup(false);
+	run_close();
+	killed_after(sending_to_all);
+	run_open(false);
+	reply_from("p", "x", "u:A", 1, -1);
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	reply_from("p", "y", "u:B", 1, -1);
+	EXPECT_STR(w.results[1].code, "REPLY_EXPIRED");
+	teardown();
+}
+
+static void
+told_of_a_channel(void)
+{
+	w.dies_when_told = true;
+	reply("x", "c:A", 1);
+	answer(0, 200, OK_BODY);
+	EXPECT(false);
+}
+
+/* Nobody is told of a message to a channel before it is on disk. */
+TEST(an_outcome_that_was_told_is_known_to_the_next_run)
+{
+	setup(false);
+	run_close();
+	killed_after(told_of_a_channel);
+	run_open(false);
+	reply("x", "c:A", 1);
+	EXPECT_INT(w.nstarted, 0);
+	EXPECT_INT(w.rs.counts.repeated, 1);
+	EXPECT(w.results[0].ok);
+	EXPECT(w.results[0].has_data);
+	teardown();
+}
+
+static void
+told_of_a_user(void)
+{
+	uint64_t end = loop_clock_ms() + 5000, before;
+
+	reply("x", "u:A", 1);
+	before = w.rs.sent.commits;
+	answer(0, 200, OK_BODY);
+	EXPECT_INT(w.nresults, 1);
+	EXPECT_INT(w.rs.sent.commits, before); /* is no reason to wait */
+	while (w.rs.sent.commits == before && loop_clock_ms() < end)
+		loop_turn(w.rs.loop, 100, NULL);
+	EXPECT_INT(w.rs.sent.commits, before + 1);
+}
+
+TEST(an_outcome_nobody_waits_for_is_saved_soon)
+{
+	setup(false);
+	run_close();
+	killed_after(told_of_a_user);
+	run_open(false);
+	reply("x", "u:A", 1);
+	EXPECT_INT(w.nstarted, 0);
+	EXPECT(w.results[0].ok);
+	teardown();
+}
+
+static void
+waits_after_a_refusal(void)
+{
+	reply("x", "c:A", 1);
+	answer(0, 429, "");
+	EXPECT_INT(sent_commit(&w.rs.sent, loop_wall_ms()), ERR_OK);
+}
+
+/* Killed while it waited to be sent again: it had surely not been sent. */
+TEST(what_was_refused_is_not_in_doubt)
+{
+	setup(false);
+	run_close();
+	killed_after(waits_after_a_refusal);
+	run_open(false);
+	reply("x", "c:A", 1);
+	EXPECT_INT(w.nstarted, 1);
+	teardown();
+}
+
+/* --- the record cannot be written ------------------------------------------- */
+
+TEST(without_a_record_nothing_is_sent_that_could_double)
+{
+	setup(false);
+	reply("under way", "c:W", 1);
+	limit(1);
+	reply("c1", "c:A", 1);
+	reply("c2", "c:A", 2);
+	EXPECT_INT(w.nstarted, 1);
+	EXPECT_INT(w.records, 1);
+	EXPECT(w.rs.sent.trouble != ERR_OK);
+	/* The platform tells doubles of a user by itself: served at once. */
+	reply("u", "u:A", 1);
+	EXPECT_INT(w.nstarted, 2);
+	answer(1, 200, OK_BODY);
+	EXPECT_STR(w.results[0].id, "u");
+	/* An outcome that is not on disk is not told; it can be asked for. */
+	answer(0, 200, OK_BODY);
+	reply("under way", "c:W", 1);
+	EXPECT_INT(w.nresults, 1);
+	/* The window of a call that waits may close. */
+	reply_from("p", "late", "d:A", 1, 10);
+	turn_until(2, 2);
+	EXPECT_STR(w.results[1].id, "late");
+	EXPECT_STR(w.results[1].code, "REPLY_EXPIRED");
+	limit(0);
+	turn_until(3, 3);
+	EXPECT_STR(w.results[2].id, "under way");
+	EXPECT_INT(w.records, 2);
+	EXPECT_INT(w.rs.sent.trouble, ERR_OK);
+	answer(2, 200, OK_BODY);
+	EXPECT_STR(w.results[3].id, "c1");
+	EXPECT_INT(w.nstarted, 4);
+	answer(3, 200, OK_BODY);
+	EXPECT_STR(w.results[4].id, "c2");
+	run_close();
+	/* All of it is there for the next run. */
+	run_open(false);
+	reply("u", "u:A", 1);
+	reply("c2", "c:A", 2);
+	reply("late", "d:A", 1);
+	EXPECT_INT(w.rs.counts.repeated, 2);
+	EXPECT_INT(w.nstarted, 1);
+	teardown();
+}
+
+TEST(one_commit_for_a_turn)
+{
+	char     conv[8];
+	uint64_t before;
+
+	setup(false);
+	before = w.rs.sent.commits;
+	for (int i = 0; i < 30; i++) {
+		snprintf(conv, sizeof conv, "c:%d", i);
+		reply_from("p", conv, conv, 1, 60000);
+	}
+	turn();
+	EXPECT_INT(w.nstarted, 30);
+	EXPECT_INT(w.rs.sent.commits, before + 1);
+	teardown();
+}
+
+/* --- at random -------------------------------------------------------------- */
+
+static unsigned
+below(unsigned n)
+{
+	static uint64_t x = 88172645463325252u; /* xorshift: the same each time */
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return (unsigned)(x >> 32) % n;
+}
+
+static size_t answered; /* of w.started, all before it */
+
+static void
+answer_one(bool well)
+{
+	static const struct {
+		unsigned    status;
+		const char *body;
+	} how[] = { { 200, OK_BODY }, { 200, OK_BODY }, { 400, "" },
+		{ 400, "{\"code\":304003}" }, { 401, "" }, { 0, "" } };
+	unsigned i = well ? 0 : below(sizeof how / sizeof *how);
+
+	if (answered == w.nstarted)
+		return;
+	/* A number is sent again after a pause: not here. */
+	if (how[i].status == 0 &&
+	    strstr(w.started[answered]->url, "/v2/") != NULL)
+		i = 0;
+	answer(answered++, how[i].status, how[i].body);
+}
+
+static void
+token_comes(void)
+{
+	w.has_token = true;
+	w.bot.token.answers++;
+	w.bot.token.generation++;
+	requests_on_token(&w.rs, &w.bot);
+}
+
+static void
+call_number(unsigned number, unsigned key)
+{
+	static const char kinds[] = "ugcd";
+	char              id[16], conv[16], peer[8];
+
+	snprintf(id, sizeof id, "#%u", number);
+	snprintf(conv, sizeof conv, "%c:%u", kinds[key % 4], key % 12);
+	snprintf(peer, sizeof peer, "p%u", number % 3);
+	reply_from(peer, id, conv, key + 1, below(20) == 0 ? -1 : 60000);
+}
+
+/* RL03: whatever happens, each call that was taken is answered once. */
+TEST(every_call_gets_one_answer)
+{
+	uint64_t end;
+	unsigned asked = 0, wrong = 0;
+
+	setup(false);
+	w.advice = TOKEN_WAIT;
+	answered = 0;
+	while (asked < CALLS) {
+		unsigned what = below(100);
+
+		if (what < 40) {
+			call_number(asked, asked);
+			asked++;
+		} else if (what < 45 && asked > 0) { /* again, by another */
+			call_number(asked, asked - 1);
+			asked++;
+		} else if (what < 85)
+			answer_one(false);
+		else if (what < 90)
+			w.full = !w.full;
+		else if (what < 94)
+			w.has_token = false;
+		else if (what < 98)
+			token_comes();
+		else
+			limit(below(2));
+		turn();
+	}
+	w.full = false;
+	limit(0);
+	end = loop_clock_ms() + 10000;
+	while (w.rs.n > 0 && loop_clock_ms() < end) {
+		token_comes();
+		if (answered < w.nstarted)
+			answer_one(true);
+		else
+			loop_turn(w.rs.loop, 20, NULL);
+	}
+	EXPECT_INT(w.rs.n, 0);
+	for (unsigned i = 0; i < CALLS; i++)
+		if (w.told[i] != 1 && wrong++ < 10)
+			printf("# call %u was answered %u times\n", i,
+			    w.told[i]);
+	EXPECT_INT(wrong, 0);
+	teardown();
+}
+
+/* PR07: what is pushed unasked succeeds when the platform says so, only. */
+TEST(a_push_that_is_refused_says_so)
+{
+	struct msg_call m = { .id = SLICE("x"), .bot = SLICE("7"),
+		.do_ = SLICE("send"), .conv = SLICE("g:A"),
+		.text = SLICE("hi") };
+
+	setup(false);
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	answer(0, 400, "{\"code\":40034102}");
+	EXPECT(!w.results[0].ok);
+	EXPECT(w.results[0].code[0] != '\0');
+	EXPECT_INT(w.results[0].platform_code, 40034102);
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	answer(1, 0, "");
+	EXPECT_STR(w.results[1].code, "TIMEOUT");
+	teardown();
+}
+
+TEST(leaving_with_a_call_held)
+{
+	setup(false);
+	reply_from("p", "x", "c:A", 1, 60000);
+	requests_stop(&w.rs);
+	turn();
+	EXPECT_INT(w.nstarted, 0);
+	reply_from("p", "y", "c:A", 1, 60000);
+	run_close();
+	run_open(false);
+	EXPECT_INT(w.rs.sent.n, 0); /* it is not in doubt */
+	teardown();
+}
+
 int
 main(void)
 {
@@ -398,5 +833,15 @@ main(void)
 	RUN(bounded);
 	RUN(a_full_pipe_is_tried_again);
 	RUN(leaving);
+	RUN(every_call_gets_one_answer);
+	RUN(a_push_that_is_refused_says_so);
+	RUN(leaving_with_a_call_held);
+	RUN(one_commit_for_a_turn);
+	RUN(killed_in_mid_request_the_platform_tells_or_the_setting);
+	RUN(killed_in_mid_request_and_the_window_is_over);
+	RUN(an_outcome_that_was_told_is_known_to_the_next_run);
+	RUN(an_outcome_nobody_waits_for_is_saved_soon);
+	RUN(what_was_refused_is_not_in_doubt);
+	RUN(without_a_record_nothing_is_sent_that_could_double);
 	return test_done();
 }

@@ -207,6 +207,37 @@ TEST(old_token_serves_while_asking_fails)
 	token_close(&t);
 }
 
+/* TK01: the endpoint is dead for ten minutes, from the renewal on: asked every
+ * few seconds and one question at a time, the old token to its end, and the
+ * first answer serves. */
+TEST(ten_minutes_without_the_endpoint)
+{
+	struct token t = open_with("A", 0, 7200000);
+	uint64_t     now = token_next_ms(&t), end = now + 600000, last = now;
+	int          asked = 0;
+
+	EXPECT(now < 7200000);
+	for (; now < end; now += 100) {
+		EXPECT_INT(token_usable(&t, now), now < 7200000);
+		if (!token_ask(&t, now))
+			continue;
+		EXPECT(!token_ask(&t, now));
+		EXPECT(now - last <= 6100);
+		last = now;
+		asked++;
+		answer(&t, (struct token_reply){ .kind = TOKEN_BROKEN,
+		    .why = "" }, now + 50);
+	}
+	EXPECT(asked >= 100 && asked <= 160);
+	now = token_next_ms(&t);
+	EXPECT(now <= end + 6100);
+	EXPECT(token_ask(&t, now));
+	answer(&t, given("B", 7200000), now);
+	EXPECT(token_usable(&t, now));
+	EXPECT(t.refusal == NULL);
+	token_close(&t);
+}
+
 TEST(busy_waits_a_minute_refused_is_parked)
 {
 	struct token t;
@@ -287,6 +318,7 @@ main(void)
 	RUN(renews_in_the_last_minute);
 	RUN(same_token_does_not_loop);
 	RUN(old_token_serves_while_asking_fails);
+	RUN(ten_minutes_without_the_endpoint);
 	RUN(busy_waits_a_minute_refused_is_parked);
 	RUN(doubts_ask_once);
 	RUN(same_token_after_a_doubt_settles_it);

@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <ftw.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -243,6 +244,51 @@ TEST(a_flood_arrives_whole)
 	EXPECT(r.server.in_order);
 	EXPECT(full > 0);
 	EXPECT_INT(bus_counts(r.client.bus)->full, full);
+	rig_close(&r);
+}
+
+static bool
+is_signalled(const struct loop *l)
+{
+	struct pollfd p = { .fd = loop_fd(l), .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* Sending looks at what has come in, and takes the signal of it away. */
+TEST(a_signal_that_a_send_has_swallowed)
+{
+	struct msg_event   ev = { .id = SLICE("E1"), .type = SLICE("t") };
+	struct bus_options o;
+	struct loop       *theirs;
+	struct rig         r;
+	time_t             end;
+
+	rig_open(&r, "swallow.sock");
+	EXPECT(loop_new(&theirs) == ERR_OK);
+	o = server_options(&r);
+	EXPECT(bus_open(&r.server.bus, r.loop, &o) == ERR_OK);
+	o = client_options(&r);
+	EXPECT(bus_open(&r.client.bus, theirs, &o) == ERR_OK);
+	EXPECT(send_ack(&r.client, 0) == ERR_OK);
+	turn_until(&r, &r.server.acks, 1);
+	while (is_signalled(r.loop))
+		EXPECT(loop_turn(r.loop, 0, NULL) == ERR_OK);
+	EXPECT(send_ack(&r.client, 1) == ERR_OK);
+	end = time(NULL) + 10;
+	while (!is_signalled(r.loop) && time(NULL) < end)
+		;
+	/* It looks once in a millisecond; and few are sent, lest the room
+	 * they make again be signalled too. */
+	for (size_t i = 0; is_signalled(r.loop) && i < 400000; i++)
+		if (i % 1000 == 0)
+			EXPECT(bus_send(r.server.bus, peer_of(&r.server),
+			           MSG_event, &ev) == ERR_OK);
+	EXPECT(!is_signalled(r.loop));
+	EXPECT(loop_turn(r.loop, 0, NULL) == ERR_OK);
+	EXPECT_INT(r.server.acks, 2);
+	bus_close(&r.client.bus);
+	loop_free(&theirs);
 	rig_close(&r);
 }
 
@@ -675,6 +721,7 @@ main(void)
 	make_keys();
 	RUN(messages_go_through);
 	RUN(a_flood_arrives_whole);
+	RUN(a_signal_that_a_send_has_swallowed);
 	RUN(nobody_there);
 	RUN(one_server_per_path);
 	RUN(a_new_server_is_noticed);

@@ -340,6 +340,67 @@ TEST(crowds_are_refused)
 	free(p);
 }
 
+/* Each text also in a copy that is exactly as long, and each beginning of it:
+ * what json_parse() would refuse must not be read beyond. */
+static void
+expect_member(struct slice text, const char *want)
+{
+	for (size_t n = 0; n <= text.n; n++) {
+		char        *copy = malloc(n > 0 ? n : 1);
+		struct slice cut = { copy, n }, got;
+
+		if (copy == NULL)
+			return;
+		memcpy(copy, text.p, n);
+		got = json_member_text(cut, "d");
+		EXPECT(got.n == 0 ||
+		    (got.p >= copy && got.p + got.n <= copy + n));
+		if (n == text.n && !slice_is(got, want)) {
+			printf("# %.*s: %.*s\n", (int)n, copy, (int)got.n,
+			    got.p);
+			test_bad = true;
+		}
+		free(copy);
+	}
+}
+
+TEST(members_are_found_as_written)
+{
+	static const struct {
+		struct slice text;
+		const char  *want;
+	} rows[] = {
+#define ROW(text, want) { SLICE(text), want }
+		ROW("{\"d\":{}}", "{}"),
+		ROW("{\"op\":0,\"d\":{\"a\":[1, 2]} ,\"s\":1}",
+		    "{\"a\":[1, 2]}"),
+		ROW(" \r\n{ \"d\" :\t-1.50e3\n}", "-1.50e3"),
+		ROW("{\"d\":null}", "null"), ROW("{\"d\":\"\"}", "\"\""),
+		ROW("{\"d\":\"\\\"},d\\\\\",\"e\":1}", "\"\\\"},d\\\\\""),
+		ROW("{\"d\":[\"]\",\"\\\\\",{\"}\":\"{\"}],\"d2\":2}",
+		    "[\"]\",\"\\\\\",{\"}\":\"{\"}]"),
+		/* only of the outermost object, and the last of equal ones */
+		ROW("{\"a\":{\"d\":1},\"b\":\"\\\"d\\\":2\"}", ""),
+		ROW("{\"d\":1,\"d\":[2]}", "[2]"),
+		ROW("{\"d \":1,\" d\":2,\"D\":3,\"\":4,\"dd\":5}", ""),
+		/* a key that only reads like d, or hides one */
+		ROW("{\"d\":1,\"\\u0064\":2}", ""),
+		ROW("{\"d\\u0000x\":1}", ""),
+		ROW("{}", ""), ROW("[\"d\",1]", ""), ROW("\"d\"", ""),
+		ROW("", ""), ROW("7", ""),
+		/* no JSON at all */
+		ROW("{\"d\"}", ""), ROW("{\"d\":", ""), ROW("{\"d", ""),
+		ROW("{\"", ""), ROW("{\"\\", ""), ROW("{d:1}", ""),
+		ROW("{\"d\":1,", "1"), ROW("{\"d\":}", ""),
+		ROW("{\"d\":{\"a\"", "{\"a\""),
+		ROW("{\"a\":]]]],\"d\":1}", ""), ROW("\0{\"d\":1}", ""),
+#undef ROW
+	};
+
+	for (size_t i = 0; i < ROWS(rows); i++)
+		expect_member(rows[i].text, rows[i].want);
+}
+
 int
 main(void)
 {
@@ -350,6 +411,7 @@ main(void)
 	RUN(readers_take_anything);
 	RUN(members_come_in_order);
 	RUN(builders_escape);
+	RUN(members_are_found_as_written);
 	RUN(msgpack_and_back);
 	RUN(msgpack_from_strangers);
 	RUN(crowds_are_refused);

@@ -192,6 +192,26 @@ TEST(its_descriptor_tells_of_timers)
 	loop_turn(s.loop, 0, NULL);
 	EXPECT_STR(s.order, "t");
 	EXPECT_INT(poll(&p, 1, 0), 0);
+	/* moved: it may wake us at the old moment, and must at the new one */
+	loop_after(s.loop, &m.t, 5, on_mark, &m);
+	loop_turn(s.loop, 0, NULL);
+	loop_after(s.loop, &m.t, 50, on_mark, &m);
+	for (int n = 0; n < 5 && s.n < 2; n++) {
+		loop_turn(s.loop, 0, NULL);
+		EXPECT_INT(poll(&p, 1, 5000), 1);
+		loop_turn(s.loop, 0, NULL);
+	}
+	EXPECT_STR(s.order, "tt");
+	/* sooner than one that is there no more */
+	loop_after(s.loop, &m.t, 100000, on_mark, &m);
+	loop_turn(s.loop, 0, NULL);
+	loop_cancel(s.loop, &m.t);
+	loop_turn(s.loop, 0, NULL);
+	loop_after(s.loop, &m.t, 5, on_mark, &m);
+	loop_turn(s.loop, 0, NULL);
+	EXPECT_INT(poll(&p, 1, 5000), 1);
+	loop_turn(s.loop, 0, NULL);
+	EXPECT_STR(s.order, "ttt");
 	loop_free(&s.loop);
 }
 

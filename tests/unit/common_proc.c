@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -94,6 +95,15 @@ tell(struct rig *r, enum msg_kind kind, const void *msg)
 	packet.p[3] = head[3];
 	EXPECT(send(r->parent, packet.p, packet.n, 0) == (ssize_t)packet.n);
 	buf_free(&packet);
+}
+
+TEST(wake_ups_interrupt_nobody)
+{
+	struct rig r;
+
+	rig_open(&r);
+	EXPECT(sched_getscheduler(0) == SCHED_BATCH);
+	rig_close(&r);
 }
 
 TEST(readiness_is_told_once)
@@ -337,6 +347,7 @@ main(void)
 	if (mkdtemp(dir) == NULL || chdir(dir) < 0)
 		return 1;
 	unsetenv("NOTIFY_SOCKET");
+	RUN(wake_ups_interrupt_nobody);
 	RUN(readiness_is_told_once);
 	RUN(reports_carry_what_the_program_says);
 	RUN(the_parent_is_obeyed);

@@ -1,14 +1,19 @@
 // links: gatewayd/delivery.c common/slice.c
 /*
- * delivery: rows for each rule, then a million random steps beside a model
- * that is nothing but lists: what is offered must be allowed by it, what may
- * go must be offered, and at the end each event was done or died exactly once.
+ * delivery: rows for each rule.  gatewayd_delivery_model.c has what holds
+ * whatever happens.
  */
 #include "test.h"
 
 #include "delivery.h"
 
-static const struct delivery_limits limits = { 16, 4096, 8, 5, 1000 };
+/* Of the sanitizer; not every compiler brings its header. */
+size_t __sanitizer_get_current_allocated_bytes(void);
+
+static const struct delivery_limits limits = { .events = 16, .bytes = 4096,
+	.body_bytes = 4096, .remembered = 8, .attempts = 5,
+	.timeout_ms = 1000 };
+static uint64_t no; /* of the last append */
 
 static struct slice
 text(const char *z)
@@ -20,7 +25,7 @@ static enum err
 put(struct delivery *d, const char *id, const char *conv)
 {
 	return delivery_append(d, text(id), text(conv), SLICE("message.c2c"),
-	    SLICE("body"), 0);
+	    SLICE("body"), 0, &no);
 }
 
 static struct delivery_worker *
@@ -127,8 +132,8 @@ TEST(one_event_is_one_event)
 
 TEST(bounds_by_count_and_by_bytes)
 {
-	struct delivery_limits  few = { 4, 1 << 20, 8, 5, 1000 };
-	struct delivery_limits  small = { 100, 100, 8, 5, 1000 };
+	struct delivery_limits  few = { 4, 1 << 20, 1 << 20, 8, 5, 1000 };
+	struct delivery_limits  small = { 100, 100, 100, 8, 5, 1000 };
 	struct delivery        *d = delivery_new(&few);
 	struct delivery_worker *w;
 	char                    body[64] = { 0 }, id[8];
@@ -150,12 +155,12 @@ TEST(bounds_by_count_and_by_bytes)
 
 	d = delivery_new(&small);
 	EXPECT(delivery_append(d, SLICE("1"), SLICE("c"), SLICE("t"),
-	    (struct slice){ body, 60 }, 0) == ERR_OK);
+	    (struct slice){ body, 60 }, 0, &no) == ERR_OK);
 	EXPECT(delivery_has_room(d));
 	EXPECT(delivery_append(d, SLICE("2"), SLICE("c"), SLICE("t"),
-	    (struct slice){ body, 41 }, 0) == ERR_FULL);
+	    (struct slice){ body, 41 }, 0, &no) == ERR_FULL);
 	EXPECT(delivery_append(d, SLICE("2"), SLICE("c"), SLICE("t"),
-	    (struct slice){ body, 40 }, 0) == ERR_OK);
+	    (struct slice){ body, 40 }, 0, &no) == ERR_OK);
 	EXPECT(!delivery_has_room(d));
 	EXPECT_INT(delivery_counts(d)->bytes, 100);
 	delivery_free(&d);
@@ -190,10 +195,11 @@ TEST(a_stale_ack_is_refused)
 }
 
 static void
-on_dead_note(void *self, const struct delivery_dead *dead)
+on_end_note(void *self, const struct delivery_end *end)
 {
-	snprintf(self, 64, "%.*s %u %.*s", (int)dead->id.n, dead->id.p,
-	    dead->attempts, (int)dead->why.n, dead->why.p);
+	snprintf(self, 64, "%s%.*s %u %.*s", end->dead ? "" : "not dead: ",
+	    (int)end->id.n, end->id.p, end->attempts, (int)end->why.n,
+	    end->why.n > 0 ? end->why.p : "");
 }
 
 TEST(an_event_dies_after_its_attempts)
@@ -202,7 +208,7 @@ TEST(an_event_dies_after_its_attempts)
 	char             dead[64] = "";
 	uint64_t         now = 0;
 
-	delivery_on_dead(d, on_dead_note, dead);
+	delivery_on_end(d, on_end_note, dead);
 	put(d, "bad", "u:a");
 	put(d, "next", "u:a");
 	for (unsigned i = 1; i <= 5; i++) {
@@ -235,7 +241,7 @@ TEST(a_nack_waits_or_drops)
 	struct delivery_worker *w = worker(d, "w", "*", 4);
 	char                    dead[64] = "";
 
-	delivery_on_dead(d, on_dead_note, dead);
+	delivery_on_end(d, on_end_note, dead);
 	put(d, "1", "u:a");
 	put(d, "2", "u:a");
 	offered(d, 0);
@@ -312,7 +318,8 @@ TEST(what_goes_alone_is_not_starved)
 
 TEST(a_crowded_conversation_does_not_starve_others)
 {
-	struct delivery_limits  big = { 2000, 1 << 20, 8, 5, 1000 };
+	struct delivery_limits  big = { 2000, 1 << 20, 1 << 20, 8, 5,
+		1000 };
 	struct delivery        *d = delivery_new(&big);
 	struct delivery_worker *w = worker(d, "w", "*", 1);
 	char                    id[64];
@@ -362,7 +369,7 @@ TEST(each_worker_gets_what_it_asked_for)
 
 		worker(d, "w", rows[i].patterns, 1);
 		delivery_append(d, text("1"), text("u:a"), text(rows[i].type),
-		    text("b"), 0);
+		    text("b"), 0, &no);
 		got = strcmp(offered(d, 0), "1") == 0;
 		if (got != rows[i].wanted)
 			printf("# row %zu: %s, %s\n", i, rows[i].patterns,
@@ -380,7 +387,7 @@ TEST(unwanted_events_do_not_hold_up_wanted_ones)
 	struct delivery *d = delivery_new(&limits);
 
 	delivery_append(d, text("1"), text("g:a"), text("group.join"),
-	    text("b"), 0);
+	    text("b"), 0, &no);
 	put(d, "2", "g:a");
 	EXPECT_STR(offered(d, 0), ""); /* nobody is here: it may be wanted */
 	EXPECT_INT(delivery_counts(d)->events, 2);
@@ -439,8 +446,10 @@ TEST(the_age_of_the_oldest_is_known)
 	struct delivery_worker *w = worker(d, "w", "*", 9);
 
 	EXPECT_INT(delivery_oldest_ms(d, 500), 0);
-	delivery_append(d, text("1"), text("a"), text("t"), text("b"), 100);
-	delivery_append(d, text("2"), text("b"), text("t"), text("b"), 300);
+	delivery_append(d, text("1"), text("a"), text("t"), text("b"), 100,
+	    &no);
+	delivery_append(d, text("2"), text("b"), text("t"), text("b"), 300,
+	    &no);
 	EXPECT_INT(delivery_oldest_ms(d, 500), 400);
 	EXPECT_STR(offered(d, 500), "1");
 	EXPECT_INT(delivery_oldest_ms(d, 500), 400);
@@ -449,381 +458,300 @@ TEST(the_age_of_the_oldest_is_known)
 	delivery_free(&d);
 }
 
-/* --- the model -------------------------------------------------------------------- */
+/* --- with a store behind it ------------------------------------------------------ */
 
-enum { CONVS = 12, WORKERS = 4, EVENTS = 60, REMEMBERED = 20, ATTEMPTS = 5,
-       BYTES = 1500, TIMEOUT = 5000, STEPS = 1000000 };
-enum state { ABSENT, QUEUED, DELAYED, FLYING };
-
-struct m_event {
-	unsigned   id, size, attempt;
-	int        worker;
-	uint64_t   due;
-	enum state state;
-	bool       private;   /* of a type that only some workers want */
-};
-
-struct m_worker {
+TEST(numbers_go_on_after_an_earlier_run)
+{
+	struct delivery        *d = delivery_new(&limits);
 	struct delivery_worker *w;
-	uint64_t                window, in_flight;
-	bool                    narrow, alone;
-};
+	struct delivery_item    item;
 
-struct model {
-	struct delivery *d;
-	struct m_event   q[CONVS][EVENTS];
-	size_t           n[CONVS], total, bytes;
-	unsigned         done[REMEMBERED], ndone, next_id;
-	struct m_worker  workers[WORKERS];
-	uint64_t         now, seed, finished, died, appended;
-	unsigned         must_die, has_died;
-	unsigned long    step;
-};
+	EXPECT(put(d, "a", "u:a") == ERR_OK && no == 1);
+	EXPECT(put(d, "a", "u:a") == ERR_DUPLICATE && no == 1);
+	EXPECT(put(d, "b", "u:a") == ERR_OK && no == 2);
+	delivery_free(&d);
 
-static uint64_t
-draw(struct model *m, uint64_t below)
-{
-	m->seed = m->seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (m->seed >> 33) % below;
+	d = delivery_new(&limits);
+	EXPECT_INT(delivery_oldest_remembered(d), 1);
+	EXPECT(delivery_remember(d, text("done"), 3) == ERR_OK);
+	EXPECT(delivery_restore(d, 5, text("first"), text("u:a"),
+	    text("message.c2c"), 7, 0, 0) == ERR_OK);
+	EXPECT(delivery_remember(d, text("ended"), 6) == ERR_OK);
+	EXPECT(delivery_restore(d, 9, text("second"), text("u:a"),
+	    text("message.c2c"), 7, 2, 0) == ERR_OK);
+	EXPECT(delivery_restore(d, 10, text("second"), text("u:a"),
+	    text("message.c2c"), 7, 2, 0) == ERR_DUPLICATE);
+	EXPECT(delivery_remember(d, text("second"), 10) == ERR_DUPLICATE);
+	EXPECT(put(d, "done", "u:a") == ERR_DUPLICATE);
+	EXPECT(put(d, "first", "u:a") == ERR_DUPLICATE);
+	EXPECT(put(d, "third", "u:a") == ERR_OK && no == 10);
+	EXPECT_INT(delivery_oldest_remembered(d), 3);
+	EXPECT_INT(delivery_counts(d)->appended, 1);
+	EXPECT_INT(delivery_counts(d)->events, 3);
+	EXPECT_INT(delivery_counts(d)->bytes, 7 + 7 + 4);
+
+	w = worker(d, "w", "*", 4);
+	EXPECT(delivery_offer(d, 0, &item) && slice_is(item.id, "first"));
+	EXPECT(item.no == 5 && item.attempt == 1 && item.body_away);
+	EXPECT(ack(d, w, "first") == ERR_OK);
+	EXPECT(delivery_offer(d, 0, &item) && slice_is(item.id, "second"));
+	EXPECT(item.no == 9 && item.attempt == 3 && item.body_away);
+	EXPECT(ack(d, w, "second") == ERR_OK);
+	EXPECT(delivery_offer(d, 0, &item) && slice_is(item.id, "third"));
+	EXPECT(item.no == 10 && !item.body_away);
+	EXPECT_SLICE(item.body, "body");
+	delivery_free(&d);
 }
 
-static bool
-check(struct model *m, bool good, const char *what)
+/* The bounds are for what comes in, and its last attempt was cut off by us. */
+TEST(what_was_ours_is_never_refused)
 {
-	if (!good && !test_bad)
-		printf("# step %lu: %s\n", m->step, what);
-	test_bad |= !good;
-	return good;
-}
+	struct delivery_limits  few = { .events = 2, .bytes = 10,
+		.body_bytes = 10, .remembered = 2, .attempts = 5,
+		.timeout_ms = 1000 };
+	struct delivery        *d = delivery_new(&few);
+	struct delivery_worker *w = worker(d, "w", "*", 1);
+	struct delivery_item    item;
+	char                    id[8], end[64] = "";
 
-static struct slice
-id_of(unsigned id, char out[16])
-{
-	snprintf(out, 16, "e%u", id);
-	return slice_of(out);
-}
-
-static struct m_event *
-m_find(struct model *m, unsigned id, size_t *conv)
-{
-	for (*conv = 0; *conv < CONVS; ++*conv)
-		for (size_t i = 0; i < m->n[*conv]; i++)
-			if (m->q[*conv][i].id == id)
-				return &m->q[*conv][i];
-	return NULL;
-}
-
-static bool
-m_known(struct model *m, unsigned id)
-{
-	size_t conv;
-
-	for (unsigned i = 0; i < m->ndone && i < REMEMBERED; i++)
-		if (m->done[(m->ndone - 1 - i) % REMEMBERED] == id)
-			return true;
-	return m_find(m, id, &conv) != NULL;
-}
-
-static void
-m_release(struct model *m, struct m_event *e)
-{
-	if (e->worker >= 0) {
-		m->workers[e->worker].in_flight--;
-		m->workers[e->worker].alone = false;
+	delivery_on_end(d, on_end_note, end);
+	for (unsigned i = 1; i <= 4; i++) {
+		snprintf(id, sizeof id, "%u", i);
+		EXPECT(delivery_restore(d, i, text(id), text("u:a"),
+		    text("message.c2c"), 100, 5, 0) == ERR_OK);
 	}
-	e->worker = -1;
+	EXPECT(put(d, "5", "u:a") == ERR_FULL);
+	EXPECT(!delivery_has_room(d));
+	EXPECT_STR(end, "");
+	EXPECT(delivery_offer(d, 0, &item) && item.attempt == 5);
+	delivery_nack(d, w, item.id, 0, false, text("no"), 0);
+	EXPECT_STR(end, "1 5 no");
+	delivery_free(&d);
 }
 
-/* Only heads finish. */
-static void
-m_finish(struct model *m, size_t conv)
+TEST(bodies_beyond_the_bound_stay_away)
 {
-	struct m_event *e = &m->q[conv][0];
-
-	m_release(m, e);
-	m->total--;
-	m->bytes -= e->size;
-	m->done[m->ndone++ % REMEMBERED] = e->id;
-	m->finished++;
-	memmove(e, e + 1, --m->n[conv] * sizeof *e);
-}
-
-static void
-m_again(struct model *m, size_t conv, uint64_t after_ms)
-{
-	struct m_event *e = &m->q[conv][0];
-
-	m_release(m, e);
-	if (e->attempt >= ATTEMPTS) {
-		m->must_die++;
-		m->died++;
-		m_finish(m, conv);
-		return;
-	}
-	e->state = after_ms > 0 ? DELAYED : QUEUED;
-	e->due = m->now + after_ms;
-}
-
-static void
-on_dead_count(void *self, const struct delivery_dead *dead)
-{
-	struct model *m = self;
-
-	(void)dead;
-	m->has_died++;
-}
-
-static void
-step_append(struct model *m)
-{
-	unsigned id = draw(m, 4) == 0 && m->next_id > 0
-	    ? m->next_id - 1 - (unsigned)draw(m, m->next_id < 60 ? m->next_id
-	                                                          : 60)
-	    : m->next_id++;
-	size_t   conv = draw(m, CONVS), size = draw(m, 100);
-	bool     private = draw(m, 3) == 0;
-	char     name[16], place[16], body[100];
-	enum err want = ERR_OK, got;
-
-	memset(body, (int)id & 0xff, sizeof body);
-	snprintf(place, sizeof place, "g:%zu", conv);
-	if (m_known(m, id))
-		want = ERR_DUPLICATE;
-	else if (m->total >= EVENTS || m->bytes + size > BYTES)
-		want = ERR_FULL;
-	got = delivery_append(m->d, id_of(id, name), slice_of(place),
-	    private ? SLICE("private.x") : SLICE("message.c2c"),
-	    (struct slice){ body, size }, m->now);
-	check(m, got == want, "append is not as the model says");
-	if (got != ERR_OK)
-		return;
-	m->q[conv][m->n[conv]++] = (struct m_event){ .id = id,
-		.size = (unsigned)size, .worker = -1, .state = QUEUED,
-		.private = private };
-	m->total++;
-	m->bytes += size;
-	m->appended++;
-}
-
-static bool
-may_take(const struct m_worker *w, const struct m_event *e)
-{
-	return w->w != NULL && !w->alone && w->in_flight < w->window &&
-	    (!e->private || !w->narrow) &&
-	    (e->attempt + 1 < 3 || w->in_flight == 0);
-}
-
-/* Nothing was offered: nothing could have been.  While one waits to go alone a
- * worker may be kept for it; then only what goes alone is looked at. */
-static void
-check_none_left(struct model *m)
-{
-	bool lone = false;
-
-	for (size_t c = 0; c < CONVS; c++)
-		lone |= m->n[c] > 0 && m->q[c][0].state == QUEUED &&
-		    m->q[c][0].attempt >= 2;
-	for (size_t c = 0; c < CONVS; c++)
-		for (int i = 0; i < WORKERS; i++)
-			if (!lone && m->n[c] > 0 &&
-			    m->q[c][0].state == QUEUED)
-				check(m, !may_take(&m->workers[i],
-				    &m->q[c][0]), "left what could go");
-	if (!lone)
-		return;
-	for (int i = 0; i < WORKERS; i++)
-		for (size_t c = 0; c < CONVS; c++)
-			check(m, !(m->n[c] > 0 && m->q[c][0].state == QUEUED &&
-			    m->workers[i].in_flight == 0 &&
-			    may_take(&m->workers[i], &m->q[c][0])),
-			    "an idle worker, and one that goes alone waits");
-}
-
-static void
-step_offer(struct model *m)
-{
-	struct delivery_item item;
-	struct m_event      *e;
-	size_t               conv;
-	unsigned long long   id = 0;
-	int                  i = 0;
-
-	if (!delivery_offer(m->d, m->now, &item)) {
-		check_none_left(m);
-		return;
-	}
-	slice_u64(slice_from(item.id, 1), &id);
-	e = m_find(m, (unsigned)id, &conv);
-	while (i < WORKERS && m->workers[i].w != item.worker)
-		i++;
-	if (!check(m, e != NULL && i < WORKERS, "offers what is not there"))
-		return;
-	check(m, e == &m->q[conv][0], "out of order");
-	check(m, e->state == QUEUED, "in flight already, or too early");
-	check(m, may_take(&m->workers[i], e), "to a worker that may not");
-	check(m, item.attempt == e->attempt + 1, "attempts miscounted");
-	check(m, item.body.n == e->size, "another body");
-	if (draw(m, 20) == 0) {
-		delivery_unsend(m->d, &item);
-		return;
-	}
-	e->attempt++;
-	e->state = FLYING;
-	e->worker = i;
-	e->due = m->now + TIMEOUT;
-	m->workers[i].in_flight++;
-	m->workers[i].alone = e->attempt >= 3;
-}
-
-/* An ack or nack: mostly of what is in flight, sometimes of anything. */
-static void
-step_answer(struct model *m)
-{
-	size_t          conv = draw(m, CONVS), i = draw(m, WORKERS);
-	struct m_event *e = &m->q[conv][0];
-	bool            flying = m->n[conv] > 0 && e->state == FLYING;
-	bool            nack = draw(m, 4) == 0, drop = draw(m, 8) == 0;
-	uint64_t        after = draw(m, 2) == 0 ? 0 : 1 + draw(m, 3000);
+	struct delivery_limits  l = limits;
+	struct delivery        *d;
 	struct delivery_worker *w;
-	enum err        want, got;
-	char            name[16];
+	struct delivery_item    item;
 
-	if (m->n[conv] == 0)
-		return;
-	if (flying && draw(m, 10) != 0)
-		i = (size_t)e->worker;
-	w = m->workers[i].w;
-	want = flying && w != NULL && e->worker == (int)i ? ERR_OK : ERR_STALE;
-	if (!nack)
-		got = delivery_ack(m->d, w, id_of(e->id, name), m->now);
-	else {
-		m->must_die += want == ERR_OK && drop;
-		got = delivery_nack(m->d, w, id_of(e->id, name), after, drop,
-		    SLICE("no"), m->now);
+	l.body_bytes = 9;
+	d = delivery_new(&l);
+	w = worker(d, "w", "*", 9);
+	put(d, "1", "u:a");
+	put(d, "2", "u:a");
+	put(d, "3", "u:a");
+	EXPECT(delivery_append(d, text("4"), text("u:a"), text("t"), text(""),
+	    0, &no) == ERR_OK);
+	EXPECT_INT(delivery_counts(d)->body_bytes, 8);
+	EXPECT_INT(delivery_counts(d)->bytes, 12);
+	for (int i = 1; i <= 4; i++) {
+		EXPECT(delivery_offer(d, 0, &item));
+		EXPECT(item.body_away == (i == 3));
+		EXPECT_SLICE(item.body, i < 3 ? "body" : "");
+		EXPECT(delivery_ack(d, w, item.id, 0) == ERR_OK);
 	}
-	check(m, got == want, "ack or nack is not as the model says");
-	if (got != ERR_OK)
-		return;
-	if (!nack || drop) {
-		m->died += nack;
-		m_finish(m, conv);
-	} else
-		m_again(m, conv, after > 0 ? after : 200 * e->attempt);
-}
-
-/* Comes, changes its window, or goes.  The first wants everything and stays
- * as long as any other is here: what nobody wants has a test of its own. */
-static void
-step_worker(struct model *m)
-{
-	size_t           i = draw(m, WORKERS);
-	struct m_worker *w = &m->workers[i];
-	char             name[16];
-	bool             others = false;
-
-	for (size_t k = 1; k < WORKERS; k++)
-		others |= m->workers[k].w != NULL;
-	if (w->w != NULL && draw(m, 3) == 0 && (i != 0 || !others)) {
-		delivery_worker_gone(m->d, w->w, "killed", m->now);
-		for (size_t c = 0; c < CONVS; c++)
-			if (m->n[c] > 0 && m->q[c][0].worker == (int)i)
-				m_again(m, c, m->q[c][0].attempt >= 3
-				        ? 200 * m->q[c][0].attempt
-				        : 0);
-		*w = (struct m_worker){ 0 };
-		return;
-	}
-	if (i != 0 && m->workers[0].w == NULL)
-		return;
-	w->window = draw(m, 6);
-	w->narrow = i % 2 == 1;
-	snprintf(name, sizeof name, "w%zu", i);
-	w->w = delivery_worker_set(m->d, slice_of(name), slice_of(name), i,
-	    SLICE("h"), w->narrow ? SLICE("message.*") : SLICE("*"),
-	    w->window, 0, false, true, m->now);
+	EXPECT_INT(delivery_counts(d)->body_bytes, 0);
+	EXPECT_INT(delivery_counts(d)->bytes, 0);
+	delivery_free(&d);
 }
 
 static void
-step_time(struct model *m)
+on_end_list(void *self, const struct delivery_end *e)
 {
-	m->now += draw(m, 1000);
-	delivery_tick(m->d, m->now);
-	for (size_t c = 0; c < CONVS; c++) {
-		struct m_event *e = &m->q[c][0];
+	struct slice s[] = { e->id, e->conv, e->type, e->body, e->why,
+		e->worker };
+	char        *at = (char *)self + strlen(self);
 
-		if (m->n[c] == 0 || e->due > m->now)
-			continue;
-		if (e->state == DELAYED)
-			e->state = QUEUED;
-		else if (e->state == FLYING)
-			m_again(m, c, 200 * e->attempt);
-	}
+	at += sprintf(at, "%d", (int)e->no);
+	for (size_t i = 0; i < sizeof s / sizeof *s; i++)
+		at += sprintf(at, " %.*s", (int)s[i].n,
+		    s[i].n > 0 ? s[i].p : "");
+	sprintf(at, " %u%s\n", e->attempts, e->dead ? " dead" : "");
 }
 
-static void
-check_counts(struct model *m)
+TEST(each_end_is_told)
 {
-	const struct delivery_counts *c = delivery_counts(m->d);
-	uint64_t                      flying = 0;
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *w = worker(d, "wanda", "message.*", 9);
+	char                    ends[512] = "";
 
-	for (int i = 0; i < WORKERS; i++) {
-		flying += m->workers[i].in_flight;
-		check(m, m->workers[i].w == NULL ||
-		        delivery_worker_info(m->workers[i].w).in_flight ==
-		            m->workers[i].in_flight, "credit miscounted");
-	}
-	check(m, c->events == m->total && c->bytes == m->bytes &&
-	        c->in_flight == flying && c->unwanted == 0 &&
-	        c->dead == m->died && c->done + c->dead == m->finished &&
-	        c->appended == m->appended && m->must_die == m->has_died &&
-	        delivery_idle(m->d) == (m->total == 0), "counts differ");
+	delivery_on_end(d, on_end_list, ends);
+	put(d, "1", "u:a");
+	put(d, "2", "u:a");
+	delivery_append(d, text("3"), text("u:a"), text("group.join"),
+	    text("b"), 0, &no);
+	put(d, "4", "u:a");
+	offered(d, 0);
+	ack(d, w, "1");
+	offered(d, 0);
+	delivery_nack(d, w, text("2"), 0, true, text("never"), 0);
+	EXPECT_STR(offered(d, 0), "4");
+	delivery_worker_gone(d, w, "killed", 0);
+	w = worker(d, "willy", "*", 9);
+	EXPECT_STR(offered(d, 0), "4");
+	delivery_nack(d, w, text("4"), 0, true, text(""), 0);
+	EXPECT_STR(ends, "1 1 u:a message.c2c body  wanda 1\n"
+	    "2 2 u:a message.c2c body never wanda 1 dead\n"
+	    "3 3 u:a group.join b no worker wants its type  0\n"
+	    "4 4 u:a message.c2c body the handler said no willy 2 dead\n");
+	delivery_free(&d);
 }
 
-static void
-one_step(struct model *m)
-{
-	uint64_t dice = draw(m, 100);
+/* --- who wants what --------------------------------------------------------------- */
 
-	if (dice < 28)
-		step_append(m);
-	else if (dice < 62)
-		step_offer(m);
-	else if (dice < 92)
-		step_answer(m);
-	else if (dice < 94)
-		step_worker(m);
-	else
-		step_time(m);
-	check_counts(m);
+TEST(what_a_worker_that_left_wants_is_waited_for)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *w;
+
+	worker(d, "stays", "message.*", 4);
+	w = worker(d, "leaves", "group.join", 4);
+	delivery_worker_gone(d, w, "killed", 1000);
+	delivery_append(d, text("1"), text("g:a"), text("group.join"),
+	    text("b"), 0, &no);
+	delivery_append(d, text("2"), text("g:a"), text("group.leave"),
+	    text("b"), 0, &no);
+	EXPECT_STR(offered(d, 60999), "");
+	EXPECT_INT(delivery_counts(d)->events, 2);
+	w = worker(d, "back", "group.*", 4);
+	EXPECT_STR(offered(d, 60999), "1");
+	delivery_worker_gone(d, w, "killed", 60999);
+	EXPECT_STR(offered(d, 120998), "");
+	EXPECT_INT(delivery_counts(d)->events, 2);
+	EXPECT_STR(offered(d, 120999), ""); /* a minute: both are over */
+	EXPECT_INT(delivery_counts(d)->unwanted, 2);
+	EXPECT(delivery_idle(d));
+	delivery_free(&d);
 }
 
-TEST(a_million_steps_at_random)
+/* Too many to note each: then all is waited for, rather than lost. */
+TEST(many_workers_that_left_are_all_waited_for)
 {
-	struct delivery_limits l = { EVENTS, BYTES, REMEMBERED, ATTEMPTS,
-		TIMEOUT };
-	static struct model m;
+	struct delivery *d = delivery_new(&limits);
+	char             type[16];
 
-	m.seed = 7;
-	m.d = delivery_new(&l);
-	delivery_on_dead(m.d, on_dead_count, &m);
-	for (m.step = 0; m.step < STEPS && !test_bad; m.step++)
-		one_step(&m);
-	EXPECT(m.finished > 50000 && m.died > 100);
-	/* and all of it comes to an end */
-	while (m.workers[0].w == NULL)
-		step_worker(&m);
-	for (int i = 0; m.total > 0 && i < 1000000 && !test_bad; i++) {
-		step_offer(&m);
-		step_answer(&m);
-		if (i % 100 == 0) {
-			step_worker(&m);
-			step_time(&m);
-		}
+	worker(d, "stays", "message.*", 4);
+	for (int i = 0; i < 100; i++) {
+		snprintf(type, sizeof type, "type.%d", i);
+		delivery_worker_gone(d, worker(d, "leaves", type, 1), "killed",
+		    0);
 	}
-	check_counts(&m);
-	EXPECT_INT(m.total, 0);
-	EXPECT_INT(m.finished, m.appended);
-	delivery_free(&m.d);
+	for (int i = 0; i < 16; i++) {
+		snprintf(type, sizeof type, "type.%d", i * 6);
+		delivery_append(d, text(type), text("g:a"), text(type),
+		    text("b"), 0, &no);
+	}
+	EXPECT_STR(offered(d, 59999), "");
+	EXPECT_INT(delivery_counts(d)->events, 16);
+	EXPECT_STR(offered(d, 60000), "");
+	EXPECT_INT(delivery_counts(d)->events, 0);
+	delivery_free(&d);
+}
+
+/* A worker is kept for what goes alone; that ends when it wants it no more. */
+TEST(a_worker_is_not_kept_for_what_it_does_not_want)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *w = worker(d, "w", "*", 2);
+
+	put(d, "bad", "u:bad");
+	for (int i = 0; i < 2; i++) {
+		EXPECT_STR(offered(d, 0), "bad");
+		delivery_nack(d, w, text("bad"), 10, false, text(""), 0);
+		if (i == 0)
+			delivery_tick(d, 10);
+	}
+	delivery_append(d, text("1"), text("g:a"), text("group.join"),
+	    text("b"), 0, &no);
+	delivery_append(d, text("2"), text("g:b"), text("group.join"),
+	    text("b"), 0, &no);
+	EXPECT_STR(offered(d, 0), "1");
+	delivery_tick(d, 10);
+	EXPECT_STR(offered(d, 10), ""); /* kept for bad */
+	worker(d, "other", "message.*", 0);
+	worker(d, "w", "group.*", 2);
+	EXPECT_STR(offered(d, 10), "2");
+	delivery_free(&d);
+}
+
+/* --- looking, and size ------------------------------------------------------------ */
+
+TEST(conversations_are_shown_oldest_first)
+{
+	struct delivery          *d = delivery_new(&limits);
+	struct delivery_worker   *w = worker(d, "w", "message.*", 1);
+	struct delivery_conv_info i[4];
+	static const char *const  convs[] = { "u:a", "u:b", "u:a", "u:c" };
+	char                      id[8];
+
+	EXPECT_INT(delivery_convs(d, text(""), i, 4, 0), 0);
+	for (unsigned k = 0; k < 4; k++) {
+		snprintf(id, sizeof id, "%u", k);
+		delivery_append(d, text(id), text(convs[k]),
+		    text("message.c2c"), text("b"), 100 * k, &no);
+	}
+	EXPECT_STR(offered(d, 1000), "0");
+	EXPECT_INT(delivery_counts(d)->conversations, 3);
+	EXPECT_INT(delivery_convs(d, text(""), i, 4, 1000), 3);
+	EXPECT_SLICE(i[0].conv, "u:a");
+	EXPECT_SLICE(i[0].head_id, "0");
+	EXPECT_SLICE(i[0].worker, "w");
+	EXPECT(i[0].queued == 2 && i[0].oldest_ms_ago == 1000 &&
+	    i[0].attempt == 1 && i[0].in_flight);
+	EXPECT_SLICE(i[1].conv, "u:b");
+	EXPECT_SLICE(i[1].worker, "");
+	EXPECT(i[1].queued == 1 && i[1].oldest_ms_ago == 900 &&
+	    i[1].attempt == 0 && !i[1].in_flight);
+	EXPECT_INT(delivery_convs(d, text(""), i, 2, 1000), 2);
+	EXPECT_INT(delivery_convs(d, text("u:c"), i, 4, 1000), 1);
+	EXPECT_SLICE(i[0].head_id, "3");
+	EXPECT_INT(delivery_convs(d, text("u:x"), i, 4, 1000), 0);
+	ack(d, w, "0"); /* its next is younger than u:b's */
+	EXPECT_INT(delivery_convs(d, text(""), i, 4, 1000), 3);
+	EXPECT_SLICE(i[0].conv, "u:b");
+	EXPECT_SLICE(i[1].head_id, "2");
+	delivery_free(&d);
+}
+
+/* Sixty thousand conversations wait for a worker that is away, each with ids
+ * as long as the platform's; others go past them without a look at each. */
+TEST(many_that_wait_are_small_and_in_nobodys_way)
+{
+	enum { MANY = 60000 };
+	struct delivery_limits  l = { .events = MANY + 1, .bytes = 1 << 30,
+		.body_bytes = 0, .remembered = 8, .attempts = 5,
+		.timeout_ms = 1000 };
+	size_t                  before =
+	    __sanitizer_get_current_allocated_bytes(), bytes;
+	struct delivery        *d = delivery_new(&l);
+	struct delivery_worker *w = worker(d, "w", "message.*", 9);
+	char                    id[101], conv[35], other[8];
+	unsigned                went = 0;
+	struct slice            a = { id, 100 }, c = { conv, 34 };
+
+	delivery_worker_gone(d, worker(d, "away", "*", 9), "killed", 0);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(id, sizeof id, "m:ROBOT1.0_%089d", i);
+		snprintf(conv, sizeof conv, "g:%032d", i);
+		delivery_append(d, a, c, SLICE("interaction"),
+		    (struct slice){ id, 100 }, 0, &no);
+	}
+	EXPECT_INT(delivery_counts(d)->conversations, MANY);
+	bytes = __sanitizer_get_current_allocated_bytes() - before;
+	bytes += 2 * 16 * MANY; /* what malloc adds, at most */
+	if (bytes > 25 << 20)
+		printf("# %zu bytes\n", bytes);
+	EXPECT(bytes <= 25 << 20);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(other, sizeof other, "%d", i);
+		put(d, other, "u:a");
+		went += strcmp(offered(d, 0), other) == 0 &&
+		    ack(d, w, other) == ERR_OK;
+	}
+	EXPECT_INT(went, MANY);
+	delivery_free(&d);
 }
 
 int
@@ -844,6 +772,14 @@ main(void)
 	RUN(a_send_that_failed_is_as_if_never_tried);
 	RUN(workers_are_found_and_told_apart);
 	RUN(the_age_of_the_oldest_is_known);
-	RUN(a_million_steps_at_random);
+	RUN(numbers_go_on_after_an_earlier_run);
+	RUN(what_was_ours_is_never_refused);
+	RUN(bodies_beyond_the_bound_stay_away);
+	RUN(each_end_is_told);
+	RUN(what_a_worker_that_left_wants_is_waited_for);
+	RUN(many_workers_that_left_are_all_waited_for);
+	RUN(a_worker_is_not_kept_for_what_it_does_not_want);
+	RUN(conversations_are_shown_oldest_first);
+	RUN(many_that_wait_are_small_and_in_nobodys_way);
 	return test_done();
 }

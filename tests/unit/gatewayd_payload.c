@@ -63,6 +63,19 @@ TEST(the_envelope_is_read)
 	}
 }
 
+TEST(d_stays_as_it_came)
+{
+	struct payload p;
+
+	EXPECT(payload_parse(&p, SLICE("{ \"op\": 0, \"d\": {\"a\": \"\\u6536\","
+	                               " \"d\": 1.50} , \"s\": 1}")) == ERR_OK);
+	EXPECT_SLICE(p.raw, "{\"a\": \"\\u6536\", \"d\": 1.50}");
+	payload_free(&p);
+	EXPECT(payload_parse(&p, SLICE("{\"op\":11}")) == ERR_OK);
+	EXPECT_SLICE(p.raw, "");
+	payload_free(&p);
+}
+
 TEST(what_is_no_frame_is_an_error)
 {
 	static const struct slice rows[] = {
@@ -259,6 +272,7 @@ int
 main(void)
 {
 	RUN(the_envelope_is_read);
+	RUN(d_stays_as_it_came);
 	RUN(what_is_no_frame_is_an_error);
 	RUN(a_frame_cut_anywhere_is_none);
 	RUN(depth_is_bounded);

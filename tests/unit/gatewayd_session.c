@@ -146,7 +146,7 @@ identifying(struct rig *r)
 
 /* --- close codes ------------------------------------------------------------ */
 
-enum next { RESUMES, IDENTIFIES, PARKS };
+enum next { RESUMES, IDENTIFIES, PARKS, MOVES };
 
 struct close_row {
 	unsigned  first, last;
@@ -164,7 +164,7 @@ static const struct close_row closes[] = {
 	{ 4004, 4004, RESUMES, 100, 200, true },
 	{ 4005, 4007, IDENTIFIES, 100, 200, false },
 	{ 4008, 4008, RESUMES, 4200, 6300, false },
-	{ 4009, 4009, RESUMES, 100, 200, false },
+	{ 4009, 4009, MOVES, 0, 0, false },
 	{ 4010, 4014, PARKS, 600000, 600000, false },
 	{ 4015, 4015, RESUMES, 100, 200, false },
 	{ 4899, 4899, RESUMES, 100, 200, false },
@@ -187,13 +187,15 @@ one_close(const struct close_row *row, unsigned code, uint32_t chance)
 	/* the peer has gone: there is nothing of ours to close */
 	EXPECT(did(&r, DO_CLOSE) == NULL);
 	EXPECT_INT(r.s.state, row->next == PARKS ? SESSION_PARKED
+	        : row->next == MOVES             ? SESSION_ASKING
 	                                         : SESSION_WAITING);
 	EXPECT_INT(r.s.last_close, code);
 	EXPECT((r.s.remedy[0] != '\0') == (row->next == PARKS));
-	EXPECT((r.s.id[0] != '\0') == (row->next == RESUMES));
+	EXPECT((r.s.id[0] != '\0') ==
+	    (row->next == RESUMES || row->next == MOVES));
 	/* far enough from the first Identify */
 	r.budget.next_ms = 0;
-	waited = wait_due(&r);
+	waited = row->next == MOVES ? 0 : wait_due(&r);
 	if (waited < row->low_ms || waited > row->high_ms)
 		printf("# code %u waited %llu\n", code,
 		    (unsigned long long)waited);
@@ -201,7 +203,7 @@ one_close(const struct close_row *row, unsigned code, uint32_t chance)
 	EXPECT_INT(r.s.state, SESSION_ASKING);
 	EXPECT(did(&r, DO_ASK) != NULL && did(&r, DO_ASK)->fresh == row->fresh);
 	up_to_hello(&r);
-	if (row->next == RESUMES)
+	if (row->next == RESUMES || row->next == MOVES)
 		EXPECT(did(&r, DO_RESUME) != NULL &&
 		    did(&r, DO_IDENTIFY) == NULL);
 	else
@@ -454,7 +456,7 @@ TEST(reconnect_is_obeyed_at_once)
 	live(&r);
 	feed(&r, IN_RECONNECT, 0);
 	EXPECT(did(&r, DO_CLOSE) != NULL && did(&r, DO_CLOSE)->code == 4000);
-	EXPECT(wait_due(&r) <= 200);
+	EXPECT(did(&r, DO_ASK) != NULL);
 	answer(&r);
 	feed(&r, IN_HELLO, 45000);
 	EXPECT(did(&r, DO_RESUME) != NULL);
@@ -961,6 +963,515 @@ TEST(start_ends_a_wait)
 	EXPECT(did(&r, DO_ASK) != NULL);
 }
 
+/* --- moves that are no failures ------------------------------------------------ */
+
+static void
+resumed(struct rig *r, int64_t seq)
+{
+	if (r->s.state == SESSION_ASKING)
+		answer(r);
+	feed(r, IN_HELLO, 45000);
+	EXPECT(did(r, DO_RESUME) != NULL);
+	feed_data(r, IN_RESUMED, (struct session_data){ .seq = seq });
+	EXPECT_INT(r->s.state, SESSION_LIVE);
+}
+
+static void
+event(struct rig *r)
+{
+	feed_data(r, IN_DISPATCH,
+	    (struct session_data){ .seq = r->s.seq + 1 });
+}
+
+/* The platform may ask for another connection all day long. */
+TEST(a_steady_session_moves_at_once_each_time)
+{
+	static const struct {
+		enum session_input in;
+		int64_t            number;
+	} asked[] = { { IN_RECONNECT, 0 }, { IN_CLOSED, 4009 } };
+
+	for (size_t i = 0; i < ROWS(asked); i++) {
+		struct rig r;
+
+		live(&r);
+		for (int k = 0; k < 50; k++) {
+			r.now += 5000;
+			feed(&r, asked[i].in, asked[i].number);
+			EXPECT_INT(r.s.state, SESSION_ASKING);
+			resumed(&r, 2 + k);
+		}
+		/* every few moments is another matter */
+		for (int k = 0; k < 6; k++) {
+			feed(&r, asked[i].in, asked[i].number);
+			EXPECT_INT(r.s.state, k == 0 ? SESSION_ASKING
+			                             : SESSION_WAITING);
+			if (k > 0)
+				EXPECT(wait_due(&r) >= (k == 1 ? 1600 : 2000));
+			resumed(&r, 100 + k);
+		}
+		EXPECT(r.s.backoff.at >= 5);
+	}
+}
+
+/* Answers beats until this moment; events come each every_ms, 0: none. */
+static void
+serve_until(struct rig *r, uint64_t until, uint64_t every_ms)
+{
+	uint64_t event_at = every_ms != 0 ? r->now + every_ms : UINT64_MAX;
+
+	while (r->s.state == SESSION_LIVE) {
+		uint64_t due = session_due(&r->s);
+		uint64_t next = due < event_at ? due : event_at;
+
+		if (next > until)
+			break;
+		r->now = next;
+		if (next == event_at) {
+			event(r);
+			event_at += every_ms;
+		} else {
+			feed(r, IN_DUE, 0);
+			if (did(r, DO_BEAT) != NULL &&
+			    r->s.state == SESSION_LIVE) {
+				session_heard(&r->s, r->now);
+				feed(r, IN_ACK, 0);
+			}
+		}
+	}
+	if (r->s.state == SESSION_LIVE)
+		r->now = until;
+}
+
+static void
+aged(struct rig *r, uint64_t every_ms, uint32_t chance)
+{
+	rig_open(r);
+	r->s.age_ms = 100 * SECOND;
+	r->chance = chance;
+	feed(r, IN_START, 0);
+	up_to_hello(r);
+	ready(r, 1, "S1");
+	serve_until(r, r->now + 10 * MINUTE, every_ms);
+}
+
+TEST(an_old_connection_is_left_at_a_quiet_moment)
+{
+	struct rig r;
+
+	/* nobody speaks: at its age, and up to an eighth of it later */
+	aged(&r, 0, 0);
+	EXPECT_INT(r.now - r.s.live_ms, 100 * SECOND);
+	EXPECT_INT(r.s.state, SESSION_ASKING);
+	EXPECT(did(&r, DO_CLOSE) != NULL && did(&r, DO_CLOSE)->code == 4000);
+	EXPECT_INT(r.s.renewals, 1);
+	EXPECT_INT(r.s.backoff.at, 0);
+	resumed(&r, 2);
+	/* and again, as long as it lives */
+	serve_until(&r, r.now + 10 * MINUTE, 0);
+	EXPECT_INT(r.now - r.s.live_ms, 100 * SECOND);
+	EXPECT_INT(r.s.renewals, 2);
+	aged(&r, 0, most);
+	EXPECT(r.now - r.s.live_ms > 112 * SECOND);
+	/* an event each 7 s: after one of them and 2 s of quiet */
+	aged(&r, 7 * SECOND, 0);
+	EXPECT_INT(r.now - r.s.live_ms, 100 * SECOND);
+	aged(&r, 9900, 0);
+	EXPECT_INT(r.now - r.s.live_ms, 101 * SECOND);
+	/* no quiet at all: after a quarter more */
+	aged(&r, SECOND, 0);
+	EXPECT_INT(r.now - r.s.live_ms, 125 * SECOND);
+}
+
+TEST(what_cannot_be_resumed_is_not_left_for_its_age)
+{
+	struct rig r;
+
+	rig_open(&r);
+	r.s.age_ms = 100 * SECOND;
+	feed(&r, IN_START, 0);
+	up_to_hello(&r);
+	ready(&r, 1, ""); /* no id */
+	serve_until(&r, r.now + 10 * MINUTE, 0);
+	EXPECT_INT(r.s.renewals, 0);
+	/* nor while we do not read, nor without an age */
+	live(&r);
+	r.s.age_ms = 100 * SECOND;
+	session_hold(&r.s, true, r.now);
+	serve_until(&r, r.now + 10 * MINUTE, 0);
+	EXPECT_INT(r.s.renewals, 0);
+	live(&r);
+	serve_until(&r, r.now + 10 * MINUTE, 0);
+	EXPECT_INT(r.s.renewals, 0);
+}
+
+/* A session that has had so many events, one a second, and was resumed. */
+static void
+resumed_after(struct rig *r, int events)
+{
+	rig_open(r);
+	r->s.silent_ms = 5 * MINUTE;
+	feed(r, IN_START, 0);
+	up_to_hello(r);
+	ready(r, 1, "S1");
+	for (int i = 0; i < events; i++) {
+		r->now += SECOND;
+		event(r);
+	}
+	feed(r, IN_CLOSED, 1006);
+	up_to_hello(r);
+	feed_data(r, IN_RESUMED, (struct session_data){ .seq = 99 });
+}
+
+TEST(a_resumed_session_that_stays_silent_is_replaced_once)
+{
+	struct rig r;
+
+	resumed_after(&r, 20);
+	serve_until(&r, r.now + 2 * MINUTE, 0);
+	EXPECT(!session_silent(&r.s, r.now));
+	serve_until(&r, r.now + MINUTE, 0);
+	EXPECT(session_silent(&r.s, r.now));
+	EXPECT(!session_stale(&r.s, r.now));
+	serve_until(&r, r.now + 10 * MINUTE, 0);
+	EXPECT_INT(r.now - r.s.live_ms, 5 * MINUTE);
+	EXPECT_INT(r.s.state, SESSION_ASKING);
+	EXPECT(did(&r, DO_CLOSE) != NULL && did(&r, DO_CLOSE)->code == 1000);
+	EXPECT_STR(r.s.id, "");
+	up_to_hello(&r);
+	EXPECT(did(&r, DO_IDENTIFY) != NULL);
+	ready(&r, 1, "S2");
+	/* the new one may be silent: nothing says that it should not */
+	serve_until(&r, r.now + 60 * MINUTE, 0);
+	feed(&r, IN_CLOSED, 1006);
+	up_to_hello(&r);
+	feed_data(&r, IN_RESUMED, (struct session_data){ .seq = 3 });
+	serve_until(&r, r.now + 60 * MINUTE, 0);
+	EXPECT_INT(r.s.replacements, 1);
+	EXPECT_STR(r.s.id, "S2");
+}
+
+TEST(silence_that_means_nothing)
+{
+	enum { FEW, ONE_EVENT, OFF, HELD, NO_BUDGET, SLOW, NOT_RESUMED };
+
+	for (int what = FEW; what <= NOT_RESUMED; what++) {
+		struct rig r;
+
+		if (what == NOT_RESUMED) {
+			live(&r);
+			r.s.silent_ms = 5 * MINUTE;
+			for (int i = 0; i < 50; i++)
+				event(&r);
+		} else
+			resumed_after(&r, what == FEW ? 19 : 20);
+		if (what == ONE_EVENT)
+			event(&r);
+		if (what == OFF) {
+			r.s.silent_ms = 0;
+			feed(&r, IN_CLOSED, 1006);
+			up_to_hello(&r);
+			feed_data(&r, IN_RESUMED,
+			    (struct session_data){ .seq = 100 });
+		}
+		if (what == HELD)
+			session_hold(&r.s, true, r.now);
+		if (what == NO_BUDGET)
+			r.budget.remaining = 1;
+		if (what == SLOW) { /* one an hour: an hour is not odd */
+			live(&r);
+			r.s.silent_ms = 5 * MINUTE;
+			for (int i = 0; i < 20; i++) {
+				r.now += 60 * MINUTE;
+				event(&r);
+			}
+			feed(&r, IN_CLOSED, 1006);
+			up_to_hello(&r);
+			feed_data(&r, IN_RESUMED,
+			    (struct session_data){ .seq = 100 });
+		}
+		serve_until(&r, r.now + 60 * MINUTE, 0);
+		EXPECT_INT(r.s.replacements, 0);
+		EXPECT_INT(r.s.state, SESSION_LIVE);
+		EXPECT_STR(r.s.id, "S1");
+	}
+}
+
+/* --- nobody answers --------------------------------------------------------------- */
+
+TEST(who_waits_for_an_answer_is_woken)
+{
+	struct rig r;
+
+	/* told when: again and again, without growing */
+	rig_open(&r);
+	feed(&r, IN_START, 0);
+	for (int i = 0; i < 20; i++) {
+		feed(&r, IN_NO_ANSWER, 1000);
+		EXPECT_INT(wait_due(&r), 1000);
+	}
+	/* not told: the platform is behind it */
+	for (int i = 0; i < 6; i++) {
+		feed(&r, IN_NO_ANSWER, 0);
+		wait_due(&r);
+	}
+	feed(&r, IN_NO_ANSWER, 0);
+	EXPECT(session_due(&r.s) - r.now >= 48000);
+	feed(&r, IN_ASKABLE, 0);
+	EXPECT_INT(r.s.state, SESSION_ASKING);
+	EXPECT(did(&r, DO_ASK) != NULL);
+	/* so is who had no answer at all, and who was refused */
+	wait_due(&r);
+	EXPECT_INT(r.s.state, SESSION_WAITING);
+	feed(&r, IN_ASKABLE, 0);
+	EXPECT_INT(r.s.state, SESSION_ASKING);
+	feed_data(&r, IN_FATAL, (struct session_data){ .text = SLICE("no") });
+	EXPECT_INT(r.s.state, SESSION_PARKED);
+	feed(&r, IN_ASKABLE, 0);
+	EXPECT_INT(r.s.state, SESSION_ASKING);
+	/* who waits for another reason goes on waiting */
+	live(&r);
+	feed(&r, IN_CLOSED, 4008);
+	feed(&r, IN_ASKABLE, 0);
+	EXPECT_INT(r.s.state, SESSION_WAITING);
+	live(&r);
+	feed(&r, IN_CLOSED, 4014);
+	feed(&r, IN_ASKABLE, 0);
+	EXPECT_INT(r.s.state, SESSION_PARKED);
+	feed(&r, IN_START, 0); /* a person asks */
+	EXPECT(r.s.state != SESSION_PARKED);
+}
+
+/* --- what outlives a run ------------------------------------------------------ */
+
+static const int64_t wall = 1700000000000;
+
+/* As another run finds it: only the memory is left. */
+static struct session_memory
+remembered(void)
+{
+	struct session_memory m;
+	struct rig            r;
+
+	live(&r);
+	feed_data(&r, IN_DISPATCH, (struct session_data){ .seq = 41 });
+	session_remember(&r.s, wall, &m);
+	return m;
+}
+
+TEST(a_session_outlives_a_run)
+{
+	struct session_memory m = remembered();
+	struct rig            r;
+
+	EXPECT_STR(m.bot, "102000001");
+	EXPECT_STR(m.id, "S1");
+	EXPECT_STR(m.user, "9000000000000000001");
+	EXPECT_INT(m.seq, 41);
+	rig_open(&r);
+	/* An Identify before would have to wait; a Resume need not. */
+	r.budget.next_ms = r.now + 5000;
+	EXPECT(session_recall(&r.s, &m, wall + 300000, 300));
+	feed(&r, IN_START, 0);
+	EXPECT_INT(r.s.state, SESSION_ASKING);
+	up_to_hello(&r);
+	EXPECT(did(&r, DO_RESUME) != NULL);
+	EXPECT_STR(r.s.id, "S1");
+	EXPECT_INT(r.s.seq, 41);
+	EXPECT_STR(r.s.user, "9000000000000000001");
+	feed_data(&r, IN_RESUMED, (struct session_data){ .seq = 43 });
+	EXPECT_INT(r.s.state, SESSION_LIVE);
+	EXPECT(!r.s.recalled);
+}
+
+TEST(what_is_not_ours_or_too_old_is_not_recalled)
+{
+	enum { BOT, SHARD, SHARDS, INTENTS, OLD, NEVER, EMPTY, NO_SEQ, LATE };
+
+	for (int what = BOT; what <= LATE; what++) {
+		struct session_memory m = remembered();
+		struct rig            r;
+		struct session        before;
+
+		rig_open(&r);
+		if (what == BOT)
+			strcpy(m.bot, "102000002");
+		m.shard += what == SHARD;
+		m.shards += what == SHARDS;
+		m.intents ^= what == INTENTS;
+		if (what == EMPTY)
+			m.id[0] = '\0';
+		if (what == NO_SEQ)
+			m.seq = 0;
+		if (what == LATE)
+			feed(&r, IN_START, 0);
+		before = r.s;
+		EXPECT(!session_recall(&r.s, &m,
+		    wall + (what == OLD ? 300001 : 0), what == NEVER ? 0 : 300));
+		EXPECT(memcmp(&before, &r.s, sizeof before) == 0);
+	}
+	/* a clock that was set back makes nothing old */
+	struct session_memory m = remembered();
+	struct rig            r;
+
+	rig_open(&r);
+	EXPECT(session_recall(&r.s, &m, wall - (int64_t)day_ms, 300));
+}
+
+static void
+recalled(struct rig *r)
+{
+	struct session_memory m = remembered();
+
+	rig_open(r);
+	EXPECT(session_recall(&r->s, &m, wall, 300));
+	feed(r, IN_START, 0);
+	up_to_hello(r);
+	EXPECT(did(r, DO_RESUME) != NULL);
+}
+
+TEST(the_first_refusal_ends_a_recalled_session)
+{
+	static const struct {
+		enum session_input in;
+		int64_t            number;
+	} refusals[] = {
+		{ IN_INVALID, 0 }, { IN_INVALID, 1 }, { IN_CLOSED, 4000 },
+		{ IN_CLOSED, 4006 }, { IN_CLOSED, 4007 }, { IN_CLOSED, 4902 },
+		{ IN_CLOSED, 4999 },
+	};
+
+	for (size_t i = 0; i < ROWS(refusals); i++) {
+		struct rig r;
+
+		recalled(&r);
+		feed(&r, refusals[i].in, refusals[i].number);
+		EXPECT_STR(r.s.id, "");
+		up_to_hello(&r);
+		EXPECT(did(&r, DO_IDENTIFY) != NULL);
+	}
+}
+
+/* The network says nothing about the session, recalled or not. */
+TEST(a_lost_connection_does_not_end_a_recalled_session)
+{
+	struct rig r;
+
+	recalled(&r);
+	feed(&r, IN_CLOSED, 1006);
+	EXPECT_STR(r.s.id, "S1");
+	up_to_hello(&r);
+	EXPECT(did(&r, DO_RESUME) != NULL);
+}
+
+TEST(the_memory_changes_when_there_is_something_to_keep)
+{
+	struct rig r;
+	uint64_t   v;
+
+	live(&r);
+	v = r.s.memory_version;
+	feed_data(&r, IN_DISPATCH, (struct session_data){ .seq = 2 });
+	EXPECT(r.s.memory_version != v);
+	v = r.s.memory_version;
+	/* an old s again, an event without one: nothing new */
+	feed_data(&r, IN_DISPATCH, (struct session_data){ .seq = 2 });
+	feed_data(&r, IN_DISPATCH, (struct session_data){ 0 });
+	feed(&r, IN_BEAT_ASKED, 0);
+	EXPECT_INT(r.s.memory_version, v);
+	/* a session without events stays young while it is heard of */
+	feed(&r, IN_ACK, 0);
+	EXPECT(r.s.memory_version != v);
+	v = r.s.memory_version;
+	feed(&r, IN_CLOSED, 4006);
+	EXPECT(r.s.memory_version != v);
+	v = r.budget.memory_version;
+	r.budget.next_ms = 0;
+	up_to_hello(&r);
+	EXPECT(r.budget.memory_version != v);
+	v = r.s.memory_version;
+	ready(&r, 1, "S2");
+	EXPECT(r.s.memory_version != v);
+}
+
+TEST(the_pace_of_identify_outlives_a_run)
+{
+	struct budget_memory m;
+	struct rig           r, next;
+
+	identifying(&r); /* one Identify, now */
+	budget_remember(&r.budget, r.now, wall, &m);
+	EXPECT_INT(m.next_wall_ms, wall + 5250);
+	EXPECT_INT(m.remaining, 999);
+	EXPECT_INT(m.resets_wall_ms, wall + (int64_t)day_ms);
+	/* a second later another run, whose clock is anywhere */
+	rig_open(&next);
+	next.now = 77;
+	budget_recall(&next.budget, &m, next.now, wall + 1000);
+	feed(&next, IN_START, 0);
+	EXPECT_INT(next.s.state, SESSION_WAITING);
+	EXPECT_INT(wait_due(&next), 4250);
+	EXPECT_INT(next.s.state, SESSION_ASKING);
+}
+
+TEST(the_days_sessions_outlive_a_run)
+{
+	struct budget_memory m;
+	struct rig           r;
+
+	rig_open(&r);
+	r.budget = (struct session_budget){ .total = 1000,
+		.resets_ms = r.now + 3600000 };
+	budget_remember(&r.budget, r.now, wall, &m);
+	rig_open(&r);
+	budget_recall(&r.budget, &m, r.now, wall + 60000);
+	feed(&r, IN_START, 0);
+	EXPECT_INT(r.s.state, SESSION_WAITING);
+	EXPECT_INT(wait_due(&r), 3540000);
+	/* a Resume needs none */
+	struct session_memory s = remembered();
+
+	rig_open(&r);
+	budget_recall(&r.budget, &m, r.now, wall + 60000);
+	EXPECT(session_recall(&r.s, &s, wall, 300));
+	feed(&r, IN_START, 0);
+	EXPECT_INT(r.s.state, SESSION_ASKING);
+}
+
+/* Back by years, forward by years: never longer than a day and a window, a
+ * window for the next Identify, and never an instant in the past. */
+TEST(no_jump_of_the_clock_keeps_a_bot_away)
+{
+	static const int64_t years = 20ll * 365 * 86400000;
+	const int64_t jumps[] = { -years, -86400000, -1, 0, 1, 5250, 86400000,
+		years, INT64_MIN / 2, INT64_MAX / 2 };
+
+	for (size_t i = 0; i < ROWS(jumps); i++) {
+		struct budget_memory m = { .total = 1000, .remaining = 7000,
+			.resets_wall_ms = wall + 86400000,
+			.next_wall_ms = wall + 5250 };
+		struct session_budget b = { 0 };
+
+		budget_recall(&b, &m, 1000, wall + jumps[i]);
+		EXPECT_INT(b.remaining, 1000);
+		EXPECT(b.next_ms >= 1000 && b.next_ms <= 1000 + 5250);
+		EXPECT(b.resets_ms >= 1000 &&
+		    b.resets_ms <= 1000 + day_ms + 5250);
+		if (jumps[i] >= 86400000)
+			EXPECT(b.resets_ms == 1000 && b.next_ms == 1000);
+	}
+	/* nothing known stays nothing known */
+	struct budget_memory  m;
+	struct session_budget none = { 0 };
+
+	budget_remember(&none, 500, wall, &m);
+	EXPECT_INT(m.resets_wall_ms, 0);
+	EXPECT_INT(m.next_wall_ms, 0);
+	budget_recall(&none, &m, 1000, wall);
+	EXPECT_INT(none.resets_ms, 0);
+	EXPECT_INT(none.next_ms, 0);
+}
+
 /* --- a walk at random ---------------------------------------------------------------- */
 
 enum { SHARDS = 2, STEPS = 1000000 };
@@ -1229,6 +1740,8 @@ TEST(a_million_steps_at_random)
 			w.s[i].budget = &w.budget;
 			w.s[i].auto_shards = at_once == 2;
 			w.s[i].park_ms = MINUTE;
+			w.s[i].age_ms = at_once == 3 ? 0 : 20 * SECOND;
+			w.s[i].silent_ms = at_once == 3 ? 0 : 10 * SECOND;
 		}
 		for (unsigned long n = 0; n < STEPS / 3 && !test_bad; n++) {
 			any_step(&w, n);
@@ -1279,6 +1792,20 @@ main(void)
 	RUN(no_room_never_costs_the_session);
 	RUN(stop_closes_so_that_a_resume_is_possible);
 	RUN(start_ends_a_wait);
+	RUN(a_steady_session_moves_at_once_each_time);
+	RUN(an_old_connection_is_left_at_a_quiet_moment);
+	RUN(what_cannot_be_resumed_is_not_left_for_its_age);
+	RUN(a_resumed_session_that_stays_silent_is_replaced_once);
+	RUN(silence_that_means_nothing);
+	RUN(who_waits_for_an_answer_is_woken);
+	RUN(a_session_outlives_a_run);
+	RUN(what_is_not_ours_or_too_old_is_not_recalled);
+	RUN(the_first_refusal_ends_a_recalled_session);
+	RUN(a_lost_connection_does_not_end_a_recalled_session);
+	RUN(the_memory_changes_when_there_is_something_to_keep);
+	RUN(the_pace_of_identify_outlives_a_run);
+	RUN(the_days_sessions_outlive_a_run);
+	RUN(no_jump_of_the_clock_keeps_a_bot_away);
 	RUN(a_million_steps_at_random);
 	return test_done();
 }

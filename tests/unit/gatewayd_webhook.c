@@ -276,6 +276,82 @@ TEST(what_was_not_read_is_not_looked_at)
 	party_close(&p);
 }
 
+/* What costs nothing is looked at before the body is read. */
+TEST(a_body_is_read_only_if_it_can_matter)
+{
+	struct party           p;
+	char                   hex[SIGNATURE_HEX + 1], bad[SIGNATURE_HEX + 1];
+	struct webhook_request good = { .method = SLICE("POST"),
+		.app_id = SLICE("1"), .timestamp = SLICE("1700000100") };
+	const struct {
+		const char *method, *app_id, *timestamp;
+		int         signature;   /* 0 none, 1 good, 2 short, 3 form */
+		size_t      worth;
+		enum webhook_refusal refusal;
+	} heads[] = {
+		{ "POST", "1", "1700000100", 1, 1 << 20, REFUSED_COUNT },
+		{ "POST", "1", "", 0, 4096, REFUSED_unsigned },
+		{ "GET", "1", "1700000100", 1, 0, REFUSED_method },
+		{ "POST", "2", "1700000100", 1, 0, REFUSED_bot },
+		{ "POST", "1", "17a", 1, 0, REFUSED_timestamp },
+		{ "POST", "1", "", 1, 0, REFUSED_timestamp },
+		{ "POST", "1", "1700000100", 0, 0, REFUSED_form },
+		{ "POST", "1", "1700000100", 2, 0, REFUSED_form },
+		{ "POST", "1", "1700000100", 3, 0, REFUSED_form },
+	};
+
+	party_open(&p, "1", 0x11);
+	sign(&p, "1700000100", SLICE(EVENT), hex);
+	memcpy(bad, hex, sizeof bad);
+	bad[SIGNATURE_HEX - 2] = 'f';
+	for (size_t i = 0; i < ROWS(heads); i++) {
+		struct webhook_request q = good;
+		struct webhook_result  r;
+
+		q.method = slice_of(heads[i].method);
+		q.app_id = slice_of(heads[i].app_id);
+		q.timestamp = slice_of(heads[i].timestamp);
+		q.signature = heads[i].signature == 0 ? SLICE("")
+		    : heads[i].signature == 1         ? slice_of(hex)
+		    : heads[i].signature == 2
+		    ? (struct slice){ hex, 126 }
+		    : slice_of(bad);
+		EXPECT_INT(webhook_worth(&q, &p.bot, 1, 1 << 20),
+		    heads[i].worth);
+		/* and what was not read is refused, for the same reason */
+		q.unread = true;
+		r = decide(&q, &p.bot, 1);
+		EXPECT(r.verdict == WEBHOOK_REFUSE);
+		if (heads[i].refusal != REFUSED_COUNT)
+			EXPECT_INT(r.refusal, heads[i].refusal);
+	}
+	good.signature = slice_of(hex);
+	good.body = SLICE(EVENT);
+	EXPECT_INT(webhook_worth(&good, &p.bot, 1, 1024), 1024);
+	EXPECT(decide(&good, &p.bot, 1).verdict == WEBHOOK_EVENT);
+	good.busy = true;
+	EXPECT_INT(decide(&good, &p.bot, 1).status, 503);
+	p.bot.key = (signature_key_free(&p.bot.key), NULL);
+	EXPECT_INT(webhook_worth(&good, &p.bot, 1, 1024), 0);
+	party_close(&p);
+}
+
+TEST(refusals_are_counted_and_told_of_now_and_then)
+{
+	struct webhook_tally t = { 0 };
+
+	EXPECT_INT(webhook_count(&t, REFUSED_bot, 1000), 1);
+	for (int i = 0; i < 50; i++)
+		EXPECT_INT(webhook_count(&t, REFUSED_bot, 2000), 0);
+	/* each reason for itself */
+	EXPECT_INT(webhook_count(&t, REFUSED_unsigned, 2000), 1);
+	EXPECT_INT(webhook_count(&t, REFUSED_bot, 10999), 0);
+	EXPECT_INT(webhook_count(&t, REFUSED_bot, 11000), 52);
+	EXPECT_INT(webhook_count(&t, REFUSED_bot, 11001), 0);
+	EXPECT_INT(t.count[REFUSED_bot], 54);
+	EXPECT_INT(t.count[REFUSED_unsigned], 1);
+}
+
 TEST(without_its_key_a_bot_takes_no_events)
 {
 	struct webhook_bot     bot = { .app_id = "1" };
@@ -437,6 +513,8 @@ main(void)
 {
 	RUN(each_request_gets_its_verdict);
 	RUN(what_was_not_read_is_not_looked_at);
+	RUN(a_body_is_read_only_if_it_can_matter);
+	RUN(refusals_are_counted_and_told_of_now_and_then);
 	RUN(without_its_key_a_bot_takes_no_events);
 	RUN(a_validation_hands_out_what_is_to_be_signed);
 	RUN(chunks_are_joined_wherever_they_are_cut);

@@ -520,6 +520,13 @@ TEST(faults_of_a_session)
 	resume(&w, &d, id, 3, START);
 	EXPECT_INT(d.close_code, 4009);
 	gate_closed(&w.p, &d, START);
+	fault(&w, "{\"fault\":\"no_resumed\"}", START);
+	come(&w, &d, START);
+	resume(&w, &d, id, 3, START);
+	put(&w, &d, "{\"op\":1,\"d\":3}", START);
+	EXPECT_STR(next(&w, &d), "{\"op\":11}");
+	EXPECT_INT(w.p.ledger.violations[VIOLATION_heartbeat_ahead], 0);
+	gate_closed(&w.p, &d, START);
 	fault(&w, "{\"fault\":\"refuse_resume\",\"d\":\"absent\"}", START);
 	come(&w, &d, START);
 	resume(&w, &d, id, 3, START);
@@ -531,9 +538,49 @@ TEST(faults_of_a_session)
 	EXPECT_STR(next(&w, &d), "{\"op\":9,\"d\":false}");
 	EXPECT(d.session == NULL);
 	EXPECT_INT(value(&w, "live"), 0);
+	put(&w, &d, "{\"op\":1,\"d\":1}", START);
+	EXPECT_STR(next(&w, &d), "{\"op\":11}");
 	fault(&w, "{\"fault\":\"identify_close\",\"code\":4915}", START);
 	identify(&w, &d, C2C, 0, 1, START);
 	EXPECT_INT(d.close_code, 4915);
+	world_close(&w);
+}
+
+TEST(faults_of_one_shard_and_early_op7)
+{
+	struct world w;
+	struct conn  a, b, c;
+	char         id[40];
+
+	world_open(&w);
+	come(&w, &a, START);
+	identify(&w, &a, C2C, 0, 2, START);
+	come(&w, &b, START);
+	identify(&w, &b, C2C, 1, 2, START);
+	next(&w, &a);
+	next(&w, &b);
+	memcpy(id, b.session->id, sizeof id);
+	fault(&w, "{\"fault\":\"op7\",\"shard\":1}", START);
+	EXPECT_STR(next(&w, &a), "");
+	EXPECT_STR(next(&w, &b), "{\"op\":7}");
+	fault(&w, "{\"fault\":\"close\",\"shard\":1,\"code\":4009}", START);
+	EXPECT_INT(a.state, CONN_LIVE);
+	EXPECT_INT(b.close_code, 4009);
+	gate_closed(&w.p, &b, START);
+	fault(&w, "{\"fault\":\"op7_early\"}", START);
+	c = (struct conn){ 0 };
+	gate_open(&w.p, &c, START);
+	EXPECT_STR(next(&w, &c), "{\"op\":7}");
+	EXPECT_STR(next(&w, &c), "");
+	gate_closed(&w.p, &c, START);
+	fault(&w, "{\"fault\":\"resume_op7\"}", START);
+	come(&w, &c, START);
+	resume(&w, &c, id, 1, START);
+	EXPECT_STR(next(&w, &c), "{\"op\":7}");
+	gate_closed(&w.p, &c, START);
+	come(&w, &c, START);
+	resume(&w, &c, id, 1, START);
+	EXPECT(has(next(&w, &c), "RESUMED"));
 	world_close(&w);
 }
 
@@ -620,6 +667,7 @@ main(void)
 	RUN(too_many_frames);
 	RUN(shards_are_apart);
 	RUN(faults_of_a_session);
+	RUN(faults_of_one_shard_and_early_op7);
 	RUN(faults_of_a_connection);
 	RUN(revoked_token);
 	RUN(log_is_bounded);

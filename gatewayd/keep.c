@@ -1,0 +1,342 @@
+/*
+ * The queue and the sessions, kept in the journal: what comes in is written
+ * in the turn in which it came, and acknowledged after the commit.  When a
+ * write fails memory and journal no longer agree, and this process ends; the
+ * next one begins with what the journal holds, and the platform sends the
+ * rest again, because it was never acknowledged.
+ */
+#include "gateway.h"
+
+#include <stdlib.h>
+
+#include "log.h"
+
+enum {
+	REOPEN_MS = 2000, PRUNE_MS = 10000,
+	BODIES_IN_MEMORY = 8 << 20,
+	BYTES_MAX_IN_MEMORY = 64 << 20,   /* durability none */
+	DISK_LOW = 128 << 20,             /* bytes free: alarm */
+};
+
+void
+keep_note(struct gateway *g, enum err e)
+{
+	if (e == ERR_OK || g->journal_err != ERR_OK)
+		return;
+	g->journal_err = e;
+	log_error("journal.failed", KV("err", err_name(e)),
+	    KV("why", err_text(e)),
+	    KV("remedy", "gatewayd begins anew from what the journal holds; "
+	                 "look at the disk of ROOKERY_STATE_DIR"));
+}
+
+/* --- the queue ------------------------------------------------------------ */
+
+static void
+on_end(void *self, const struct delivery_end *end)
+{
+	struct gateway *g = self;
+
+	if (end->dead)
+		log_error("event.dead", KV("id", end->id),
+		    KV("type", end->type), KV("attempts", end->attempts),
+		    KV("worker", end->worker), KV("why", end->why));
+	keep_note(g, journal_end(g->journal, end, loop_wall_ms()));
+}
+
+struct delivery *
+keep_new_queue(struct gateway *g)
+{
+	bool none = store_durability_of(slice_of(g->conf.durability)) ==
+	    STORE_NONE;
+	struct delivery_limits limits = {
+		.events = g->conf.queue_events,
+		.bytes = none && g->conf.queue_bytes > BYTES_MAX_IN_MEMORY
+		    ? BYTES_MAX_IN_MEMORY : g->conf.queue_bytes,
+		.body_bytes = BODIES_IN_MEMORY,
+		.remembered = g->conf.dedup_events,
+		.attempts = g->conf.attempts,
+		.timeout_ms = g->conf.event_timeout_ms,
+	};
+	struct delivery *d = delivery_new(&limits);
+
+	if (d != NULL)
+		delivery_on_end(d, on_end, g);
+	return d;
+}
+
+/* --- taking back ---------------------------------------------------------- */
+
+static enum err
+on_done(void *self, uint64_t no, struct slice id)
+{
+	struct gateway *g = self;
+	enum err        e = delivery_remember(g->delivery, id, no);
+
+	return e == ERR_DUPLICATE ? ERR_OK : e;
+}
+
+static enum err
+on_event(void *self, const struct journal_event *ev)
+{
+	struct gateway *g = self;
+	uint64_t        now = loop_clock_ms();
+	int64_t         age = loop_wall_ms() - ev->came_wall_ms;
+	enum err        e;
+
+	e = delivery_restore(g->delivery, ev->no, ev->id, ev->conv, ev->type,
+	    ev->body_n, ev->attempt,
+	    age > 0 && (uint64_t)age < now ? now - (uint64_t)age : now);
+	if (e == ERR_DUPLICATE)
+		log_error("journal.twice", KV("id", ev->id), KV("no", ev->no));
+	return e == ERR_DUPLICATE ? ERR_OK : e;
+}
+
+static void
+on_session(void *self, const struct session_memory *m)
+{
+	struct gateway *g = self;
+	int64_t         wall = loop_wall_ms();
+
+	if (link_recall(g, m, wall))
+		log_info("session.recalled", KV("bot", (const char *)m->bot),
+		    KV("shard", m->shard), KV("seq", m->seq),
+		    KV("age_ms", wall - m->saved_wall_ms));
+}
+
+static enum err
+recall_sessions(struct gateway *g)
+{
+	struct budget_memory m;
+	enum err             e;
+
+	for (size_t b = 0; b < g->nbots; b++) {
+		struct bot *bot = &g->bots[b];
+
+		e = journal_recall_budget(g->journal, bot->conf->qq_app_id,
+		    &m);
+		if (e == ERR_OK)
+			budget_recall(&bot->budget, &m, loop_clock_ms(),
+			    loop_wall_ms());
+		else if (e != ERR_NOT_FOUND)
+			return e;
+	}
+	return journal_recall_sessions(g->journal, on_session, g);
+}
+
+static enum err
+recall(struct gateway *g)
+{
+	const struct delivery_counts *c = delivery_counts(g->delivery);
+	enum err e = journal_recall(g->journal, on_done, on_event, g);
+
+	if (e == ERR_OK)
+		e = recall_sessions(g);
+	if (e != ERR_OK)
+		return e;
+	log_info("journal.open", KV("file", journal_info(g->journal).file),
+	    KV("events", c->events), KV("bytes", c->bytes),
+	    KV("dead", journal_dead_count(g->journal)));
+	return ERR_OK;
+}
+
+/* --- opening -------------------------------------------------------------- */
+
+static enum err
+open_journal(struct gateway *g)
+{
+	struct journal_options o = { g->conf.state_dir,
+		store_durability_of(slice_of(g->conf.durability)),
+		g->conf.dead_max, loop_wall_ms() };
+	enum err e;
+
+	if ((e = journal_open(&g->journal, &o)) != ERR_OK ||
+	    (e = recall(g)) == ERR_OK)
+		return e;
+	if (e == ERR_DAMAGED)
+		journal_abandon(&g->journal, "it cannot be read to its end");
+	else
+		journal_close(&g->journal);
+	/* Workers that are here already will say so again. */
+	delivery_free(&g->delivery);
+	if ((g->delivery = keep_new_queue(g)) == NULL)
+		return ERR_NOMEM;
+	return e;
+}
+
+static void
+on_reopen(void *self)
+{
+	struct gateway *g = self;
+
+	enum err        e = open_journal(g);
+
+	if (e == ERR_DAMAGED) /* it is out of the way now */
+		e = open_journal(g);
+	if (e != ERR_OK) {
+		loop_after(g->loop, &g->reopening, REOPEN_MS, on_reopen, g);
+		report_send(g);
+		return;
+	}
+	link_start_all(g);
+	handout_soon(g);
+	report_send(g);
+}
+
+enum err
+keep_open(struct gateway *g)
+{
+	enum err e = proc_make_dir(g->conf.state_dir, 0700);
+
+	if (e != ERR_OK)
+		return e;
+	on_reopen(g);
+	return g->delivery != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+void
+keep_close(struct gateway *g)
+{
+	if (g->loop != NULL)
+		loop_cancel(g->loop, &g->reopening);
+	journal_close(&g->journal);
+	buf_free(&g->acks);
+	buf_free(&g->away);
+}
+
+/* --- after each turn ------------------------------------------------------ */
+
+static void
+keep_session(struct gateway *g, struct link *l)
+{
+	struct session_memory m;
+
+	if (l->kept == l->session.memory_version)
+		return;
+	l->kept = l->session.memory_version;
+	session_remember(&l->session, loop_wall_ms(), &m);
+	keep_note(g, journal_keep_session(g->journal, &m));
+}
+
+static void
+keep_sessions(struct gateway *g)
+{
+	struct budget_memory m;
+
+	for (size_t b = 0; b < g->nbots; b++) {
+		struct bot *bot = &g->bots[b];
+
+		for (size_t i = 0; i < bot->nlinks; i++)
+			keep_session(g, &bot->links[i]);
+		if (bot->kept == bot->budget.memory_version)
+			continue;
+		bot->kept = bot->budget.memory_version;
+		budget_remember(&bot->budget, loop_clock_ms(), loop_wall_ms(),
+		    &m);
+		keep_note(g, journal_keep_budget(g->journal,
+		    bot->conf->qq_app_id, &m));
+	}
+}
+
+enum err
+keep_ack(struct gateway *g, uint64_t request)
+{
+	buf_put(&g->acks, (struct slice){ (const char *)&request,
+	    sizeof request });
+	if (!g->acks.failed)
+		return ERR_OK;
+	buf_free(&g->acks);
+	return ERR_NOMEM;
+}
+
+static void
+answer(struct gateway *g)
+{
+	struct buf text = { 0 };
+	uint64_t   request;
+
+	if (g->acks.n == 0)
+		return;
+	payload_callback_ack(&text, true);
+	for (size_t at = 0; at < g->acks.n; at += sizeof request) {
+		memcpy(&request, g->acks.p + at, sizeof request);
+		net_answer(g->net, request, 200, buf_slice(&text));
+	}
+	buf_reset(&g->acks);
+	buf_free(&text);
+}
+
+enum err
+keep_settle(struct gateway *g)
+{
+	if (g->journal == NULL)
+		return ERR_OK;
+	keep_sessions(g);
+	if (g->journal_err == ERR_OK && journal_is_urgent(g->journal))
+		keep_note(g, journal_commit(g->journal));
+	if (g->journal_err == ERR_OK)
+		answer(g);
+	return g->journal_err;
+}
+
+/* --- alarms --------------------------------------------------------------- */
+
+static void
+watch_size(struct gateway *g)
+{
+	bool half = delivery_is_filling(g->delivery);
+
+	if (half && !g->filling)
+		log_error("journal.filling",
+		    KV("events", delivery_counts(g->delivery)->events),
+		    KV("bytes", delivery_counts(g->delivery)->bytes),
+		    KV("why", "half of what may be held is full"),
+		    KV("remedy", "workers are missing or too slow: see "
+		                 "rookery events"));
+	else if (!half && g->filling)
+		log_info("journal.drained",
+		    KV("events", delivery_counts(g->delivery)->events));
+	g->filling = half;
+}
+
+/* Seldom, for it walks through all the ids. */
+static void
+prune(struct gateway *g)
+{
+	if (loop_now(g->loop) < g->prune_ms)
+		return;
+	g->prune_ms = loop_now(g->loop) + PRUNE_MS;
+	keep_note(g, journal_prune(g->journal,
+	    delivery_oldest_remembered(g->delivery)));
+}
+
+void
+keep_tick(struct gateway *g)
+{
+	if (g->journal == NULL || g->journal_err != ERR_OK)
+		return;
+	prune(g);
+	if (g->journal_err == ERR_OK)
+		keep_note(g, journal_commit(g->journal));
+	watch_size(g);
+}
+
+const char *
+keep_trouble(struct gateway *g)
+{
+	struct journal_info i;
+
+	if (g->journal == NULL)
+		return "the journal cannot be opened: look at the log, at the "
+		       "disk and at the rights of ROOKERY_STATE_DIR";
+	i = journal_info(g->journal);
+	if (i.moved != NULL)
+		return "a damaged journal was moved aside; see moved in "
+		       "rookery status --json";
+	if (i.disk_free != 0 && i.disk_free < DISK_LOW)
+		return "the disk of ROOKERY_STATE_DIR is nearly full";
+	if (g->filling)
+		return "half of what may be held is full: workers are missing "
+		       "or too slow, see rookery events";
+	return "";
+}
