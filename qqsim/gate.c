@@ -673,6 +673,8 @@ on_resume(struct platform *p, struct conn *c, const struct json *d,
 		refuse_resume(p, c, CLOSE_SEQ, FAULT_D_FALSE, now_ms);
 		return;
 	}
+	/* It beats with what it has while its Resume waits for an answer. */
+	c->known_s = s->sent_s;
 	if (resume_fault(p, c, s, now_ms))
 		return;
 	take_over(p, s, now_ms);
@@ -688,7 +690,8 @@ static void
 on_heartbeat(struct platform *p, struct conn *c, const struct json *d,
     int64_t now_ms)
 {
-	uint64_t     most = c->session != NULL ? c->session->sent_s : 0;
+	uint64_t     most = c->session != NULL ? c->session->sent_s
+	                                       : c->known_s;
 	const char  *bot = c->session != NULL ? c->session->bot->app_id : "";
 	struct fault f;
 	int64_t      seq;
@@ -848,6 +851,8 @@ strike(struct platform *p, struct conn *c, const struct fault *f,
 		say(p, c, slice_of(invalid_session[f->d]));
 		if (f->d == FAULT_D_TRUE)
 			break;
+		/* A beat that crosses this one carries its last s. */
+		c->known_s = s->sent_s;
 		session_end(p, &s);
 		c->state = CONN_GREETED;
 		c->since_ms = now_ms;

@@ -67,6 +67,7 @@ struct conn {
 	void           *socket;
 	enum conn_state state;
 	struct session *session;
+	uint64_t        known_s;         /* without one: a beat's s, at most */
 	struct frame   *first, **end;    /* to be written before the log */
 	size_t          nframes;
 	int             close_code;      /* when CLOSING */

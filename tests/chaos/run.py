@@ -11,6 +11,7 @@ says what is promised and what is not.
 """
 import argparse
 import os
+import re
 import signal
 import socket
 import struct
@@ -40,6 +41,7 @@ SHOWN = 5                   # missing or doubled events, with their story
 SCOPES = ("c2c", "group", "channel", "dm")
 UNNUMBERED = ("channel", "dm")          # no msg_seq: nobody refuses doubles
 CHILDREN = {"workerd": "worker", "apid": "api", "gatewayd": "gateway"}
+STARTED = re.compile(r" child\.state name=(\w+).* to=starting ")
 # What a breach in the ledger may come from, other than from us.
 EXCUSES = {
     "heartbeat_missed": (
@@ -375,8 +377,11 @@ def command(options):
 
 
 def show(chaos, report):
+    started = STARTED.findall(chaos.rig.log())
     for what in sorted(chaos.counts):
         print(f"{chaos.counts[what]:8} {what}")
+    for kind in CHILDREN.values():
+        print(f"{started.count(kind):8} starts of {kind}")
     if report is None:
         return
     total, counters = report["total"], report["counters"]

@@ -520,6 +520,13 @@ TEST(faults_of_a_session)
 	resume(&w, &d, id, 3, START);
 	EXPECT_INT(d.close_code, 4009);
 	gate_closed(&w.p, &d, START);
+	fault(&w, "{\"fault\":\"no_resumed\"}", START);
+	come(&w, &d, START);
+	resume(&w, &d, id, 3, START);
+	put(&w, &d, "{\"op\":1,\"d\":3}", START);
+	EXPECT_STR(next(&w, &d), "{\"op\":11}");
+	EXPECT_INT(w.p.ledger.violations[VIOLATION_heartbeat_ahead], 0);
+	gate_closed(&w.p, &d, START);
 	fault(&w, "{\"fault\":\"refuse_resume\",\"d\":\"absent\"}", START);
 	come(&w, &d, START);
 	resume(&w, &d, id, 3, START);
@@ -531,6 +538,8 @@ TEST(faults_of_a_session)
 	EXPECT_STR(next(&w, &d), "{\"op\":9,\"d\":false}");
 	EXPECT(d.session == NULL);
 	EXPECT_INT(value(&w, "live"), 0);
+	put(&w, &d, "{\"op\":1,\"d\":1}", START);
+	EXPECT_STR(next(&w, &d), "{\"op\":11}");
 	fault(&w, "{\"fault\":\"identify_close\",\"code\":4915}", START);
 	identify(&w, &d, C2C, 0, 1, START);
 	EXPECT_INT(d.close_code, 4915);
