@@ -193,20 +193,30 @@ sent_undo(struct sent *s, struct slice key)
 /* --- the file ------------------------------------------------------------- */
 
 static void
-shut(struct sent *s)
+free_statements(struct sent *s)
 {
 	store_stmt_free(&s->save);
 	store_stmt_free(&s->erase);
 	store_stmt_free(&s->prune);
 	store_stmt_free(&s->fetch);
-	store_close(&s->store);
 }
 
+/* A file that turns out to be damaged will not be better the next time: it is
+ * moved aside, so that the next one is new. */
 static enum err
 fail(struct sent *s, enum err e)
 {
-	shut(s);
+	free_statements(s);
 	s->trouble = e;
+	if (e != ERR_DAMAGED || s->store == NULL) {
+		store_close(&s->store);
+		return e;
+	}
+	free(s->moved);
+	if (store_abandon(&s->store, "it cannot be read or written") !=
+	        ERR_OK ||
+	    asprintf(&s->moved, "%s.moved-*", s->path) < 0)
+		s->moved = NULL;
 	return e;
 }
 
@@ -450,11 +460,19 @@ sent_open(struct sent *s, const char *dir, enum store_durability durability,
 	if ((s->path = conf_path(dir, "apid.db")) == NULL)
 		return ERR_NOMEM;
 	s->options.path = s->path;
-	if ((e = open_store(s)) == ERR_OK)
-		e = load(s, now_ms);
-	if (e != ERR_OK)
+	if ((e = open_store(s)) == ERR_OK && (e = load(s, now_ms)) != ERR_OK)
+		fail(s, e);
+	if (e == ERR_DAMAGED && (e = open_store(s)) == ERR_OK)
+		e = compare(s); /* what could be read is saved again */
+	if (e != ERR_OK) {
+		log_error("record.failed", KV("file", (const char *)s->path),
+		    KV("err", err_name(e)), KV("remedy", e == ERR_BUSY
+		        ? "give each apid a ROOKERY_STATE_DIR of its own"
+		        : "make room in ROOKERY_STATE_DIR, or mend its rights"));
 		return fail(s, e);
-	log_info("sent.open", KV("file", s->path), KV("rows", s->n));
+	}
+	log_info("record.open", KV("file", (const char *)s->path),
+	    KV("rows", s->n));
 	return ERR_OK;
 }
 
@@ -466,7 +484,8 @@ sent_close(struct sent *s)
 	if (s->path == NULL)
 		return;
 	sent_commit(s, 0);
-	shut(s);
+	free_statements(s);
+	store_close(&s->store);
 	while (!TAILQ_EMPTY(&s->all))
 		drop_oldest(s);
 	while ((e = TAILQ_FIRST(&s->unsaved)) != NULL) {

@@ -157,11 +157,21 @@ plain(struct slice s)
 }
 
 static void
+put_number(struct line *l, uint64_t v, bool minus)
+{
+	char  digits[24], *end = digits + sizeof digits, *p = end;
+
+	do
+		*--p = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	if (minus)
+		*--p = '-';
+	put(l, (struct slice){ p, (size_t)(end - p) });
+}
+
+static void
 put_value(struct line *l, const struct kv *v)
 {
-	char num[24];
-	int  n = 0;
-
 	switch (v->type) {
 	case KV_TEXT:
 		if (!out.json && v->text.n < LINE_MAX_BYTES / 2 &&
@@ -174,13 +184,14 @@ put_value(struct line *l, const struct kv *v)
 		put(l, v->u ? SLICE("true") : SLICE("false"));
 		return;
 	case KV_INT:
-		n = snprintf(num, sizeof num, "%lld", (long long)v->i);
-		break;
+		/* Not -v->i, which the least of them has none of. */
+		put_number(l, v->i < 0 ? 0 - (uint64_t)v->i : (uint64_t)v->i,
+		    v->i < 0);
+		return;
 	case KV_UINT:
-		n = snprintf(num, sizeof num, "%llu", (unsigned long long)v->u);
-		break;
+		put_number(l, v->u, false);
+		return;
 	}
-	put(l, (struct slice){ num, (size_t)n });
 }
 
 /* A pair whose value cannot even begin is left out whole. */
@@ -199,12 +210,11 @@ put_pair(struct line *l, const struct kv *v)
 }
 
 static void
-put_head(struct line *l, enum log_level level, const char *name)
+put_time(struct line *l)
 {
 	struct timespec ts;
 	struct tm       tm;
-	char            head[160];
-	int             n;
+	unsigned        ms;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	if (ts.tv_sec != out.second) {
@@ -212,14 +222,46 @@ put_head(struct line *l, enum log_level level, const char *name)
 		strftime(out.when, sizeof out.when, "%Y-%m-%dT%H:%M:%S", &tm);
 		out.second = ts.tv_sec;
 	}
-	n = snprintf(head, sizeof head,
-	    out.json
-	        ? "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"program\":\"%s\","
-	          "\"pid\":%d,\"event\":\"%s\""
-	        : "%s.%03ldZ %-5s %s[%d] %s",
-	    out.when, ts.tv_nsec / 1000000, names[level], out.program,
-	    (int)getpid(), name);
-	put(l, (struct slice){ head, n > 0 ? (size_t)n : 0 });
+	ms = (unsigned)(ts.tv_nsec / 1000000);
+	put(l, slice_of(out.when));
+	put(l, (struct slice){ (const char[]){ '.', (char)('0' + ms / 100),
+	    (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z' }, 5 });
+}
+
+static void
+put_head(struct line *l, enum log_level level, const char *name)
+{
+	const bool json = out.json;
+
+	if (json)
+		put(l, SLICE("{\"time\":\""));
+	put_time(l);
+	put(l, json ? SLICE("\",\"level\":\"") : SLICE(" "));
+	put(l, slice_of(names[level]));
+	if (!json && (level == LOG_WARN || level == LOG_INFO))
+		put(l, SLICE(" ")); /* as wide as the others */
+	put(l, json ? SLICE("\",\"program\":\"") : SLICE(" "));
+	put(l, slice_of(out.program));
+	put(l, json ? SLICE("\",\"pid\":") : SLICE("["));
+	put_number(l, (uint64_t)getpid(), false);
+	put(l, json ? SLICE(",\"event\":\"") : SLICE("] "));
+	put(l, slice_of(name));
+	if (json)
+		put(l, SLICE("\""));
+}
+
+/* Of the room kept back. */
+static void
+put_ending(struct line *l)
+{
+	struct slice cut = !l->cut ? SLICE("")
+	    : out.json             ? SLICE(",\"cut\":true")
+	                           : SLICE(" ...");
+	struct slice end = out.json ? SLICE("}\n") : SLICE("\n");
+
+	memcpy(l->b + l->n, cut.p, cut.n);
+	memcpy(l->b + l->n + cut.n, end.p, end.n);
+	l->n += cut.n + end.n;
 }
 
 void
@@ -257,11 +299,7 @@ log_write(enum log_level level, const char *name, const struct kv *kv)
 	put_head(&l, level, name);
 	for (; kv->key != NULL && !l.cut; kv++)
 		put_pair(&l, kv);
-	l.n += (size_t)snprintf(l.b + l.n, sizeof l.b - l.n, "%s%s\n",
-	    !l.cut       ? "" :
-	        out.json ? ",\"cut\":true" :
-	                   " ...",
-	    out.json ? "}" : "");
+	put_ending(&l);
 	put_out(&l);
 	if (!out.hold || level <= LOG_WARN)
 		log_flush();

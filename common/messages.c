@@ -8,7 +8,8 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 #define FIELD_ROW(M, type, key, meaning)                                     \
-	{ FIELD_##type, #type, #key, meaning, offsetof(struct msg_##M, key) },
+	{ FIELD_##type, #type, #key, meaning, sizeof(#key) - 1,              \
+	  offsetof(struct msg_##M, key) },
 #define MESSAGE(name, kind, ways, meaning)                                   \
 	static const struct msg_field name##_fields[] = {                    \
 		MESSAGE_##name(FIELD_ROW, name)                              \
@@ -40,7 +41,7 @@ msg_name(enum msg_kind kind)
 static struct slice
 wire_key(const struct msg_field *f)
 {
-	struct slice key = slice_of(f->key);
+	struct slice key = { f->key, f->nkey };
 
 	if (key.p[key.n - 1] == '_')
 		key.n--;

@@ -83,7 +83,7 @@ enum msg_field_kind {
 struct msg_field {
 	enum msg_field_kind kind;
 	const char         *type, *key, *meaning;
-	size_t              offset;
+	size_t              nkey, offset;
 };
 struct msg_info {
 	const char             *name, *meaning;

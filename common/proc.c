@@ -18,7 +18,7 @@
 
 #include "log.h"
 
-enum { BEAT_MS = 1000 };
+enum { BEAT_MS = 1000, ORPHAN_S = 5 };
 
 static const char notify_socket[] = "NOTIFY_SOCKET";
 
@@ -224,6 +224,25 @@ proc_log(const struct conf *conf, const char *program)
 }
 
 static void
+on_orphaned(int signal)
+{
+	(void)signal;
+	alarm(ORPHAN_S);
+}
+
+/* A parent that dies closes its socket, and we stop; a loop that hangs does not
+ * notice, but its process gets this signal, and in the end another. */
+static void
+watch_over_orphan(void)
+{
+	struct sigaction sa = { .sa_handler = on_orphaned,
+		.sa_flags = SA_RESTART };
+
+	sigaction(SIGVTALRM, &sa, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGVTALRM);
+}
+
+static void
 on_stop_signal(void *self, int signal)
 {
 	log_info("proc.signal", KV("signal", signal));
@@ -261,12 +280,15 @@ proc_open(struct proc *p, struct loop *loop, const struct conf *conf,
 	if (conf->child_fd == 0)
 		return ERR_OK;
 	p->fd = (int)conf->child_fd;
+	/* Our messages say all that its words could, and more. */
+	unsetenv(notify_socket);
 	if (fcntl(p->fd, F_SETFD, FD_CLOEXEC) < 0) {
 		log_error("config.bad", KV("setting", "ROOKERY_CHILD_FD"),
 		    KV("why", "is no open descriptor"));
 		p->fd = -1;
 		return ERR_CONFIG;
 	}
+	watch_over_orphan();
 	return loop_watch(loop, p->fd, LOOP_READ, on_parent, p);
 }
 

@@ -13,6 +13,7 @@
 
 #include "conf.h"
 #include "log.h"
+#include "resolve.h"
 
 enum {
 	HEADER_MAX = 16384, HEADER_VALUE = 512, SEND_MAX = 1 << 20,
@@ -32,6 +33,10 @@ struct net_conn {
 	char             reason[128];
 	struct timer     late;        /* tells of a failure during connect */
 	bool             up, closing, calling;
+	struct resolve  *resolve;     /* its name is being asked for */
+	char             host[256], path[1024];
+	int              port;
+	bool             tls;
 };
 
 /* A request being read or answered, one per HTTP connection at a time. */
@@ -60,6 +65,7 @@ struct net {
 	struct request     *requests;
 	size_t              nrequests, nlarge, nwaiting;
 	uint64_t            evicted;
+	unsigned            turn;     /* which address of a name is next */
 	uint64_t            last_id;
 	bool                more;     /* our loop has work left: do not sleep */
 };
@@ -132,6 +138,7 @@ static void
 conn_free(struct net_conn *c)
 {
 	loop_cancel(c->net->loop, &c->late);
+	resolve_cancel(&c->resolve);
 	*c->at = c->next;
 	if (c->next != NULL)
 		c->next->at = c->at;
@@ -263,6 +270,7 @@ on_ws(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 		note_close(c, in, n);
 		break;
 	case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+		c->net->turn++; /* perhaps another address does better */
 		conn_failed(c, in);
 		lws_set_opaque_user_data(wsi, NULL);
 		conn_over(c);
@@ -295,49 +303,82 @@ conn_new(struct net *net, void *owner)
 	return c;
 }
 
+/* Failure comes as on_closed(), on the next turn at the earliest. */
+static void
+conn_open(struct net_conn *c, const char *address)
+{
+	struct lws_client_connect_info info = {
+		.context = c->net->context, .vhost = c->net->client,
+		.address = address, .host = c->host, .origin = c->host,
+		.port = c->port, .path = c->path,
+		.local_protocol_name = "gateway", .alpn = "http/1.1",
+		.opaque_user_data = c, .pwsi = &c->wsi,
+		.ssl_connection = c->tls ? LCCSCF_USE_SSL : 0,
+	};
+
+	c->calling = true;
+	if (lws_client_connect_via_info(&info) == NULL) {
+		c->wsi = NULL;
+		loop_after(c->net->loop, &c->late, 0, conn_over, c);
+	}
+	c->calling = false;
+}
+
+static void
+on_resolved(void *self, const char *address, const char *why)
+{
+	struct net_conn *c = self;
+
+	c->resolve = NULL;
+	if (address != NULL) {
+		conn_open(c, address);
+		return;
+	}
+	conn_failed(c, why);
+	conn_over(c);
+}
+
+static enum err
+conn_begin(struct net_conn *c)
+{
+	if (!resolve_is_address(c->host))
+		return resolve_start(&c->resolve, c->net->loop, c->host,
+		    c->net->turn, on_resolved, c);
+	conn_open(c, c->host);
+	return ERR_OK;
+}
+
 enum err
 net_connect(struct net *net, const char *url, void *owner,
     struct net_conn **out)
 {
-	char       *copy = strdup(url), path[1024];
-	const char *scheme, *host, *rest;
-	int         port;
-	struct lws_client_connect_info info = { 0 };
+	char            *copy = strdup(url);
+	const char      *scheme, *host, *rest;
+	int              port;
 	struct net_conn *c;
 	enum err         e = ERR_NOMEM;
 
 	if (copy == NULL)
 		return ERR_NOMEM;
 	if (!conf_url_allowed(slice_of(url)) ||
-	    lws_parse_uri(copy, &scheme, &host, &port, &rest) != 0) {
+	    lws_parse_uri(copy, &scheme, &host, &port, &rest) != 0 ||
+	    strlen(host) >= sizeof c->host || strlen(rest) + 1 >=
+	        sizeof c->path) {
 		log_error("gateway.url", KV("url", url),
 		    KV("why", "is no wss:// address"));
 		free(copy);
 		return ERR_CONFIG;
 	}
-	snprintf(path, sizeof path, "/%s", rest);
-	if ((c = conn_new(net, owner)) == NULL)
-		goto out;
-	info.context = net->context;
-	info.vhost = net->client;
-	info.address = info.host = info.origin = host;
-	info.port = port;
-	info.path = path;
-	info.local_protocol_name = "gateway";
-	info.alpn = "http/1.1";
-	info.opaque_user_data = c;
-	info.pwsi = &c->wsi;
-	if (strcmp(scheme, "wss") == 0 || strcmp(scheme, "https") == 0)
-		info.ssl_connection = LCCSCF_USE_SSL;
-	*out = c;
-	e = ERR_OK;
-	c->calling = true;
-	if (lws_client_connect_via_info(&info) == NULL) {
-		c->wsi = NULL;
-		loop_after(net->loop, &c->late, 0, conn_over, c);
+	if ((c = conn_new(net, owner)) != NULL) {
+		snprintf(c->host, sizeof c->host, "%s", host);
+		snprintf(c->path, sizeof c->path, "/%s", rest);
+		c->port = port;
+		c->tls = strcmp(scheme, "wss") == 0 ||
+		    strcmp(scheme, "https") == 0;
+		*out = c;
+		if ((e = conn_begin(c)) != ERR_OK)
+			conn_free(c);
 	}
-	c->calling = false;
-out:
 	free(copy);
 	return e;
 }
@@ -367,6 +408,10 @@ net_drop(struct net_conn *c, unsigned code)
 	struct linger now = { .l_onoff = 1, .l_linger = 0 };
 
 	c->owner = NULL;
+	if (c->resolve != NULL) {
+		conn_free(c);
+		return;
+	}
 	if (c->wsi == NULL)
 		return; /* c->late frees it */
 	if (code != 0 && c->up) {

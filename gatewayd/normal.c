@@ -10,7 +10,8 @@
 
 static const struct normal_row rows[] = {
 #define EVENT(name, type, conv, user, text, reply)                           \
-	{ name, type, conv, user, TEXT_##text, REPLY_##reply },
+	{ name, type, conv, user, TEXT_##text, REPLY_##reply,               \
+	  sizeof name - 1 },
 #include "events.def"
 #undef EVENT
 };
@@ -21,7 +22,8 @@ normal_row(struct slice name)
 {
 	size_t i = 0;
 
-	while (i < ROWS - 1 && !slice_is(name, rows[i].name))
+	while (i < ROWS - 1 && !slice_eq(name,
+	           (struct slice){ rows[i].name, rows[i].nname }))
 		i++;
 	return &rows[i]; /* the last row is for what no other names */
 }

@@ -46,6 +46,7 @@ struct normal_row {
 	const char *name, *type, *conv, *user;
 	enum { TEXT_NO, TEXT_PLAIN, TEXT_GUILD } text;
 	enum { REPLY_NO, REPLY_MSG, REPLY_EVENT } reply;
+	size_t nname;
 };
 const struct normal_row *normal_row(struct slice name);
 size_t normal_rows(const struct normal_row **);

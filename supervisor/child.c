@@ -45,12 +45,13 @@ hold_to(struct child *c, const char *what, uint64_t value, uint64_t limit)
 }
 
 void
-child_look(struct child *c, bool fresh)
+child_look(struct child *c)
 {
 	const struct conf *conf = &family_settings(c->family)->conf;
 	uint64_t           now = loop_now(family_loop(c->family));
 
-	if (!fresh && c->looked_ms != 0 && now < c->looked_ms + CHILD_LOOK_MS)
+	if (c->pid == 0 ||
+	    (c->looked_ms != 0 && now < c->looked_ms + CHILD_LOOK_MS))
 		return;
 	c->looked_ms = now;
 	family_look_at_memory(c->family);
@@ -122,13 +123,56 @@ static const struct msg_handlers taken = {
 };
 
 static void
+take_word(struct child *c, struct slice word)
+{
+	static const struct slice status = SLICE("STATUS=");
+
+	if (slice_is(word, "READY=1"))
+		child_step(c, SERVICE_UP);
+	else if (slice_is(word, "STOPPING=1"))
+		child_step(c, SERVICE_LEAVING);
+	else if (slice_starts(word, status))
+		copy_text(c->word, sizeof c->word,
+		    slice_from(word, status.n));
+}
+
+void
+child_words(struct child *c, struct slice words)
+{
+	child_step(c, SERVICE_BEAT);
+	child_look(c);
+	while (words.n > 0) {
+		const char *nl = memchr(words.p, '\n', words.n);
+		size_t      n = nl != NULL ? (size_t)(nl - words.p) : words.n;
+
+		take_word(c, (struct slice){ words.p, n });
+		words = slice_from(words, nl != NULL ? n + 1 : n);
+	}
+}
+
+/* Programs of others may say it in words here as well, as a shell does with
+ * echo, or with an empty line as s6 wants it. */
+static bool
+is_words(struct slice packet)
+{
+	return packet.p[0] == '\n' || slice_starts(packet, SLICE("READY=")) ||
+	    slice_starts(packet, SLICE("WATCHDOG=")) ||
+	    slice_starts(packet, SLICE("STATUS=")) ||
+	    slice_starts(packet, SLICE("STOPPING="));
+}
+
+static void
 take_packet(struct child *c, struct slice packet)
 {
 	struct slice head = { packet.p, MSG_HEAD };
 	enum err     e = ERR_SYNTAX;
 
+	if (is_words(packet)) {
+		child_words(c, packet.p[0] == '\n' ? SLICE("READY=1") : packet);
+		return;
+	}
 	child_step(c, SERVICE_BEAT);
-	child_look(c, false);
+	child_look(c);
 	if (packet.n >= MSG_HEAD)
 		e = msg_dispatch(head, slice_from(packet, MSG_HEAD),
 		    MSG_CHILD_UP, &taken, c, (msg_peer){ NULL, 0 });

@@ -57,15 +57,18 @@ enum err child_resume(struct child *);
 void child_free(struct child **);
 
 void child_step(struct child *, enum service_input);
+/* It said READY=1, or other words of sd_notify(3), one a line. */
+void child_words(struct child *, struct slice);
 /* Its process ended: reaps it.  Group and last words are taken care of. */
 void child_reap(struct child *, const siginfo_t *);
 void child_hasten(struct child *, uint64_t at_ms);
 /* Messages of MSG_CHILD_DOWN; when it fails the message is lost.  CLOSED: there
  * is no process, or it has hung up; TOO_LARGE; FULL: it does not read. */
 enum err child_tell(struct child *, enum msg_kind, const void *msg);
-/* Looked at when a beat comes, at most so often; fresh: now. */
-enum { CHILD_LOOK_MS = 5000 };
-void child_look(struct child *, bool fresh);
+/* Looks at the process, at most so often, when a beat comes or somebody asks;
+ * and holds it to its limits. */
+enum { CHILD_LOOK_MS = 2000 };
+void child_look(struct child *);
 /* Killed but not ended, stopped, or for long in the kernel; a word for it, or
  * NULL. */
 const char *child_stuck(const struct child *);

@@ -708,6 +708,20 @@ family_log_level(struct family *f, enum log_level level)
 	set_level(f, level);
 }
 
+/* The child itself, or a process in its session, as it leads one. */
+static void
+on_notified(void *self, pid_t pid, struct slice words)
+{
+	struct family *f = self;
+	struct child  *c = find_pid(f, pid);
+	pid_t          leader = c == NULL ? getsid(pid) : 0;
+
+	if (c == NULL && leader > 0)
+		c = find_pid(f, leader);
+	if (c != NULL)
+		child_words(c, words);
+}
+
 static void
 on_child_signal(void *self, int signal)
 {
@@ -799,8 +813,10 @@ enum err
 family_open(struct family *f, struct loop *loop, struct settings *settings,
     struct output *output, const struct json *state)
 {
+	int64_t  notify = -1;
 	enum err e;
 
+	json_int_at(state, "notify", &notify);
 	*f = (struct family){ .loop = loop, .settings = settings,
 		.output = output, .opened_ms = loop_clock_ms() };
 	take_limits(f);
@@ -811,7 +827,9 @@ family_open(struct family *f, struct loop *loop, struct settings *settings,
 	f->scratch = malloc(FAMILY_SCRATCH);
 	if (f->bin_dir == NULL || f->scratch == NULL)
 		return ERR_NOMEM;
-	if ((e = loop_signal(loop, SIGCHLD, on_child_signal, f)) != ERR_OK)
+	if ((e = loop_signal(loop, SIGCHLD, on_child_signal, f)) != ERR_OK ||
+	    (e = notify_open(&f->notify, loop, settings->conf.run_dir,
+	         (int)notify, on_notified, f)) != ERR_OK)
 		return e;
 	if (state != NULL)
 		return resume(f, state);
@@ -830,6 +848,7 @@ family_close(struct family *f)
 	f->nchildren = 0;
 	kin_kill_orphans(is_child, f);
 	kin_close(&f->kin);
+	notify_close(&f->notify);
 	free(f->bin_dir);
 	free(f->scratch);
 }

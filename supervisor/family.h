@@ -7,6 +7,7 @@
 
 #include "child.h"
 #include "kin.h"
+#include "notify.h"
 #include "log.h"
 #include "output.h"
 #include "plan.h"
@@ -41,6 +42,7 @@ struct family {
 	uint64_t               line_number, strangers, unclaimed;
 	uint64_t               oom_kills, oom_before, oom_looked_ms;
 	struct kin             kin;
+	struct notify          notify;
 	struct {
 		pid_t     pid;               /* of a new program on trial */
 		bool      ended;

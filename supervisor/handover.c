@@ -34,7 +34,8 @@
 /* Those among them that must stay open. */
 static const char *const child_fds[] = { "pidfd", "socket", "output[0]",
 	"output[1]" };
-static const char *const fds[] = { "lock", "listener", "asker", "secret" };
+static const char *const fds[] = { "lock", "listener", "asker", "secret",
+	"notify" };
 
 /* --- out ---------------------------------------------------------------- */
 
@@ -92,6 +93,7 @@ whole_state(const struct family *from, const struct control *ctl, int lock)
 	json_put_int(o, "format", HANDOVER_FORMAT);
 	FAMILY_NUMBERS(PUT)
 	json_put_int(o, "lock", lock);
+	json_put_int(o, "notify", from->notify.fd);
 	json_put_int(o, "secret", settings_named_vault(from->settings));
 	control_put(ctl, o);
 	for (size_t i = 0; i < from->nchildren; i++)

@@ -84,7 +84,12 @@ output_line(struct output *o, const char *from, struct slice line)
 		o->dropped++;
 		return;
 	}
-	if (lines_is_log(line)) {
+	if (o->json && slice_starts(line, SLICE("{")) &&
+	    lines_is_log(line) && line.p[line.n - 1] == '}') {
+		line.n--;
+		buf_putf(&o->pending, "%.*s,\"child\":\"%s\"}\n",
+		    (int)line.n, line.p, from);
+	} else if (lines_is_log(line)) {
 		buf_put(&o->pending, line);
 		buf_puts(&o->pending, "\n");
 	} else if (o->json) {
@@ -108,11 +113,19 @@ writable(void)
 }
 
 static void
+drop_pending(struct output *o)
+{
+	for (size_t i = 0; i < o->pending.n; i++)
+		o->dropped += o->pending.p[i] == '\n';
+	buf_reset(&o->pending);
+}
+
+static void
 on_writable(void *self, int fd, unsigned what)
 {
 	(void)fd;
 	if (what & LOOP_HANGUP) /* nobody reads: nothing to wait for */
-		buf_reset(&((struct output *)self)->pending);
+		drop_pending(self);
 	output_flush(self);
 }
 
@@ -137,7 +150,7 @@ output_flush(struct output *o)
 			break;
 	}
 	if (n < 0 && errno != EAGAIN)
-		buf_reset(&o->pending);
+		drop_pending(o);     /* a full disk, a reader that has gone */
 	else
 		buf_drop(&o->pending, done);
 	if (o->pending.n > 0 && !o->watched) {

@@ -456,6 +456,25 @@ settings_vault(const struct settings *s, enum service_id id)
 	return s->needs_sim ? s->sim_secret : s->secret;
 }
 
+/* For a program that knows sd_notify(3) and not our messages. */
+static void
+put_notify(const struct settings *s, struct buf *env)
+{
+	char *path = conf_path(s->conf.run_dir, "notify.sock");
+	char *full = path != NULL ? realpath(path, NULL) : NULL;
+	char  text[32];
+
+	if (full != NULL)
+		put_pair(env, "NOTIFY_SOCKET", full);
+	free(full);
+	free(path);
+	if (s->conf.watchdog_ms == 0)
+		return;
+	snprintf(text, sizeof text, "%llu",
+	    (unsigned long long)s->conf.watchdog_ms * 1000);
+	put_pair(env, "WATCHDOG_USEC", text);
+}
+
 void
 settings_environment(const struct settings *s, enum service_id service,
     const char *child_name, int socket_fd, int secret_fd, struct buf *env)
@@ -472,6 +491,7 @@ settings_environment(const struct settings *s, enum service_id service,
 	put_pair(env, "ROOKERY_CHILD_NAME", child_name);
 	snprintf(text, sizeof text, "%d", socket_fd);
 	put_pair(env, "ROOKERY_CHILD_FD", text);
+	put_notify(s, env);
 	if (secret_fd < 0)
 		return;
 	snprintf(text, sizeof text, "/proc/self/fd/%d", secret_fd);

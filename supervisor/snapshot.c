@@ -54,7 +54,7 @@ snapshot_child(struct child *c, uint64_t now_ms)
 	bool                  works = s->state == SERVICE_READY ||
 	    s->state == SERVICE_DEGRADED;
 
-	child_look(c, false);
+	child_look(c);
 	put_text(o, "name", c->name);
 	put_text(o, "service", service_kind(c->id)->name);
 	json_put_int(o, "instance", c->number);

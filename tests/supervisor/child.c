@@ -16,6 +16,8 @@
 
 enum { LETTERS_MAX = 200 };
 
+static char *kept;      /* so that it is not taken for useless */
+
 struct fake {
 	int          letters[LETTERS_MAX];     /* numbers of dead letters */
 	size_t       nletters;
@@ -323,6 +325,34 @@ leave_orphan(const struct fake *f, bool own_session)
 		pause();
 }
 
+/* So many MiB, all of them used. */
+static void
+eat(size_t mib)
+{
+	char *p = malloc(mib << 20);
+
+	if (p == NULL)
+		return;
+	for (size_t i = 0; i < mib << 20; i += 1024)
+		p[i] = (char)i;
+	kept = p;
+}
+
+static void
+say_up_again(const struct fake *f)
+{
+	struct msg_up up = { .version = SLICE("2") };
+	char          head[MSG_HEAD];
+	struct buf    packet = { 0 };
+
+	buf_put(&packet, (struct slice){ "RK1?", MSG_HEAD });
+	if (msg_encode(MSG_up, &up, head, &packet) == ERR_OK) {
+		memcpy(packet.p, head, MSG_HEAD);
+		(void)!write((int)f->conf.child_fd, packet.p, packet.n);
+	}
+	buf_free(&packet);
+}
+
 static void
 misbehave_first(struct fake *f)
 {
@@ -334,6 +364,11 @@ misbehave_first(struct fake *f)
 		_exit(1);
 	if (behaves(f, "abort"))
 		abort();
+	if (behaves(f, "eat-memory"))
+		eat(400);
+	if (behaves(f, "open-files"))
+		for (int i = 0; i < 200; i++)
+			(void)!open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (behaves(f, "bad-prefix") && strcmp(f->conf.echo_prefix, "bad") == 0)
 		_exit(1);
 	if (behaves(f, "never-ready"))
@@ -368,6 +403,17 @@ misbehave_later(struct fake *f)
 		}
 	if (behaves(f, "talk"))
 		fputs("plain words\n\033[31mred\033[0m\nno line end", stderr);
+	if (behaves(f, "talk-json"))
+		fputs("{\"time\":\"2025-01-31T12:00:00.000Z\",\"pid\":5,"
+		      "\"event\":\"x\"}\n", stderr);
+	if (behaves(f, "eat-all-memory"))
+		eat(4096);
+	if (behaves(f, "ready-twice"))
+		say_up_again(f);
+	if (behaves(f, "close-output")) {
+		close(1);
+		close(2);
+	}
 	if (behaves(f, "degraded"))
 		proc_report(&f->proc, SLICE("parked"),
 		    SLICE("set QQ_CLIENT_SECRET right"), NULL);

@@ -3,7 +3,11 @@
 """The supervisor and rookery(1) against children of every kind.
 
 Drives the binaries of build/asan in folders of their own, beside children
-made from child.c.  Waits for events with a deadline, never for a time."""
+made from child.c.  Waits for events with a deadline, never for a time.
+
+  run.py [--long] [PART OF A NAME...]
+
+--long: every millisecond of a start, 10,000 connections, 1 GB of words ..."""
 
 import json
 import os
@@ -17,6 +21,8 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ASAN = os.path.join(ROOT, "build", "asan")
+PLAIN = os.path.join(ROOT, "build")      # for what the sanitizers would hide: memory, LD_PRELOAD
+LONG = "--long" in sys.argv              # the sweeps and soaks at full length
 DEADLINE_S = 40
 TEST_S = 100         # for one test, whatever it waits for
 DAEMONS = ("qqsim", "apid", "gatewayd", "workerd")
@@ -87,12 +93,12 @@ class System:
     """A rookeryd in a folder of its own."""
 
     def __init__(self, env=None, behave=None, args=(), bot=True, wait="ready",
-                 without=(), program="rookeryd", stderr=None):
+                 without=(), program="rookeryd", stderr=None, under=(), binaries=ASAN, before=None):
         self.dir = tempfile.mkdtemp(prefix="rk-")
         self.bin = os.path.join(self.dir, "bin")
         os.mkdir(self.bin)
         for name in ("rookeryd", "rookery"):
-            shutil.copy(os.path.join(ASAN, name), self.bin)
+            shutil.copy(os.path.join(binaries, name), self.bin)
         for name in DAEMONS:
             if name not in without:
                 os.link(CHILD, os.path.join(self.bin, name))
@@ -107,8 +113,8 @@ class System:
         self.log = os.path.join(self.dir, "log")
         self.out = os.path.join(self.dir, "out")
         self.p = subprocess.Popen(
-            [os.path.join(self.bin, program)] + list(args), cwd=self.dir, env=self.env,
-            stdin=subprocess.DEVNULL, stdout=open(self.out, "wb"),
+            list(under) + [os.path.join(self.bin, program)] + list(args), cwd=self.dir, env=self.env,
+            stdin=subprocess.DEVNULL, stdout=open(self.out, "wb"), preexec_fn=before,
             stderr=stderr if stderr is not None else open(self.log, "wb"))
         SYSTEMS.append(self)
         if wait:
@@ -378,7 +384,7 @@ def test_notifies_systemd():
         n.settimeout(DEADLINE_S)
         s = System(env={"NOTIFY_SOCKET": os.path.join(d, "n")})
         expect(n.recv(100) == b"READY=1", "no READY=1")
-        expect("NOTIFY_SOCKET" not in s.file("api", "given"), "handed on")
+        expect("NOTIFY_SOCKET=%s\n" % os.path.join(d, "n") not in s.file("api", "given"), "handed on")
         s.stop()
         words = b""
         while b"STOPPING=1" not in words:
@@ -409,7 +415,7 @@ def test_gateway_hears_of_dead_workers():
     until("gone message", lambda: "gone worker/1 %d\n" % pid in s.file("gateway", "heard"))
 
 
-def test_crash_loop_backs_off():
+def test_SV03_crash_loop_backs_off():
     s = System(behave={"worker/1": ["exit1"]}, wait=None)
     c = until("some restarts", lambda: (lambda c: c and c["restarts"] >= 4 and c)(s.child("worker/1")))
     expect(c["last_exit"]["code"] == 1, str(c))
@@ -421,7 +427,7 @@ def test_crash_loop_backs_off():
     s.wait_state("ready")
 
 
-def test_dies_after_ready_is_delayed_too():
+def test_SV02_dies_after_ready_is_delayed_too():
     s = System(behave={"worker/1": ["die-after-ready"]}, wait=None)
     until("some restarts", lambda: (lambda c: c and c["restarts"] >= 4 and c)(s.child("worker/1")))
     delays = [int(w.split("delay_ms=")[1].split()[0]) for w in s.said().splitlines()
@@ -476,7 +482,7 @@ def test_nothing_of_the_old_generation_is_left():
     until("orphan is dead", lambda: not alive(orphan))
 
 
-def test_strangers_are_reaped():
+def test_SV07_strangers_are_reaped():
     s = System(behave={"worker/1": ["grandchild-exits"]})
     until("stranger counted", lambda: s.snapshot()["supervisor"]["strangers_reaped"] >= 1)
 
@@ -488,7 +494,7 @@ def test_daemonised_descendant_ends_with_the_system():
     until("it is dead", lambda: not alive(pid), 5)
 
 
-def test_degraded():
+def test_OB01_what_a_child_lacks_is_seen():
     s = System(behave={"api": ["degraded"]}, wait="degraded")
     c = s.child("api")
     expect(c["word"] == "parked" and c["remedy"] == "set QQ_CLIENT_SECRET right", str(c))
@@ -503,10 +509,383 @@ def test_garbage_from_a_child():
     expect(s.snapshot()["state"] == "ready", "disturbed")
 
 
+# --- children of every kind ---------------------------------------------------------------
+
+
+def test_SV08_no_zombies_of_a_pid_n():
+    s = System(behave={"worker/%d" % i: ["grandchild-exits"] for i in range(1, 9)}, env={"ROOKERY_WORKERS": "8"})
+    for _ in range(3):
+        s.ask(cmd="restart", name="worker")
+    until("all are counted", lambda: s.snapshot()["supervisor"]["strangers_reaped"] >= 32)
+
+    def zombies():
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open("/proc/%s/stat" % pid) as f:
+                    state, parent = f.read().rsplit(")", 1)[1].split()[:2]
+            except OSError:
+                continue
+            if state == "Z" and int(parent) == s.p.pid:
+                found.append(pid)
+        return found
+    until("none is left", lambda: not zombies())
+
+
+def test_SV01_failed_comes_back():
+    """Ends before it is ready for a while; nobody has to do anything."""
+    s = System(behave={"worker/1": ["exit1"]}, env={"ROOKERY_RESTARTS": "4"}, wait=None)
+    c = s.wait_child("worker/1", state="failed")
+    expect(c["restarts_recent"] == 4 and 40000 < c["next_restart_ms"] <= 72000, str(c))
+    expect("tried once a minute" in c["remedy"] and s.snapshot()["state"] == "failed", str(c))
+    expect("child.failed" in s.said(), "nobody is told")
+    expect(s.child("gateway")["state"] == "ready", "the others go on")
+    expect(s.cli("status").returncode == 1 and s.cli("wait").returncode == 1, "exit status")
+    s.behave("worker/1", [])
+    expect(s.cli("reset-failed", "worker/1").returncode == 0, "reset")
+    c = s.wait_child("worker/1", state="ready")
+    expect(c["restarts_recent"] == 0 and c["restarts"] == 4, str(c))
+
+
+def test_failed_ends_the_whole_if_asked_to():
+    s = System(behave={"worker/1": ["exit1"]}, env={"ROOKERY_RESTARTS": "3", "ROOKERY_ON_FAILED": "exit"}, wait=None)
+    expect(s.p.wait(DEADLINE_S) == 75, "status %s" % s.p.returncode)
+    s = System(behave={"api": ["exit78"]}, env={"ROOKERY_ON_FAILED": "exit"}, wait=None)
+    expect(s.p.wait(DEADLINE_S) == 78, "status %s" % s.p.returncode)
+
+
+def test_restart_types():
+    s = System(env={"ROOKERY_RESTART": "on-failure", "ROOKERY_WORKERS": "2"})
+    s.ask(cmd="signal", name="worker/1", signal="TERM")      # it ends with status 0, and by itself
+    c = s.wait_child("worker/1", state="stopped")
+    expect(c["desired"] == "down" and c["last_exit"]["cause"] == "itself", str(c))
+    s.ask(cmd="signal", name="worker/2", signal="9")
+    s.wait_child("worker/2", state="ready", generation=2)
+    s = System(env={"ROOKERY_RESTART": "never"})
+    s.ask(cmd="signal", name="worker/1", signal="SIGKILL")
+    c = s.wait_child("worker/1", state="failed")
+    expect("next_restart_ms" not in c, str(c))
+    expect(s.ask(cmd="start", name="worker/1")["ok"], "start")
+
+
+def test_signal():
+    s = System(behave={"worker/1": ["orphan"]})
+    orphan = int(until("orphan", lambda: s.file("worker/1", "orphan")).split()[0])
+    for request, error in (({"name": "worker/1"}, "SYNTAX"), ({"name": "worker/1", "signal": "LOUD"}, "SYNTAX"),
+                           ({"name": "worker/1", "signal": 65}, "SYNTAX"), ({"signal": "HUP"}, "NOT_FOUND")):
+        expect(s.ask(cmd="signal", **request)["error"] == error, str(request))
+    expect(s.cli("signal", "worker/1", "CONT").returncode == 0 and alive(orphan), "to the process")
+    s.ask(cmd="stop", name="api")
+    expect(s.ask(cmd="signal", name="api", signal="HUP")["error"] == "CLOSED", "to nobody")
+    expect(s.cli("signal", "worker/1", "USR1", "--group").returncode == 0, "to the group")
+    c = s.wait_child("worker/1", generation=2)
+    expect(c["last_exit"]["signal"] == signal.SIGUSR1, str(c))
+
+
+def test_stopped_child_is_reported():
+    s = System(env={"ROOKERY_WATCHDOG_MS": "0"})
+    pid = s.child("worker/1")["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    c = until("it is seen", lambda: (lambda c: c["stuck"] and c)(s.child("worker/1")), 10)
+    expect("stopped by a signal" in c["remedy"] and c["state"] == "ready", str(c))
+    expect(s.cli("restart", "api").returncode == 0, "the others are served")
+    os.kill(pid, signal.SIGCONT)
+    until("it goes on", lambda: not s.child("worker/1")["stuck"], 10)
+
+
+def test_limits():
+    s = System(behave={"worker/1": ["eat-memory"], "worker/2": ["open-files"]}, wait=None,
+               env={"ROOKERY_WORKERS": "2", "ROOKERY_CHILD_RSS_MIB": "100", "ROOKERY_CHILD_FDS": "100"})
+    for name in ("worker/1", "worker/2"):
+        c = until("over", lambda: (lambda c: c and c["restarts"] > 0 and c)(s.child(name)))
+        expect(c["last_exit"]["cause"] == "over a limit" and c["last_exit"]["signal"] == 9, str(c))
+        s.behave(name, [])
+    s.wait_state("ready")
+    expect("what=rss_kib" in s.said() and "what=fds" in s.said(), s.said())
+
+
+def test_memory_that_runs_out_is_told():
+    group = "/sys/fs/cgroup/memory/rk-%d" % os.getpid()
+    try:
+        os.mkdir(group)
+        with open(group + "/memory.limit_in_bytes", "w") as f:
+            f.write(str(300 << 20))
+    except OSError as e:
+        print("# skipped: no memory control group to be had (%s)" % e)
+        return
+
+    def join():
+        with open(group + "/cgroup.procs", "w") as f:
+            f.write("0")
+    s = System(behave={"worker/1": ["eat-all-memory"]}, before=join, wait=None)
+    try:
+        c = until("it is killed", lambda: (lambda c: c and c["restarts"] > 0 and c)(s.child("worker/1")))
+        expect(c["last_exit"]["oom"] and "out of memory" in c["last_exit"]["text"], str(c))
+        os.kill(s.child("api")["pid"], signal.SIGKILL)
+        c = s.wait_child("api", generation=2)
+        expect(not c["last_exit"]["oom"], "any KILL is taken for it: %s" % c)
+        s.stop()
+    finally:
+        until("the group is empty", lambda: not open(group + "/cgroup.procs").read())
+        os.rmdir(group)
+
+
+def test_programs_that_cannot_be_run():
+    s = System(wait="ready", env={"ROOKERY_WORKERS": "2"})
+    path = os.path.join(s.bin, "workerd")
+    for text, mode, number in ((b"\x7fELF of another world", 0o755, 8), (b"#!/bin/sh\n", 0o644, 13),
+                               (b"#!/no/such/shell\n", 0o755, 2), (b"", 0o755, 8)):
+        os.remove(path)
+        with open(path, "wb") as f:
+            f.write(text)
+        os.chmod(path, mode)
+        s.ask(cmd="restart", name="worker/1", timeout_ms=0)
+        c = until("error %d" % number,
+                  lambda: (lambda c: c.get("last_exit", {}).get("errno") == number and c)(s.child("worker/1")))
+        expect(c["state"] in ("backoff", "starting") and s.child("worker/2")["state"] == "ready", str(c))
+    os.remove(path)
+    os.link(CHILD, path)
+    s.ask(cmd="start", name="worker/1")
+    s.wait_state("ready")
+
+
+def test_ready_twice_and_other_oddities():
+    s = System(behave={"worker/1": ["ready-twice"], "api": ["close-output"]})
+    until("the second word", lambda: s.file("worker/1", "heard") == "" and s.child("worker/1")["state"] == "ready")
+    expect(s.child("worker/1")["generation"] == 1 and s.child("api")["state"] == "ready", str(s.snapshot()))
+    expect(s.cli("logs", "api").returncode == 0, "logs of one that is silent")
+    s.ask(cmd="restart", name="api")
+    expect(s.snapshot()["state"] == "ready", "not replaced")
+
+
+def test_foreign_programs():
+    """sd_notify(3), s6, or a shell's echo, without a word of ours."""
+    ways = {"worker/1": "echo READY=1 >&3; echo STATUS=at work >&3; while sleep 0.2; do echo WATCHDOG=1 >&3; done",
+            "worker/2": "echo >&3; exec sleep 1000",
+            "worker/3": "exec python3 -c \"import os,socket,time; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); "
+                        "s.connect(os.environ['NOTIFY_SOCKET']); s.send(b'READY=1\\nSTATUS=python'); "
+                        "time.sleep(1000)\""}
+    s = System(without=["workerd"], wait=None, env={"ROOKERY_WORKERS": "3", "ROOKERY_WATCHDOG_MS": "2500"})
+    with open(os.path.join(s.bin, "new"), "w") as f:
+        f.write("#!/bin/sh\ncase $ROOKERY_CHILD_NAME in\n" +
+                "".join("%s) %s;;\n" % way for way in ways.items()) + "esac\n")
+    os.chmod(os.path.join(s.bin, "new"), 0o755)
+    os.rename(os.path.join(s.bin, "new"), os.path.join(s.bin, "workerd"))
+    for name in ways:
+        s.wait_child(name, state="ready")
+    expect(s.child("worker/1")["word"] == "at work" and s.child("worker/3")["word"] == "python", "STATUS=")
+    c = s.wait_child("worker/2", watchdogs=1)      # it says nothing more
+    expect(c["watchdogs"] == 1 and s.child("worker/1")["watchdogs"] == 0, str(c))
+    expect(oct(os.stat(os.path.join(s.dir, "run", "notify.sock")).st_mode)[-3:] == "600", "mode")
+    nobody = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    nobody.connect(os.path.join(s.dir, "run", "notify.sock"))
+    nobody.send(b"STOPPING=1\n")          # not a child's
+    nobody.close()
+    expect(s.child("worker/1")["state"] == "ready", "a stranger's word counts")
+    replace_program(s)
+    expect(s.ask(cmd="upgrade")["ok"] and s.child("worker/1")["word"] == "at work", "upgrade")
+    s.ask(cmd="restart", name="worker/3")
+    expect(s.child("worker/3")["state"] == "ready", "the socket after an upgrade")
+
+
+def test_daemonised_kin_is_gone_before_the_next_start():
+    s = System(behave={"worker/1": ["daemon"], "worker/2": ["daemon"]}, env={"ROOKERY_WORKERS": "2"})
+    one, two = (int(until("daemon", lambda: s.file(n, "orphan")).split()[0]) for n in ("worker/1", "worker/2"))
+    s.behave("worker/1", [])
+    os.kill(s.child("worker/1")["pid"], signal.SIGKILL)
+    s.wait_child("worker/1", state="ready", generation=2)
+    expect(not alive(one), "of the old generation")
+    expect(alive(two), "another child's")
+
+
+def test_control_groups():
+    root = next((d for d in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified") if os.path.exists(d + "/cgroup.procs")
+                 and os.access(d, os.W_OK)), None)
+    group = "%s/rk-%d" % (root, os.getpid())
+    try:
+        os.mkdir(group)
+    except OSError as e:
+        print("# skipped: no control groups to be had (%s)" % e)
+        return
+
+    def join():
+        with open(group + "/cgroup.procs", "w") as f:
+            f.write("0")
+    s = System(behave={"worker/1": ["daemon"]}, before=join)
+    try:
+        base = s.ask(cmd="dump")["dump"]["groups"]
+        expect(base.startswith(group + "/rookery-"), base)
+        pid = s.child("worker/1")["pid"]
+        orphan = int(until("daemon", lambda: s.file("worker/1", "orphan")).split()[0])
+        with open(base + "/worker-1/cgroup.procs") as f:
+            expect(sorted(map(int, f.read().split())) == sorted([pid, orphan]), "who is in it")
+        s.behave("worker/1", [])
+        os.kill(pid, signal.SIGKILL)
+        s.wait_child("worker/1", state="ready", generation=2)
+        expect(not alive(orphan), "its kin")
+        # what a run that was killed has left is killed by the next
+        s.behave("worker/1", ["silent"])
+        s.ask(cmd="restart", name="worker/1")
+        hung = s.child("worker/1")["pid"]
+        os.kill(hung, signal.SIGSTOP)
+        s.stop(signal.SIGKILL)
+        s.behave("worker/1", [])
+        s.p = subprocess.Popen([os.path.join(s.bin, "rookeryd")], env=s.env, cwd=s.dir, preexec_fn=join,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(s.log, "ab"))
+        until("a stopped one is gone", lambda: not alive(hung))
+        s.wait_state("ready")
+        expect(s.stop()[0] == 0 and not os.path.exists(base), "the groups are left")
+    finally:
+        until("the group is empty", lambda: not open(group + "/cgroup.procs").read())
+        os.rmdir(group)
+
+
+# --- where it runs ------------------------------------------------------------------------
+
+
+def test_process_1():
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-pf", "--mount-proc", "true"], capture_output=True).returncode:
+        print("# skipped: no pid namespace to be had")
+        return
+    s = System(under=["unshare", "-pf", "--mount-proc", "--kill-child"], behave={"worker/1": ["grandchild-exits", "daemon"]})
+    snapshot = s.snapshot()
+    expect(snapshot["supervisor"]["pid"] == 1 and snapshot["children"][0]["rss_kib"] > 0, str(snapshot["supervisor"]))
+    until("strangers", lambda: s.snapshot()["supervisor"]["strangers_reaped"] >= 1)
+    s.ask(cmd="signal", name="worker/1", signal="KILL")
+    s.wait_child("worker/1", state="ready", generation=2)
+    replace_program(s)
+    expect(s.ask(cmd="upgrade")["ok"], "upgrade of process 1")
+    expect(s.cli("stop").returncode == 0 and s.p.wait(DEADLINE_S) == 0, "stop")
+
+
+def test_as_nobody_without_a_writable_world():
+    """Another user, no write access but to its own folders, descriptors and processes at the edge."""
+    if os.geteuid() != 0:
+        print("# skipped: needs root to become somebody else")
+        return
+    import resource
+
+    def become():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+    s = System(wait=None, without=DAEMONS)
+    s.stop()
+    for name in DAEMONS:
+        os.link(CHILD, os.path.join(s.bin, name))
+    shutil.rmtree(os.path.join(s.dir, "run"), ignore_errors=True)
+    shutil.rmtree(os.path.join(s.dir, "state"), ignore_errors=True)
+    for d in ("run", "state"):
+        os.mkdir(os.path.join(s.dir, d))
+        os.chown(os.path.join(s.dir, d), 65534, 65534)
+    os.chmod(s.dir, 0o755)
+    s.p = subprocess.Popen([os.path.join(s.bin, "rookeryd")], env=s.env, cwd=s.dir, preexec_fn=become,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(s.log, "wb"))
+    s.wait_state("ready")
+    # more than there are descriptors for
+    answer = s.ask(cmd="scale", workers=20, timeout_ms=0)
+    expect(s.child("worker/1")["state"] == "ready" and s.snapshot()["children"], "it has not survived that: %s" % answer)
+    expect(s.ask(cmd="scale", workers=1, timeout_ms=0) is not None, "scale back")
+    until("one worker", lambda: len(s.snapshot()["children"]) == 3)
+    s.wait_state("ready")
+    expect(s.stop()[0] == 0, "stop")
+
+
+def test_killed_at_any_moment():
+    """kill -9 of rookeryd: nothing survives it, and the next start is clean."""
+    s = System(wait=None, env={"ROOKERY_WORKERS": "4"})
+    for i in range(60 if LONG else 8):
+        time.sleep(i % 12 * 0.025)          # the moment is what is tested
+        s.p.kill()
+        s.p.wait()
+        until("nothing is left", lambda: not processes_in(s.bin), 10)
+        s.p = subprocess.Popen([os.path.join(s.bin, "rookeryd")], env=s.env, cwd=s.dir, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=open(s.log, "ab"))
+    s.wait_state("ready")
+
+
+def test_a_child_that_hangs_does_not_outlive_us():
+    s = System(behave={"worker/1": ["silent"]})
+    pid = s.child("worker/1")["pid"]
+    s.stop(signal.SIGKILL)
+    until("it is gone", lambda: not alive(pid), 12)
+
+
+def test_SV14_jumps_of_the_clock():
+    """The wall clock goes an hour forth and back at every reading."""
+    d = tempfile.mkdtemp(prefix="rk-")
+    with open(os.path.join(d, "jump.c"), "w") as f:
+        f.write("""
+            #define _GNU_SOURCE
+            #include <sys/syscall.h>
+            #include <sys/time.h>
+            #include <time.h>
+            #include <unistd.h>
+            static long jump(void) { static long n; return n++ % 2 ? 3600 : -3600; }
+            int clock_gettime(clockid_t c, struct timespec *t)
+            { int r = syscall(SYS_clock_gettime, c, t); if (c == CLOCK_REALTIME) t->tv_sec += jump(); return r; }
+            time_t time(time_t *t)
+            { struct timespec s; clock_gettime(CLOCK_REALTIME, &s); if (t) *t = s.tv_sec; return s.tv_sec; }
+            int gettimeofday(struct timeval *restrict t, void *restrict z)
+            { struct timespec s; clock_gettime(CLOCK_REALTIME, &s); t->tv_sec = s.tv_sec; t->tv_usec = 0; return 0; }
+            """)
+    lib = os.path.join(d, "jump.so")
+    subprocess.run(["gcc", "-w", "-shared", "-fPIC", "-o", lib, os.path.join(d, "jump.c")], check=True)
+    s = System(binaries=PLAIN, env={"LD_PRELOAD": lib, "ROOKERY_WATCHDOG_MS": "3000"},
+               behave={"worker/1": ["exit1"]}, wait=None)
+    until("some restarts", lambda: (lambda c: c and c["restarts"] >= 4 and c)(s.child("worker/1")))
+    lines = [w for w in s.said().splitlines() if " child.state " in w and "to=backoff" in w]
+    delays = [int(w.split("delay_ms=")[1].split()[0]) for w in lines]
+    for got, base in zip(delays, (100, 200, 400, 800)):
+        expect(base * 0.79 <= got <= base * 1.21, "delays %s" % delays)
+    expect(len({w[:13] for w in lines}) > 1, "the clock did not jump: %s" % lines)
+    s.behave("worker/1", [])
+    s.wait_state("ready")
+    c = s.child("api")
+    expect(c["watchdogs"] == 0 and 0 <= c["since_ms"] < 60000 and 0 <= c["beat_age_ms"] < 3000, str(c))
+    status, seconds = s.stop()
+    expect(status == 0 and seconds < 3, "status %d after %.1f s" % (status, seconds))
+    shutil.rmtree(d)
+
+
+def test_100_children():
+    s = System(env={"ROOKERY_WORKERS": "98"}, wait=None, binaries=PLAIN)
+    until("all are ready", lambda: s.snapshot()["state"] == "ready", 60)
+    first = s.ask(cmd="dump")["dump"]
+    expect(len(first["children"]) == 100, "children")
+    rounds = 100 if LONG else 2
+    for i in range(rounds):
+        before = pids(s)
+        expect(s.ask(cmd="signal", name="worker", signal="KILL")["ok"], "signal")
+        until("round %d" % i, lambda: (lambda now: all(now[n] not in (0, before[n]) for n in now if n[0] == "w"))(pids(s)), 60)
+        s.ask(cmd="wait", name="worker", timeout_ms=60000)
+        s.ask(cmd="reset-failed", name="worker")
+    s.wait_state("ready")
+    last = s.ask(cmd="dump")["dump"]
+    expect(last["fds"] <= first["fds"] + 2, "descriptors: %d, %d" % (first["fds"], last["fds"]))
+    expect(last["rss_kib"] < first["rss_kib"] + 16384, "memory: %d, %d KiB" % (first["rss_kib"], last["rss_kib"]))
+    starting = [w for w in s.said().splitlines() if "child.state" in w]
+    now = most = 0
+    for w in starting:
+        now += ("to=starting" in w) - ("from=starting" in w)
+        most = max(most, now)
+    expect(most == 8, "%d starts at once" % most)
+    c = s.connect()
+    cpu = s.ask(cmd="dump")["dump"]["cpu_ms"]
+    start = time.monotonic()
+    for _ in range(200):
+        c.ask(cmd="status")
+    print("# status of 100 children: %.2f ms to an answer, %.2f ms of the supervisor" % (
+        (time.monotonic() - start) * 5, (s.ask(cmd="dump")["dump"]["cpu_ms"] - cpu) / 200))
+    c.close()
+    expect(s.stop()[0] == 0, "stop")
+
+
 # --- stopping ---------------------------------------------------------------------------
 
 
-def test_stops_in_order():
+def test_SD01_stops_in_order():
     s = System(env={"ROOKERY_WORKERS": "2"})
     status, seconds = s.stop()
     expect(status == 0, "status %d" % status)
@@ -518,7 +897,7 @@ def test_stops_in_order():
     expect(not os.path.exists(s.status_path()), "the socket is left")
 
 
-def test_deaf_children_are_killed_in_time():
+def test_SD02_deaf_children_are_killed_in_time():
     s = System(behave={n: ["deaf"] for n in ("api", "gateway", "worker/1")}, env={"ROOKERY_STOP_MS": "1500"})
     status, seconds = s.stop()
     expect(status == 0 and seconds < 2.5, "status %d after %.3f s" % (status, seconds))
@@ -532,8 +911,42 @@ def test_second_signal_hurries():
     expect(status == 0 and seconds < 5, "status %d after %.3f s" % (status, seconds))
 
 
-def test_stop_at_any_moment_of_the_start():
-    for ms in range(0, 400, 27):
+def test_SD07_signal_and_command_at_once():
+    for i in range(1000 if LONG else 8):
+        s = System(wait="ready" if i % 3 else None)
+        c = s.connect()
+        c.send(v=1, cmd="shutdown")
+        if i % 2:
+            c.send(v=1, cmd="stop", name="all")
+        status, seconds = s.stop()
+        expect(status == 0 and seconds < 5, "status %d after %.3f s" % (status, seconds))
+        c.close()
+        s.clean()
+        SYSTEMS.remove(s)
+
+
+def test_first_signals_are_out_at_once():
+    """Half of all children ignore it: those that do not are gone long before."""
+    s = System(env={"ROOKERY_WORKERS": "20", "ROOKERY_STOP_MS": "3000"},
+               behave={"worker/%d" % i: ["deaf"] for i in range(1, 20, 2)})
+    watcher = s.connect()
+    watcher.ask(cmd="watch")
+    start = time.monotonic()
+    s.p.send_signal(signal.SIGTERM)
+    gone = set()
+    while len(gone) < 10:
+        change = watcher.next()
+        if change.get("child", {}).get("state") == "stopped":
+            gone.add(change["child"]["name"])
+    expect(time.monotonic() - start < 1, "took %.3f s" % (time.monotonic() - start))
+    expect(all(int(n.split("/")[1]) % 2 == 0 for n in gone), str(gone))
+    watcher.close()
+    status, seconds = s.stop()
+    expect(status == 0 and seconds < 3.5, "status %d after %.1f s" % (status, seconds))
+
+
+def test_SV12_stop_at_any_moment_of_the_start():
+    for ms in range(0, 300, 1) if LONG else range(0, 300, 25):
         s = System(wait=None)
         time.sleep(ms / 1000)    # the moment is what is tested
         status, seconds = s.stop()
@@ -574,11 +987,13 @@ def test_requests():
 
 def test_hostile_clients():
     s = System()
-    for i in range(200):
+    fds = s.ask(cmd="dump")["dump"]["fds"]
+    for i in range(10000 if LONG else 1000):
         c = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         c.connect(s.status_path())
         c.send(b'{"cmd":"sta'[:i % 11])
         c.close()
+    until("their places are free", lambda: s.ask(cmd="dump")["dump"]["fds"] <= fds + 1)
     long = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     long.connect(s.status_path())
     try:
@@ -697,7 +1112,32 @@ def test_rolling_restart_stops_at_a_bad_one():
 def test_wait_and_timeout():
     s = System(behave={"api": ["never-ready"]}, wait="starting")
     expect(s.ask(cmd="wait", timeout_ms=200)["error"] == "TIMEOUT", "wait")
+    expect(s.ask(cmd="wait", stopped=True, timeout_ms=200)["error"] == "TIMEOUT", "wait for a stop")
     expect(s.cli("wait", "--timeout", "1").returncode == 2, "exit 2")
+
+
+def test_wait_until_stopped():
+    s = System(env={"ROOKERY_WORKERS": "2"})
+    waiting = subprocess.Popen([os.path.join(s.bin, "rookery"), "wait", "worker", "--stopped"], cwd=s.dir, env=s.env)
+    for name in ("worker/1", "worker/2"):
+        expect(waiting.poll() is None, "too early")
+        s.ask(cmd="stop", name=name)
+    expect(waiting.wait(DEADLINE_S) == 0, "status")
+    s.ask(cmd="start", name="worker/1")
+    c = s.connect()
+    c.send(v=1, id=1, cmd="wait", name="worker", stopped=True)
+    s.ask(cmd="scale", workers=0)          # it is no more
+    expect(c.next()["ok"], "gone is stopped")
+    c.close()
+
+
+def test_dump():
+    s = System()
+    doc = json.loads(s.cli("dump").stdout)
+    expect(doc["ok"] and doc["dump"]["children"][0]["pidfd"] > 0 and doc["dump"]["fds"] > 10, str(doc["dump"]))
+    for key in ("restarts_recent", "since", "instance", "fds", "cpu_ms"):
+        expect(key in doc["children"][0], key)
+    expect(abs(doc["children"][0]["since"] / 1000 - time.time()) < 60, "since")
 
 
 def test_reload():
@@ -1033,12 +1473,50 @@ def test_blocked_stderr_stops_nothing():
     os.close(r)
 
 
+def test_SV10_the_log_is_removed_or_its_disk_full():
+    s = System()
+    os.remove(s.log)
+    s.behave("worker/1", ["flood"])
+    s.ask(cmd="restart", name="worker/1")
+    expect(s.snapshot()["state"] == "ready", "a removed file")
+    s.stop()
+    s = System(stderr=open("/dev/full", "wb"), behave={"worker/1": ["talk"]})
+    os.kill(s.child("worker/1")["pid"], signal.SIGKILL)
+    s.wait_child("worker/1", state="ready", generation=2)
+    expect(s.snapshot()["supervisor"]["dropped_log_lines"] > 0, "not counted")
+    expect("plain words" in s.cli("logs", "worker/1").stdout, "the last words")
+    expect(s.stop()[0] == 0, "a full disk")
+    r, w = os.pipe()
+    s = System(stderr=w, behave={"worker/1": ["flood"]})
+    os.close(w)
+    os.close(r)
+    s.ask(cmd="restart", name="worker/1")
+    expect(s.snapshot()["state"] == "ready" and s.stop()[0] == 0, "a reader that has gone")
+
+
+def test_SV13_words_of_children_do_not_make_us_grow():
+    s = System(binaries=PLAIN, env={"ROOKERY_WORKERS": "6"})
+    first = s.ask(cmd="dump")["dump"]["rss_kib"]
+    for i in range(1, 7):
+        s.behave("worker/%d" % i, ["flood"])
+    for _ in range(20 if LONG else 2):         # 12 MB each
+        s.ask(cmd="restart", name="worker")
+    last = s.ask(cmd="dump")["dump"]["rss_kib"]
+    expect(last < first + 8192, "from %d to %d KiB" % (first, last))
+    expect(s.snapshot()["state"] == "ready", "disturbed")
+
+
 def test_json_log():
     s = System(env={"ROOKERY_LOG_FORMAT": "json"}, behave={"worker/1": ["talk"]})
     until("words", lambda: "plain words" in s.said())
     for line in s.said().splitlines():
         if "fake.ready" not in line:       # the children of these tests log text
             json.loads(line)
+    s.behave("worker/1", ["talk-json"])
+    s.ask(cmd="restart", name="worker/1")
+    until("its own line", lambda: '"event":"x"' in s.said())
+    line = next(json.loads(x) for x in s.said().splitlines() if '"event":"x"' in x)
+    expect(line["child"] == "worker/1" and line["pid"] == 5, str(line))
 
 
 def test_log_level():
@@ -1199,7 +1677,7 @@ def run_one(name, test):
 def main():
     global CHILD
     signal.signal(signal.SIGALRM, on_late)
-    wanted = sys.argv[1:]
+    wanted = [a for a in sys.argv[1:] if a != "--long"]
     with tempfile.TemporaryDirectory(prefix="rk-") as folder:
         CHILD = build_child(folder)
         tests = [(n[5:], t) for n, t in list(globals().items()) if n.startswith("test_")]

@@ -393,6 +393,45 @@ TEST(a_damaged_file_is_replaced_from_memory)
 	teardown();
 }
 
+/* Too large to be looked at as a whole when it is opened: the damage shows
+ * when it is read.  What came before it is not lost. */
+TEST(damage_is_found_while_reading)
+{
+	static char k[700];
+	char        path[80];
+	FILE       *f;
+	size_t      kept;
+
+	setup();
+	open_at(NOW);
+	memset(k, 'k', sizeof k);
+	for (size_t i = 0; i < 30000; i++) {
+		k[sprintf(k, "%zu", i)] = ' ';
+		EXPECT_INT(sent_begin(&s, (struct slice){ k, sizeof k }, 0,
+		    NOW), ERR_OK);
+	}
+	commit();
+	sent_close(&s);
+	snprintf(path, sizeof path, "%s/apid.db", dir);
+	f = fopen(path, "r+");
+	EXPECT(f != NULL && fseek(f, 10 << 20, SEEK_SET) == 0);
+	for (int i = 0; f != NULL && i < 8 * 4096; i++)
+		fputc('x', f);
+	if (f != NULL)
+		fclose(f);
+	open_at(NOW);
+	EXPECT(s.moved != NULL);
+	EXPECT_INT(s.trouble, ERR_OK);
+	EXPECT(s.n > 5000 && s.n < 30000);
+	kept = s.n;
+	commit();
+	sent_close(&s);
+	open_at(NOW);
+	EXPECT(s.moved == NULL);
+	EXPECT_INT(s.n, kept);
+	teardown();
+}
+
 TEST(one_record_one_writer)
 {
 	static struct sent other;
@@ -436,6 +475,7 @@ main(void)
 	RUN(the_last_row_of_a_key_counts);
 	RUN(a_full_disk_loses_nothing);
 	RUN(a_damaged_file_is_replaced_from_memory);
+	RUN(damage_is_found_while_reading);
 	RUN(one_record_one_writer);
 	RUN(newcomers_and_the_silent);
 	return test_done();
