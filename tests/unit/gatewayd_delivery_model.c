@@ -48,7 +48,7 @@ struct worker {
 	struct delivery_worker *w;      /* NULL: not there */
 	uint64_t                window, in_flight, timeout;
 	unsigned                pattern, life;
-	bool                    alone;
+	bool                    alone, deaf;
 };
 
 struct end {
@@ -170,7 +170,8 @@ m_again(struct model *m, size_t conv, uint64_t after_ms)
 static bool
 m_may_take(const struct worker *w, const struct event *e)
 {
-	return w->w != NULL && !w->alone && w->in_flight < w->window &&
+	return w->w != NULL && !w->alone && !w->deaf &&
+	    w->in_flight < w->window &&
 	    wants[w->pattern][e->type] &&
 	    (e->attempt + 1 < 3 || w->in_flight == 0);
 }
@@ -441,6 +442,10 @@ step_answer(struct model *m)
 			i = (size_t)e->last;
 	}
 	e = m_find(m, id, &conv);
+	if (m->workers[i].w != NULL) {
+		delivery_worker_heard(m->workers[i].w, m->now);
+		m->workers[i].deaf = false;
+	}
 	want = e != NULL && e->worker == (int)i ? ERR_OK
 	    : e != NULL || m_remembered(m, id) != NULL ? ERR_STALE
 	                                               : ERR_NOT_FOUND;
@@ -498,6 +503,7 @@ step_worker(struct model *m)
 	for (int t = 0; t < TYPES; t++)
 		if (m->restored[t] == UINT64_MAX)
 			m->restored[t] = m->now + MINUTE;
+	w->deaf = false;
 	w->window = draw(m, 6);
 	w->timeout = draw(m, 2) * 2000;
 	for (size_t c = 0; c < CONVS; c++)
@@ -524,6 +530,7 @@ step_time(struct model *m)
 			continue;
 		}
 		m->want.timeouts++;
+		m->workers[e->worker].deaf = true;
 		check(m, m_again(m, c, RETRY * e->attempt),
 		    "did not die so late");
 	}
