@@ -11,6 +11,7 @@ missing, doubled or out of order.
 """
 import argparse
 import os
+import signal
 import statistics
 import sys
 import time
@@ -107,6 +108,10 @@ def run(programs, seconds, rate):
                 wrong.append(f"{report['total'][name]} {name}")
     except (Failed, OSError, ValueError) as e:
         wrong.append(f"{type(e).__name__}: {e}")
+    except KeyboardInterrupt:
+        rigs.kill_all()
+        rig.remove()
+        raise
     wrong += rig.finish()
     rig.remove()
     return rows, report, wrong
@@ -122,7 +127,11 @@ def main():
     if o.minutes * 60 < 2 * WARM_UP_S:
         p.error(f"at least {2 * WARM_UP_S // 60} minutes")
     rigs.become_subreaper()
-    rows, report, wrong = run(o.programs, o.minutes * 60, o.rate)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        rows, report, wrong = run(o.programs, o.minutes * 60, o.rate)
+    except KeyboardInterrupt:
+        return 130
     for r in rows:
         print(f"{r[0]:16} {r[1]:12}" + "".join(f"{c:>10}" for c in r[2:]))
     if report:
