@@ -80,6 +80,8 @@ struct delivery_worker {
 	struct text            *peer, *name, *handler, *patterns;
 	uint64_t                pid, window, in_flight, done, timeout_ms;
 	uint64_t                since_ms, heard_ms;
+	bool                    deaf;         /* has let a deadline pass, and
+	                                         has said nothing since */
 	const struct entry     *kept_for;     /* gets no other meanwhile */
 	bool                    want_raw, late, alone;
 };
@@ -650,7 +652,7 @@ pick(struct delivery *d, const struct entry *e)
 		    ? w->window - w->in_flight
 		    : 0;
 
-		if (w->alone || w->window == 0 ||
+		if (w->alone || w->window == 0 || w->deaf ||
 		    (w->kept_for != NULL && w->kept_for != e) ||
 		    !matches(w->patterns, text_slice(e->kind->name)))
 			continue;
@@ -724,7 +726,7 @@ static bool
 any_credit(const struct delivery *d)
 {
 	for (struct delivery_worker *w = d->workers; w != NULL; w = w->next)
-		if (!w->alone && w->window > w->in_flight &&
+		if (!w->alone && !w->deaf && w->window > w->in_flight &&
 		    (w->kept_for == NULL || w->in_flight == 0))
 			return true;
 	return false;
@@ -944,6 +946,7 @@ delivery_worker_set(struct delivery *d, struct slice peer, struct slice name,
 	w->want_raw = want_raw;
 	w->late = late;
 	w->heard_ms = now_ms;
+	w->deaf = false;
 	w->kept_for = NULL; /* it may not want that any more */
 	if (is_new) {
 		for (struct kind *k = d->kinds; k != NULL; k = k->next)
@@ -960,6 +963,7 @@ void
 delivery_worker_heard(struct delivery_worker *w, uint64_t now_ms)
 {
 	w->heard_ms = now_ms;
+	w->deaf = false;
 }
 
 /* What a worker that leaves has wanted is wanted for a while yet.  When there
@@ -1030,6 +1034,9 @@ delivery_tick(struct delivery *d, uint64_t now_ms)
 		if (c->due_ms > now_ms)
 			continue;
 		d->counts.timeouts++;
+		/* An event must not use up its attempts with a worker that
+		 * does not read.  One that does is heard of in a moment. */
+		c->worker->deaf = true;
 		head_again(d, c, RETRY_MS * c->head->attempt,
 		    SLICE("no ack before the deadline"), now_ms);
 	}

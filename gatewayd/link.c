@@ -61,11 +61,8 @@ do_send(struct link *l, enum session_action_kind kind)
 		payload_resume(&b, secret_reveal(&l->token), s->id, s->seq);
 	if (l->conn != NULL && !b.failed)
 		net_send(l->conn, buf_slice(&b));
-	if (kind != DO_BEAT) {
-		secret_wipe(&l->token);
-		if (b.p != NULL)
-			explicit_bzero(b.p, b.cap);
-	}
+	if (kind != DO_BEAT && b.p != NULL)
+		explicit_bzero(b.p, b.cap);
 	buf_free(&b);
 }
 
@@ -75,7 +72,6 @@ do_close(struct link *l, unsigned code)
 	if (l->conn != NULL)
 		net_drop(l->conn, code);
 	l->conn = NULL;
-	secret_wipe(&l->token);
 }
 
 static void
@@ -127,6 +123,9 @@ link_feed(struct link *l, enum session_input input,
 
 	for (size_t i = 0; i < n; i++)
 		perform(l, &todo[i]);
+	/* It is here from the answer until Hello has been answered. */
+	if (l->session.state != SESSION_CONNECTING)
+		secret_wipe(&l->token);
 	arm(l);
 	if (l->session.state != before)
 		report_send(l->g);
@@ -254,7 +253,6 @@ on_closed(void *owner, unsigned code, struct slice reason)
 		.chance = backoff_chance() };
 
 	l->conn = NULL;
-	secret_wipe(&l->token);
 	link_feed(l, IN_CLOSED, &data);
 }
 
@@ -340,7 +338,8 @@ link_on_answer(void *self, msg_peer from, const struct msg_session_answer *m)
 		.chance = backoff_chance() };
 
 	(void)from;
-	if (l == NULL || l->session.state != SESSION_ASKING)
+	if (l == NULL || (l->session.state != SESSION_ASKING &&
+	                     !l->session.renewing))
 		return;
 	l->asked = 0;
 	if (m->ok) {

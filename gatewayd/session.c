@@ -84,7 +84,7 @@ become(struct step *st, enum session_state to, const char *why)
 	    KV("to", state_names[to]), KV("why", why), KV("seq", s->seq),
 	    KV("remedy", s->remedy));
 	s->state = to;
-	s->unanswered = false;
+	s->unanswered = s->renewing = false;
 	s->since_ms = st->now;
 	s->why = why;
 	s->deadline_ms = s->retry_ms = 0;
@@ -204,6 +204,22 @@ note_budget(struct session_budget *b, const struct session_data *in,
 }
 
 static void
+connect_to(struct step *st, const char *why)
+{
+	struct session *s = st->s;
+
+	s->fresh = false;
+	s->connects++;
+	become(st, SESSION_CONNECTING, why);
+	s->connected = true;
+	s->heard_ms = st->now;
+	s->acks_missed = 0;
+	s->held = false;
+	s->deadline_ms = st->now + s->hello_timeout_ms;
+	act(st, (struct session_action){ .kind = DO_CONNECT });
+}
+
+static void
 connect_now(struct step *st)
 {
 	struct session *s = st->s;
@@ -218,15 +234,7 @@ connect_now(struct step *st)
 		    "the day's sessions are used up");
 		return;
 	}
-	s->fresh = false;
-	s->connects++;
-	become(st, SESSION_CONNECTING, "address and token are here");
-	s->connected = true;
-	s->heard_ms = st->now;
-	s->acks_missed = 0;
-	s->held = false;
-	s->deadline_ms = st->now + s->hello_timeout_ms;
-	act(st, (struct session_action){ .kind = DO_CONNECT });
+	connect_to(st, "address and token are here");
 }
 
 /* Who waits for a token is told when to ask again; behind an address that
@@ -331,6 +339,7 @@ go_live(struct step *st, const char *why)
 		s->live_ms = st->now;
 		s->renew_ms = st->now + s->age_ms +
 		    ((s->age_ms / 8) * st->in->chance >> 32);
+		s->renew_late_ms = st->now + s->age_ms + s->age_ms / 4;
 	}
 	s->silent_at_ms = 0;
 	s->remedy = "";
@@ -437,13 +446,30 @@ note_failed_resume(struct session *s)
 		forget_session(s);
 }
 
+/* A connection that is cut every few seconds, but never at once, is a bad
+ * network, not a platform that wants to be left alone: waiting longer and
+ * longer would keep us away most of the time.  Only a session that is older
+ * than that is so excused; a new one has cost an Identify. */
+static bool
+is_steady(const struct step *st)
+{
+	const struct session *s = st->s;
+
+	return s->state == SESSION_LIVE &&
+	    st->now - s->live_ms >= STEADY_MS &&
+	    (s->ready_ms == 0 || st->now - s->ready_ms >= CALM_MS);
+}
+
 /* The session stays ours; the connection does not. */
 static void
 leave(struct step *st, unsigned code, const char *why)
 {
 	struct session *s = st->s;
-	uint64_t        ms = first_or_backoff(st);
+	uint64_t        ms;
 
+	if (is_steady(st))
+		backoff_reset(&s->backoff);
+	ms = first_or_backoff(st);
 	note_failed_resume(s);
 	drop_connection(st, code);
 	wait_for(st, ms, why);
@@ -456,21 +482,11 @@ lost(struct step *st, const char *why)
 	leave(st, 0, why);
 }
 
-/* Another connection is wanted and nothing is wrong: at once, so that events
- * wait for no longer than they must. */
+/* The platform wants another connection and nothing is wrong: at once, so that
+ * events wait for no longer than they must.  When it wants one every few
+ * seconds, something is wrong. */
 static void
 move(struct step *st, unsigned code, const char *why)
-{
-	log_info("session.move", KV("bot", st->s->bot),
-	    KV("shard", st->s->shard), KV("why", why));
-	drop_connection(st, code);
-	begin_because(st, why);
-}
-
-/* When it is the platform that wants it every few seconds, something is
- * wrong. */
-static void
-asked_to_move(struct step *st, unsigned code, const char *why)
 {
 	struct session *s = st->s;
 	bool            steady = st->now - s->live_ms >= STEADY_MS;
@@ -481,13 +497,16 @@ asked_to_move(struct step *st, unsigned code, const char *why)
 	}
 	if (!steady)
 		s->backoff.at = 1;
-	move(st, code, why);
+	log_info("session.move", KV("bot", s->bot), KV("shard", s->shard),
+	    KV("why", why));
+	drop_connection(st, code);
+	begin_because(st, why);
 }
 
 static void
 reconnect(struct step *st)
 {
-	asked_to_move(st, CLOSE_TO_RESUME, "the platform asks to reconnect");
+	move(st, CLOSE_TO_RESUME, "the platform asks to reconnect");
 }
 
 static void
@@ -551,7 +570,7 @@ close_RESUME(struct step *st, const struct session_close *row)
 static void
 close_MOVE(struct step *st, const struct session_close *row)
 {
-	asked_to_move(st, 0, row->meaning);
+	move(st, 0, row->meaning);
 }
 
 static void
@@ -722,7 +741,6 @@ static uint64_t
 renew_at(const struct session *s)
 {
 	uint64_t quiet = s->event_ms + QUIET_MS;
-	uint64_t latest = s->live_ms + s->age_ms + s->age_ms / 4;
 	uint64_t at = s->renew_ms > quiet ? s->renew_ms : quiet;
 
 	/* Without an id there is nothing to resume; and what we do not read
@@ -730,14 +748,39 @@ renew_at(const struct session *s)
 	if (s->state != SESSION_LIVE || s->age_ms == 0 || s->held ||
 	    s->id[0] == '\0')
 		return 0;
-	return at < latest ? at : latest;
+	return at < s->renew_late_ms ? at : s->renew_late_ms;
 }
 
+/* A good connection is not left before the next one can be made: when there
+ * is no answer, it lives on, and it is tried again later. */
 static void
 renew(struct step *st)
 {
-	st->s->renewals++;
-	move(st, CLOSE_TO_RESUME, "the connection has become old");
+	struct session *s = st->s;
+
+	s->renewing = true;
+	s->renew_ms = st->now + SLOW_MS;
+	s->renew_late_ms = s->renew_ms + s->age_ms / 4;
+	act(st, (struct session_action){ .kind = DO_ASK });
+}
+
+static void
+renew_now(struct step *st)
+{
+	struct session *s = st->s;
+
+	if (!s->renewing || s->id[0] == '\0')
+		return;
+	note_budget(s->budget, st->in, st->now);
+	s->renewals++;
+	drop_connection(st, CLOSE_TO_RESUME);
+	connect_to(st, "the connection has become old");
+}
+
+static void
+renew_later(struct step *st)
+{
+	st->s->renewing = false;
 }
 
 static uint64_t
@@ -825,6 +868,8 @@ static step_fn *const steps[SESSION_STATES][SESSION_INPUTS] = {
 	    [IN_BEAT_ASKED] = beat, [IN_ACK] = note_ack,
 	    [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_LIVE] = { [IN_DISPATCH] = pass_on, [IN_RESUMED] = serve_again,
+	    [IN_ANSWER] = renew_now, [IN_NO_ANSWER] = renew_later,
+	    [IN_FATAL] = renew_later,
 	    [IN_INVALID] = start_over, [IN_CLOSED] = closed,
 	    [IN_RECONNECT] = reconnect, [IN_BEAT_ASKED] = beat,
 	    [IN_ACK] = note_ack, [IN_DUE] = tick, [IN_STOP] = halt },

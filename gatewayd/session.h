@@ -132,9 +132,12 @@ struct session {
 	uint64_t    identifies, resumes, connects, closes;
 
 	/* A connection is renewed when it has become old, at a moment without
-	 * events.  And one that was resumed, is answered, and yet brings none
-	 * of the events that the session used to have, is replaced. */
-	uint64_t live_ms, renew_ms;          /* since, not before */
+	 * events, and not before the next one's address and token are here.
+	 * And one that was resumed, is answered, and yet brings none of the
+	 * events that the session used to have, is replaced. */
+	uint64_t live_ms;                    /* since */
+	uint64_t renew_ms, renew_late_ms;    /* not before, not after */
+	bool     renewing;                   /* has asked, and serves on */
 	uint64_t event_ms, events;           /* the last; of this session */
 	uint64_t silent_at_ms;               /* replaced then; 0: not watched */
 	uint64_t renewals, replacements;

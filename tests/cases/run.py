@@ -42,6 +42,7 @@ IDS = {"c2c": "user", "group": "group", "channel": "channel", "dm": "guild"}
 
 def step(name, arguments, meaning):
     def enter(function):
+        assert name not in STEPS, name
         STEPS[name] = (arguments, meaning, function)
         return function
     return enter
@@ -198,14 +199,6 @@ def do_limit(rig, name, most):
     hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
     resource.prlimit(pid, resource.RLIMIT_FSIZE,
                      (int(most) if int(most) else hard, hard))
-
-
-@step("descriptors", "NAME MOST",
-      "It has at most so many files and sockets open.")
-def do_descriptors(rig, name, most):
-    path = f"/proc/{rig.pid(name)}/fd"
-    until(f"{name} has at most {most} descriptors",
-          lambda: len(os.listdir(path)) <= int(most))
 
 
 @step("deaths", "", "A child may end or be parked in this story.")

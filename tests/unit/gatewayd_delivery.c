@@ -235,6 +235,30 @@ TEST(an_event_dies_after_its_attempts)
 	delivery_free(&d);
 }
 
+/* Who lets a deadline pass and says nothing gets nothing more: an event would
+ * use up all its attempts with a worker that does not read. */
+TEST(a_deaf_worker_gets_no_more)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *deaf = worker(d, "a", "*", 10), *w;
+
+	put(d, "1", "u:a");
+	EXPECT_STR(offered(d, 0), "1");
+	put(d, "2", "u:b");
+	delivery_tick(d, 100000);
+	delivery_tick(d, 200000); /* it was put off for a while */
+	EXPECT_STR(offered(d, 200000), "");
+	w = worker(d, "b", "*", 1);
+	EXPECT(offered(d, 200000)[0] != '\0');
+	EXPECT_STR(offered(d, 200000), "");
+	EXPECT_INT(delivery_worker_info(w).in_flight, 1);
+	/* heard of, it takes part again */
+	delivery_worker_heard(deaf, 200001);
+	EXPECT(offered(d, 200001)[0] != '\0');
+	EXPECT_INT(delivery_worker_info(deaf).in_flight, 1);
+	delivery_free(&d);
+}
+
 TEST(a_nack_waits_or_drops)
 {
 	struct delivery        *d = delivery_new(&limits);
@@ -763,6 +787,7 @@ main(void)
 	RUN(bounds_by_count_and_by_bytes);
 	RUN(a_stale_ack_is_refused);
 	RUN(an_event_dies_after_its_attempts);
+	RUN(a_deaf_worker_gets_no_more);
 	RUN(a_nack_waits_or_drops);
 	RUN(from_the_third_attempt_it_goes_alone);
 	RUN(what_goes_alone_is_not_starved);

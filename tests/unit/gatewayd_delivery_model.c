@@ -48,7 +48,7 @@ struct worker {
 	struct delivery_worker *w;      /* NULL: not there */
 	uint64_t                window, in_flight, timeout;
 	unsigned                pattern, life;
-	bool                    alone;
+	bool                    alone, deaf;
 };
 
 struct end {
@@ -162,7 +162,6 @@ m_again(struct model *m, size_t conv, uint64_t after_ms)
 	e->state = after_ms > 0 ? DELAYED : QUEUED;
 	e->due = m->now + after_ms;
 	e->passed = 0;
-	memset(e->after, 0, sizeof e->after);
 	m->want.redelivered++;
 	return true;
 }
@@ -170,7 +169,8 @@ m_again(struct model *m, size_t conv, uint64_t after_ms)
 static bool
 m_may_take(const struct worker *w, const struct event *e)
 {
-	return w->w != NULL && !w->alone && w->in_flight < w->window &&
+	return w->w != NULL && !w->alone && !w->deaf &&
+	    w->in_flight < w->window &&
 	    wants[w->pattern][e->type] &&
 	    (e->attempt + 1 < 3 || w->in_flight == 0);
 }
@@ -331,6 +331,14 @@ check_none_left(struct model *m)
 		}
 }
 
+/* The worker that was kept is another now, for whatever waits to go alone. */
+static void
+choose_anew(struct model *m)
+{
+	for (size_t c = 0; c < CONVS; c++)
+		memset(m->q[c][0].after, 0, sizeof m->q[c][0].after);
+}
+
 /* Those that might have gone instead: their turn must come.  What goes alone
  * is passed until a worker is empty, but that must come as well. */
 static void
@@ -406,7 +414,8 @@ step_offer(struct model *m)
 	    body_is(item.body, e), "another body");
 	check_turns(m, conv, (int)(w - m->workers));
 	e->passed = 0;
-	memset(e->after, 0, sizeof e->after);
+	if (m_lone(m, conv))
+		choose_anew(m);
 	e->last = (int)(w - m->workers);
 	if (draw(m, 20) == 0) {
 		delivery_unsend(m->d, &item);
@@ -441,6 +450,10 @@ step_answer(struct model *m)
 			i = (size_t)e->last;
 	}
 	e = m_find(m, id, &conv);
+	if (m->workers[i].w != NULL) {
+		delivery_worker_heard(m->workers[i].w, m->now);
+		m->workers[i].deaf = false;
+	}
 	want = e != NULL && e->worker == (int)i ? ERR_OK
 	    : e != NULL || m_remembered(m, id) != NULL ? ERR_STALE
 	                                               : ERR_NOT_FOUND;
@@ -479,6 +492,7 @@ worker_goes(struct model *m, int i)
 			        ? RETRY * m->q[c][0].attempt : 0),
 			    "did not die with its worker");
 	*w = (struct worker){ .life = w->life + 1 };
+	choose_anew(m);
 }
 
 /* Comes, changes, or goes. */
@@ -498,10 +512,10 @@ step_worker(struct model *m)
 	for (int t = 0; t < TYPES; t++)
 		if (m->restored[t] == UINT64_MAX)
 			m->restored[t] = m->now + MINUTE;
+	w->deaf = false;
 	w->window = draw(m, 6);
 	w->timeout = draw(m, 2) * 2000;
-	for (size_t c = 0; c < CONVS; c++)
-		m->q[c][0].after[i] = 0;
+	choose_anew(m);
 	w->w = delivery_worker_set(m->d,
 	    name_of(peer, 'p', WORKERS * w->life + (unsigned)i),
 	    name_of(name, 'w', (unsigned)i), 1,
@@ -524,6 +538,7 @@ step_time(struct model *m)
 			continue;
 		}
 		m->want.timeouts++;
+		m->workers[e->worker].deaf = true;
 		check(m, m_again(m, c, RETRY * e->attempt),
 		    "did not die so late");
 	}

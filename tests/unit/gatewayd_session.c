@@ -812,6 +812,37 @@ TEST(the_backoff_grows_spreads_and_starts_anew)
 	}
 }
 
+TEST(a_connection_cut_again_and_again_is_not_waited_for)
+{
+	struct rig r;
+
+	rig_open(&r);
+	live(&r);
+	r.now += 60000;
+	for (int i = 0; i < 20; i++) {
+		feed(&r, IN_CLOSED, 1006);
+		EXPECT(wait_due(&r) <= 200);
+		up_to_hello(&r);
+		feed_data(&r, IN_RESUMED,
+		    (struct session_data){ .seq = 2 + i });
+		r.now += 5000;
+	}
+	/* Cut at once it is, and so is a session that is new. */
+	r.now -= 1000;
+	feed(&r, IN_CLOSED, 1006);
+	EXPECT(wait_due(&r) >= 800);
+	rig_open(&r);
+	live(&r);
+	r.now += 5000;
+	feed(&r, IN_CLOSED, 1006);
+	EXPECT(wait_due(&r) <= 200);
+	up_to_hello(&r);
+	feed_data(&r, IN_RESUMED, (struct session_data){ .seq = 2 });
+	r.now += 5000;
+	feed(&r, IN_CLOSED, 1006);
+	EXPECT(wait_due(&r) >= 800);
+}
+
 TEST(two_shards_share_the_pace_of_identify)
 {
 	for (uint64_t at_once = 1; at_once <= 5; at_once++) {
@@ -1014,13 +1045,14 @@ TEST(a_steady_session_moves_at_once_each_time)
 	}
 }
 
-/* Answers beats until this moment; events come each every_ms, 0: none. */
+/* Answers beats until this moment, or until it asks for the next connection;
+ * events come each every_ms, 0: none. */
 static void
 serve_until(struct rig *r, uint64_t until, uint64_t every_ms)
 {
 	uint64_t event_at = every_ms != 0 ? r->now + every_ms : UINT64_MAX;
 
-	while (r->s.state == SESSION_LIVE) {
+	while (r->s.state == SESSION_LIVE && !r->s.renewing) {
 		uint64_t due = session_due(&r->s);
 		uint64_t next = due < event_at ? due : event_at;
 
@@ -1039,7 +1071,7 @@ serve_until(struct rig *r, uint64_t until, uint64_t every_ms)
 			}
 		}
 	}
-	if (r->s.state == SESSION_LIVE)
+	if (r->s.state == SESSION_LIVE && !r->s.renewing)
 		r->now = until;
 }
 
@@ -1062,14 +1094,22 @@ TEST(an_old_connection_is_left_at_a_quiet_moment)
 	/* nobody speaks: at its age, and up to an eighth of it later */
 	aged(&r, 0, 0);
 	EXPECT_INT(r.now - r.s.live_ms, 100 * SECOND);
-	EXPECT_INT(r.s.state, SESSION_ASKING);
-	EXPECT(did(&r, DO_CLOSE) != NULL && did(&r, DO_CLOSE)->code == 4000);
+	EXPECT_INT(r.s.state, SESSION_LIVE);
+	EXPECT(did(&r, DO_ASK) != NULL && did(&r, DO_CLOSE) == NULL);
+	/* what comes meanwhile is taken */
+	event(&r);
+	EXPECT(did(&r, DO_DELIVER) != NULL);
+	answer(&r);
+	EXPECT_INT(r.n, 2);
+	EXPECT(r.out[0].kind == DO_CLOSE && r.out[0].code == 4000);
+	EXPECT(r.out[1].kind == DO_CONNECT);
 	EXPECT_INT(r.s.renewals, 1);
 	EXPECT_INT(r.s.backoff.at, 0);
-	resumed(&r, 2);
+	resumed(&r, 3);
 	/* and again, as long as it lives */
 	serve_until(&r, r.now + 10 * MINUTE, 0);
 	EXPECT_INT(r.now - r.s.live_ms, 100 * SECOND);
+	answer(&r);
 	EXPECT_INT(r.s.renewals, 2);
 	aged(&r, 0, most);
 	EXPECT(r.now - r.s.live_ms > 112 * SECOND);
@@ -1081,6 +1121,38 @@ TEST(an_old_connection_is_left_at_a_quiet_moment)
 	/* no quiet at all: after a quarter more */
 	aged(&r, SECOND, 0);
 	EXPECT_INT(r.now - r.s.live_ms, 125 * SECOND);
+}
+
+/* The next connection cannot be had now: this one lives on. */
+TEST(a_good_connection_is_not_left_for_none)
+{
+	struct rig r;
+	uint64_t   first;
+
+	aged(&r, 0, 0);
+	first = r.now;
+	feed(&r, IN_NO_ANSWER, 0);
+	EXPECT_INT(r.s.state, SESSION_LIVE);
+	EXPECT_INT(r.n, 0);
+	serve_until(&r, r.now + 10 * MINUTE, 0);
+	EXPECT_INT(r.now - first, MINUTE);
+	EXPECT(did(&r, DO_ASK) != NULL);
+	feed_data(&r, IN_FATAL, (struct session_data){ .text = SLICE("no") });
+	EXPECT_INT(r.s.state, SESSION_LIVE);
+	/* no answer at all */
+	serve_until(&r, r.now + 10 * MINUTE, 0);
+	EXPECT_INT(r.now - first, 2 * MINUTE);
+	EXPECT(r.s.renewing);
+	r.s.renewing = false;
+	serve_until(&r, r.now + 10 * MINUTE, 0);
+	EXPECT_INT(r.now - first, 3 * MINUTE);
+	answer(&r);
+	EXPECT_INT(r.s.state, SESSION_CONNECTING);
+	/* an answer that nobody waits for is none */
+	live(&r);
+	answer(&r);
+	EXPECT_INT(r.n, 0);
+	EXPECT_INT(r.s.state, SESSION_LIVE);
 }
 
 TEST(what_cannot_be_resumed_is_not_left_for_its_age)
@@ -1785,6 +1857,7 @@ main(void)
 	RUN(any_frame_is_life_but_three_acks_missing_are_not);
 	RUN(the_interval_is_the_servers_within_reason);
 	RUN(the_backoff_grows_spreads_and_starts_anew);
+	RUN(a_connection_cut_again_and_again_is_not_waited_for);
 	RUN(two_shards_share_the_pace_of_identify);
 	RUN(no_sessions_left_waits_but_resume_goes_on);
 	RUN(the_last_session_is_not_spent_twice);
@@ -1794,6 +1867,7 @@ main(void)
 	RUN(start_ends_a_wait);
 	RUN(a_steady_session_moves_at_once_each_time);
 	RUN(an_old_connection_is_left_at_a_quiet_moment);
+	RUN(a_good_connection_is_not_left_for_none);
 	RUN(what_cannot_be_resumed_is_not_left_for_its_age);
 	RUN(a_resumed_session_that_stays_silent_is_replaced_once);
 	RUN(silence_that_means_nothing);
