@@ -446,13 +446,30 @@ note_failed_resume(struct session *s)
 		forget_session(s);
 }
 
+/* A connection that is cut every few seconds, but never at once, is a bad
+ * network, not a platform that wants to be left alone: waiting longer and
+ * longer would keep us away most of the time.  Only a session that is older
+ * than that is so excused; a new one has cost an Identify. */
+static bool
+is_steady(const struct step *st)
+{
+	const struct session *s = st->s;
+
+	return s->state == SESSION_LIVE &&
+	    st->now - s->live_ms >= STEADY_MS &&
+	    (s->ready_ms == 0 || st->now - s->ready_ms >= CALM_MS);
+}
+
 /* The session stays ours; the connection does not. */
 static void
 leave(struct step *st, unsigned code, const char *why)
 {
 	struct session *s = st->s;
-	uint64_t        ms = first_or_backoff(st);
+	uint64_t        ms;
 
+	if (is_steady(st))
+		backoff_reset(&s->backoff);
+	ms = first_or_backoff(st);
 	note_failed_resume(s);
 	drop_connection(st, code);
 	wait_for(st, ms, why);

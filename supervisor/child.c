@@ -415,6 +415,8 @@ follow(struct child *c, enum service_state was, enum service_action action)
 	if (c->service.state != is || is == was)
 		return; /* a failed spawn has told its own story */
 	log_change(c, was);
+	if (was == SERVICE_STARTING)
+		c->looked_ms = 0; /* it has grown since it was started */
 	family_changed(c->family, c, was);
 }
 

@@ -42,6 +42,7 @@ SCOPES = ("c2c", "group", "channel", "dm")
 UNNUMBERED = ("channel", "dm")          # no msg_seq: nobody refuses doubles
 CHILDREN = {"workerd": "worker", "apid": "api", "gatewayd": "gateway"}
 STARTED = re.compile(r" child\.state name=(\w+).* to=starting ")
+MESSAGE = re.compile(r"id=m:([^@ #]+)")
 # What a breach in the ledger may come from, other than from us.
 EXCUSES = {
     "heartbeat_missed": (
@@ -334,6 +335,15 @@ class Chaos:
                 wrong.append(f"{n} times {name}")
         return wrong
 
+    def judge_untold(self):
+        """What is missing, and its worker was not told so."""
+        told = [line for line in self.rig.log().splitlines()
+                if " code=TIMEOUT " in line]
+        told = {i for line in told for i in MESSAGE.findall(line)}
+        rows = self.rig.tell("GET", "report?events=missing")["events"]
+        untold = [r for r in rows if r["msg"] not in told]
+        return [f"{len(untold)} missing without a TIMEOUT"] if untold else []
+
     def story_of(self, which):
         """What the log says of the first events that are missing, or
         doubled."""
@@ -353,7 +363,7 @@ class Chaos:
             self.wreak()
             self.settle()
             report = self.rig.report()
-            self.wrong += self.judge(report)
+            self.wrong += self.judge(report) + self.judge_untold()
             if self.wrong:
                 story = self.story_of("missing") + self.story_of("doubled")
         except (Failed, OSError, ValueError, KeyError) as e:

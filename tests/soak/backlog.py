@@ -93,6 +93,10 @@ def run(programs, events, rate=0, kill=False):
         figures = come_and_go(rig, events, rate, kill)
     except (Failed, OSError, ValueError) as e:
         wrong.append(f"{type(e).__name__}: {e}")
+    except KeyboardInterrupt:
+        rigs.kill_all()
+        rig.remove()
+        raise
     rig.deaths_expected = True      # scale makes a second generation
     wrong += rig.finish()
     rig.remove()
@@ -108,7 +112,11 @@ def main():
     p.add_argument("--programs", default=os.path.join(TOP, "build"))
     o = p.parse_args()
     rigs.become_subreaper()
-    figures, wrong = run(o.programs, o.events, o.rate, o.kill)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        figures, wrong = run(o.programs, o.events, o.rate, o.kill)
+    except KeyboardInterrupt:
+        return 130
     for name, value in figures.items():
         print(f"{value:10} {name}")
     for w in wrong:

@@ -3,14 +3,15 @@
 
   soak.py [--minutes N] [--rate N] [--programs FOLDER]
 
-Prints memory, descriptors and threads of every process after the warm-up, in
-the middle and at the end, and by how much memory grows in an hour.  Fails
+Prints memory, descriptors and threads of every process at the start, after the
+warm-up, in the middle and at the end, and by how much memory grows in an hour.  Fails
 when a process has more descriptors or threads at the end than after the
 warm-up, or more memory than docs/testing.md allows, or when anything was
 missing, doubled or out of order.
 """
 import argparse
 import os
+import signal
 import statistics
 import sys
 import time
@@ -25,7 +26,8 @@ from rig import Failed, TOP    # noqa: E402
 
 RECONNECT_S = 10
 SAMPLES = 100           # over the whole time
-WARM_UP = 0.25          # of the time: caches and tables fill
+WARM_UP_S = 240         # until tables and caches are full: apid's record of
+                        # what was sent takes longest, 32768 rows
 CALM_S = 2              # between a reconnect and a sample: nothing half open
 SETTLE_S = 90           # for the last reply
 GROWTH_KIB = 1024       # of a process, from the warm-up to the end, at most
@@ -67,23 +69,24 @@ def watch(rig, seconds):
     return series
 
 
-def part(points, what, begin, end):
-    """The median of a stretch of the series."""
-    some = points[int(len(points) * begin):max(int(len(points) * end), 1)]
-    return statistics.median(s[what] for _, s in some or points[-1:])
+def part(points, what, begin):
+    """The median of a tenth of the series."""
+    at = int(len(points) * begin)
+    return statistics.median(s[what] for _, s in
+                             points[at:at + max(len(points) // 10, 1)])
 
 
 def judge(series):
     """(rows of the table, what is wrong)"""
-    rows, wrong = [["process", "what", "start", "middle", "end", "an hour"]], []
+    rows, wrong = [["process", "what", "start", "warm", "middle", "end",
+                    "an hour"]], []
     for (pid, name), points in sorted(series.items(), key=lambda x: x[0][1]):
-        warm = points[int(len(points) * WARM_UP):]
+        warm = [p for p in points if p[0] >= WARM_UP_S]
         for what in points[0][1]:
-            first = part(points, what, WARM_UP, WARM_UP + 0.1)
-            last = part(points, what, 0.9, 1)
+            first, last = part(warm, what, 0), part(warm, what, 0.9)
             hour = gauge.slope([(t, s[what]) for t, s in warm]) * 3600
-            rows.append([f"{name}[{pid}]", what, f"{first:.0f}",
-                         f"{part(points, what, 0.5, 0.6):.0f}",
+            rows.append([f"{name}[{pid}]", what, f"{points[0][1][what]}",
+                         f"{first:.0f}", f"{part(warm, what, 0.45):.0f}",
                          f"{last:.0f}", f"{hour:+.0f}"])
             bound = GROWTH_KIB if what == "memory KiB" else 0
             if last > first + bound and name not in MAY_GROW:
@@ -105,6 +108,10 @@ def run(programs, seconds, rate):
                 wrong.append(f"{report['total'][name]} {name}")
     except (Failed, OSError, ValueError) as e:
         wrong.append(f"{type(e).__name__}: {e}")
+    except KeyboardInterrupt:
+        rigs.kill_all()
+        rig.remove()
+        raise
     wrong += rig.finish()
     rig.remove()
     return rows, report, wrong
@@ -114,11 +121,17 @@ def main():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--minutes", type=float, default=20)
-    p.add_argument("--rate", type=int, default=100)
+    p.add_argument("--rate", type=int, default=200)
     p.add_argument("--programs", default=os.path.join(TOP, "build"))
     o = p.parse_args()
+    if o.minutes * 60 < 2 * WARM_UP_S:
+        p.error(f"at least {2 * WARM_UP_S // 60} minutes")
     rigs.become_subreaper()
-    rows, report, wrong = run(o.programs, o.minutes * 60, o.rate)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        rows, report, wrong = run(o.programs, o.minutes * 60, o.rate)
+    except KeyboardInterrupt:
+        return 130
     for r in rows:
         print(f"{r[0]:16} {r[1]:12}" + "".join(f"{c:>10}" for c in r[2:]))
     if report:

@@ -16,6 +16,16 @@
 
 enum { LETTERS_MAX = 200 };
 
+/* At its end the sanitizer wants a process more: not as the user of whom one
+ * test says that there may be no more. */
+const char *__asan_default_options(void);
+
+const char *
+__asan_default_options(void)
+{
+	return getuid() == 54321 ? "detect_leaks=0" : "";
+}
+
 static char *kept;      /* so that it is not taken for useless */
 
 struct fake {

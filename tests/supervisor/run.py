@@ -9,6 +9,7 @@ made from child.c.  Waits for events with a deadline, never for a time.
 
 --long: every millisecond of a start, 10,000 connections, 1 GB of words ..."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -604,6 +605,17 @@ def test_limits():
     expect("what=rss_kib" in s.said() and "what=fds" in s.said(), s.said())
 
 
+def remove_group(top):
+    """A control group with all below it, whoever is left in there."""
+    for folder, _, files in os.walk(top, topdown=False):
+        with open(os.path.join(folder, "cgroup.procs")) as f:
+            for pid in f.read().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+        until("the group is empty", lambda: not open(os.path.join(folder, "cgroup.procs")).read())
+        os.rmdir(folder)
+
+
 def test_memory_that_runs_out_is_told():
     group = "/sys/fs/cgroup/memory/rk-%d" % os.getpid()
     try:
@@ -626,8 +638,7 @@ def test_memory_that_runs_out_is_told():
         expect(not c["last_exit"]["oom"], "any KILL is taken for it: %s" % c)
         s.stop()
     finally:
-        until("the group is empty", lambda: not open(group + "/cgroup.procs").read())
-        os.rmdir(group)
+        remove_group(group)
 
 
 def test_programs_that_cannot_be_run():
@@ -736,8 +747,7 @@ def test_control_groups():
         s.wait_state("ready")
         expect(s.stop()[0] == 0 and not os.path.exists(base), "the groups are left")
     finally:
-        until("the group is empty", lambda: not open(group + "/cgroup.procs").read())
-        os.rmdir(group)
+        remove_group(group)
 
 
 # --- where it runs ------------------------------------------------------------------------
@@ -792,6 +802,38 @@ def test_as_nobody_without_a_writable_world():
     expect(s.stop()[0] == 0, "stop")
 
 
+def test_no_process_to_be_had():
+    """fork(2) is refused: failed starts, and nothing else."""
+    if os.geteuid() != 0:
+        print("# skipped: needs root to become somebody else")
+        return
+    import resource
+
+    def become():
+        resource.setrlimit(resource.RLIMIT_NPROC, (6, 6))
+        os.setgroups([])
+        os.setgid(54321)
+        os.setuid(54321)
+    s = System(wait=None, without=["workerd"], binaries=PLAIN)
+    s.stop()
+    for d in ("run", "state"):
+        shutil.rmtree(os.path.join(s.dir, d), ignore_errors=True)
+        os.mkdir(os.path.join(s.dir, d))
+        os.chown(os.path.join(s.dir, d), 54321, 54321)
+    os.link(CHILD, os.path.join(s.bin, "workerd"))
+    os.chmod(s.dir, 0o755)
+    s.p = subprocess.Popen([os.path.join(s.bin, "rookeryd")], env=s.env, cwd=s.dir, preexec_fn=become,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(s.log, "wb"))
+    s.wait_state("ready")
+    s.ask(cmd="scale", workers=6, timeout_ms=0)
+    c = until("refused", lambda: next((c for c in s.snapshot()["children"]
+                                       if c.get("last_exit", {}).get("errno") == 11), None))
+    expect(s.child("worker/1")["state"] == "ready", str(c))
+    s.ask(cmd="scale", workers=2, timeout_ms=0)
+    until("two workers", lambda: len(s.snapshot()["children"]) == 4)
+    s.wait_state("ready")
+
+
 def test_killed_at_any_moment():
     """kill -9 of rookeryd: nothing survives it, and the next start is clean."""
     s = System(wait=None, env={"ROOKERY_WORKERS": "4"})
@@ -822,7 +864,7 @@ def test_SV14_jumps_of_the_clock():
             #include <sys/time.h>
             #include <time.h>
             #include <unistd.h>
-            static long jump(void) { static long n; return n++ % 2 ? 3600 : -3600; }
+            static long jump(void) { static unsigned n; n = n * 1103515245 + 12345; return (n >> 16) % 2 ? 3600 : -3600; }
             int clock_gettime(clockid_t c, struct timespec *t)
             { int r = syscall(SYS_clock_gettime, c, t); if (c == CLOCK_REALTIME) t->tv_sec += jump(); return r; }
             time_t time(time_t *t)
@@ -839,7 +881,7 @@ def test_SV14_jumps_of_the_clock():
     delays = [int(w.split("delay_ms=")[1].split()[0]) for w in lines]
     for got, base in zip(delays, (100, 200, 400, 800)):
         expect(base * 0.79 <= got <= base * 1.21, "delays %s" % delays)
-    expect(len({w[:13] for w in lines}) > 1, "the clock did not jump: %s" % lines)
+    expect(len({w[:13] for w in s.said().splitlines()}) > 1, "the clock did not jump:\n" + s.said())
     s.behave("worker/1", [])
     s.wait_state("ready")
     c = s.child("api")
@@ -1400,6 +1442,33 @@ def test_upgrade_to_nothing_good():
     p = subprocess.run([os.path.join(s.bin, "rookeryd"), "--resume", "0"], stdin=subprocess.DEVNULL, cwd=s.dir,
                        env=s.env, capture_output=True, text=True)
     expect(p.returncode == 75 and "rookeryd.state" in p.stderr, str(p))
+
+
+def test_upgrade_with_the_simulator():
+    for more in ({"args": ["--sim"]}, {"bot": False}):
+        s = System(**more)
+        before = pids(s)
+        replace_program(s)
+        expect(s.ask(cmd="upgrade")["supervisor"]["simulator"], "it forgets the simulator")
+        expect(pids(s) == before and s.snapshot()["chat"] == "http://127.0.0.1:8484/", str(s.snapshot()))
+        os.kill(before["api"], signal.SIGKILL)
+        s.wait_child("api", state="ready", generation=2)
+        expect(s.file("api", "given").count("secret 9") == 2, "credentials")
+        expect("102999999" not in s.file("api", "given"), "the real bot")
+
+
+def test_upgrade_and_stop_at_once():
+    for ms in range(0, 200, 2 if LONG else 25):
+        s = System()
+        replace_program(s)
+        c = s.connect()
+        c.send(v=1, id=1, cmd="upgrade")
+        time.sleep(ms / 1000)    # the moment is what is tested
+        status, seconds = s.stop()
+        expect(status == 0 and seconds < 5, "status %d after %.1f s at %d ms:\n%s" % (status, seconds, ms, s.said()))
+        c.close()
+        s.clean()
+        SYSTEMS.remove(s)
 
 
 def test_upgrade_while_children_come_and_go():

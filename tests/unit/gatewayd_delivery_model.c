@@ -162,7 +162,6 @@ m_again(struct model *m, size_t conv, uint64_t after_ms)
 	e->state = after_ms > 0 ? DELAYED : QUEUED;
 	e->due = m->now + after_ms;
 	e->passed = 0;
-	memset(e->after, 0, sizeof e->after);
 	m->want.redelivered++;
 	return true;
 }
@@ -332,6 +331,14 @@ check_none_left(struct model *m)
 		}
 }
 
+/* The worker that was kept is another now, for whatever waits to go alone. */
+static void
+choose_anew(struct model *m)
+{
+	for (size_t c = 0; c < CONVS; c++)
+		memset(m->q[c][0].after, 0, sizeof m->q[c][0].after);
+}
+
 /* Those that might have gone instead: their turn must come.  What goes alone
  * is passed until a worker is empty, but that must come as well. */
 static void
@@ -407,7 +414,8 @@ step_offer(struct model *m)
 	    body_is(item.body, e), "another body");
 	check_turns(m, conv, (int)(w - m->workers));
 	e->passed = 0;
-	memset(e->after, 0, sizeof e->after);
+	if (m_lone(m, conv))
+		choose_anew(m);
 	e->last = (int)(w - m->workers);
 	if (draw(m, 20) == 0) {
 		delivery_unsend(m->d, &item);
@@ -484,6 +492,7 @@ worker_goes(struct model *m, int i)
 			        ? RETRY * m->q[c][0].attempt : 0),
 			    "did not die with its worker");
 	*w = (struct worker){ .life = w->life + 1 };
+	choose_anew(m);
 }
 
 /* Comes, changes, or goes. */
@@ -506,8 +515,7 @@ step_worker(struct model *m)
 	w->deaf = false;
 	w->window = draw(m, 6);
 	w->timeout = draw(m, 2) * 2000;
-	for (size_t c = 0; c < CONVS; c++)
-		m->q[c][0].after[i] = 0;
+	choose_anew(m);
 	w->w = delivery_worker_set(m->d,
 	    name_of(peer, 'p', WORKERS * w->life + (unsigned)i),
 	    name_of(name, 'w', (unsigned)i), 1,

@@ -812,6 +812,37 @@ TEST(the_backoff_grows_spreads_and_starts_anew)
 	}
 }
 
+TEST(a_connection_cut_again_and_again_is_not_waited_for)
+{
+	struct rig r;
+
+	rig_open(&r);
+	live(&r);
+	r.now += 60000;
+	for (int i = 0; i < 20; i++) {
+		feed(&r, IN_CLOSED, 1006);
+		EXPECT(wait_due(&r) <= 200);
+		up_to_hello(&r);
+		feed_data(&r, IN_RESUMED,
+		    (struct session_data){ .seq = 2 + i });
+		r.now += 5000;
+	}
+	/* Cut at once it is, and so is a session that is new. */
+	r.now -= 1000;
+	feed(&r, IN_CLOSED, 1006);
+	EXPECT(wait_due(&r) >= 800);
+	rig_open(&r);
+	live(&r);
+	r.now += 5000;
+	feed(&r, IN_CLOSED, 1006);
+	EXPECT(wait_due(&r) <= 200);
+	up_to_hello(&r);
+	feed_data(&r, IN_RESUMED, (struct session_data){ .seq = 2 });
+	r.now += 5000;
+	feed(&r, IN_CLOSED, 1006);
+	EXPECT(wait_due(&r) >= 800);
+}
+
 TEST(two_shards_share_the_pace_of_identify)
 {
 	for (uint64_t at_once = 1; at_once <= 5; at_once++) {
@@ -1826,6 +1857,7 @@ main(void)
 	RUN(any_frame_is_life_but_three_acks_missing_are_not);
 	RUN(the_interval_is_the_servers_within_reason);
 	RUN(the_backoff_grows_spreads_and_starts_anew);
+	RUN(a_connection_cut_again_and_again_is_not_waited_for);
 	RUN(two_shards_share_the_pace_of_identify);
 	RUN(no_sessions_left_waits_but_resume_goes_on);
 	RUN(the_last_session_is_not_spent_twice);
