@@ -161,6 +161,7 @@ on_parent(void *self, int fd, unsigned what)
 	loop_unwatch(p->loop, fd);
 	close(fd);
 	p->fd = -1;
+	p->orphaned = true;
 	proc_stop(p);
 }
 
@@ -309,6 +310,12 @@ bool
 proc_stopping(const struct proc *p)
 {
 	return p->stopping;
+}
+
+bool
+proc_orphaned(const struct proc *p)
+{
+	return p->orphaned;
 }
 
 void

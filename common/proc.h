@@ -32,7 +32,7 @@ struct proc {
 	const struct msg_handlers *takes;      /* drain, reload, log_level, gone */
 	void                      *self;
 	struct timer               beat;
-	bool                       ready, stopping;
+	bool                       ready, stopping, orphaned;
 };
 
 /* For a program without options of its own: answers --help (more: further
@@ -68,6 +68,9 @@ enum err proc_answer(struct proc *, uint64_t id, enum err,
 
 /* A signal, the parent, or proc_stop() asked for the end. */
 bool proc_stopping(const struct proc *);
+/* The parent has gone, and its next life waits for our locks and sockets:
+ * leave at once, as if killed. */
+bool proc_orphaned(const struct proc *);
 void proc_stop(struct proc *);
 
 /* Exit status for how the program ended; logs the error if it is one. */

@@ -190,7 +190,8 @@ finished(struct gateway *g)
 		g->draining = true;
 		link_flow_all(g);
 	}
-	return delivery_counts(g->delivery)->in_flight == 0 ||
+	return proc_orphaned(&g->proc) ||
+	    delivery_counts(g->delivery)->in_flight == 0 ||
 	    loop_clock_ms() >= g->stop_by_ms;
 }
 

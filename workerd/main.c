@@ -231,7 +231,8 @@ finished(struct worker *w)
 		w->stop_by_ms = loop_clock_ms() + STOP_MS;
 		pause_intake(w);
 	}
-	return w->jobs == NULL || loop_clock_ms() >= w->stop_by_ms;
+	return w->jobs == NULL || proc_orphaned(&w->proc) ||
+	    loop_clock_ms() >= w->stop_by_ms;
 }
 
 static void
