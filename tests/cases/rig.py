@@ -311,10 +311,11 @@ class Rig:
     def webhook_port(self):
         """Once it listens and knows the keys: before, it answers 503."""
         def port():
-            app = (self.child("gateway") or {}).get("app") or {}
-            keys = self.log().count(" webhook.key ")
-            return keys >= 1 + len(os.listdir(self.path("bots"))) and \
-                app.get("webhook", {}).get("port")
+            lives = (self.child("gateway") or {}).get("generation", 1)
+            parts = re.split(r" webhook\.listen .*?\bport=(\d+)", self.log())
+            keys = parts[-1].count(" webhook.key ")
+            return len(parts) > 2 * lives and int(parts[-2]) if \
+                keys >= 1 + len(os.listdir(self.path("bots"))) else 0
         return until("the webhook listens", port)
 
     def stop(self, within=STOP_S):

@@ -571,7 +571,7 @@ def test_hostile_http(sim):
 def test_waits(sim):
     began = time.monotonic()
     assert sim.ask("GET", "/sim/wait?replied=1&timeout_ms=50")[0] == 408
-    assert time.monotonic() - began >= 0.05
+    assert time.monotonic() - began >= 0.049    # it counts whole ms
     assert sim.ask("GET", "/sim/wait?live=!0")[0] == 200
     # Somebody who waits and goes away is no trouble.
     gone = sim.dial()
