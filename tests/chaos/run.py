@@ -39,7 +39,8 @@ SETTLE_S = 90               # for the last reply, when all faults are over
 RELAUNCH_S = 0.1            # rookeryd's parent waits so long
 SHOWN = 5                   # missing or doubled events, with their story
 SCOPES = ("c2c", "group", "channel", "dm")
-UNNUMBERED = ("channel", "dm")          # no msg_seq: nobody refuses doubles
+NUMBERED = ("c2c", "group")             # the platform refuses their doubles
+UNNUMBERED = ("channel", "dm")          # no msg_seq: nobody does
 CHILDREN = {"workerd": "worker", "apid": "api", "gatewayd": "gateway"}
 STARTED = re.compile(r" child\.state name=(\w+).* to=starting ")
 MESSAGE = re.compile(r"id=m:([^@ #]+)")
@@ -395,9 +396,19 @@ def show(chaos, report):
     if report is None:
         return
     total, counters = report["total"], report["counters"]
-    rows = [("events given", total["sent"]), ("replied", total["replied"]),
-            ("missing", total["missing"]), ("doubled", total["doubled"]),
+    killed = sum(n for what, n in chaos.counts.items()
+                 if what.startswith("kill ") and "," not in what)
+
+    def of(scopes, what):
+        return sum(report["scopes"][s][what] for s in scopes)
+    rows = [("kills", killed),
+            ("events given", total["sent"]), ("replied", total["replied"]),
+            ("missing of users and groups", of(NUMBERED, "missing")),
+            ("doubled of users and groups", of(NUMBERED, "doubled")),
             ("out of order", total["out_of_order"]),
+            ("missing where apid died in mid-send and nobody can know",
+             of(UNNUMBERED, "missing")),
+            ("doubled for the same reason", of(UNNUMBERED, "doubled")),
             ("doubles refused by the platform", total["deduped"]),
             ("lost by the platform", total["lost"]),
             ("identifies", counters["identifies"]),
