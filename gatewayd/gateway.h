@@ -134,6 +134,8 @@ void handout_on_gone(void *self, msg_peer, const struct msg_gone *);
 /* Opens the journal, takes back what it holds, and starts the sessions; when
  * it cannot be opened, tries again by itself.  CONFIG, NOMEM. */
 enum err keep_open(struct gateway *);
+/* Tries to open it now, when it is not open. */
+void keep_try(struct gateway *);
 void keep_close(struct gateway *);
 /* After each turn of the loop: what came in it is committed, and only then
  * are callbacks acknowledged.  An error ends this process: the next one

@@ -167,9 +167,13 @@ open_journal(struct gateway *g)
 static void
 on_reopen(void *self)
 {
-	struct gateway *g = self;
+	keep_try(self);
+}
 
-	enum err        e = open_journal(g);
+void
+keep_try(struct gateway *g)
+{
+	enum err e = open_journal(g);
 
 	if (e == ERR_DAMAGED) /* it is out of the way now */
 		e = open_journal(g);
@@ -178,7 +182,9 @@ on_reopen(void *self)
 		report_send(g);
 		return;
 	}
-	link_start_all(g);
+	loop_cancel(g->loop, &g->reopening);
+	if (!g->draining)
+		link_start_all(g);
 	handout_soon(g);
 	report_send(g);
 }
@@ -190,7 +196,7 @@ keep_open(struct gateway *g)
 
 	if (e != ERR_OK)
 		return e;
-	on_reopen(g);
+	keep_try(g);
 	return g->delivery != NULL ? ERR_OK : ERR_NOMEM;
 }
 
