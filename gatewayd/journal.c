@@ -46,6 +46,7 @@ static const char *const upgrades[VERSION] = {
 	    " (SELECT no FROM done WHERE no < ? ORDER BY no LIMIT ?)")        \
 	S(keep_session, "INSERT OR REPLACE INTO session"                      \
 	    " VALUES(?, ?, ?, ?, ?, ?, ?, ?)")                                \
+	S(set_clock,    "UPDATE session SET saved = saved + ?")               \
 	S(keep_budget,  "INSERT OR REPLACE INTO budget VALUES(?, ?, ?, ?, ?)") \
 	S(dead_count,   "SELECT count(*) FROM dead")                          \
 	S(dead_after,   "SELECT no, id, conv, type, body, why, worker,"       \
@@ -376,6 +377,14 @@ journal_keep_session(struct journal *j, const struct session_memory *m)
 	store_bind_bytes(q, 7, slice_of(m->user));
 	store_bind_int(q, 8, m->saved_wall_ms);
 	return run(j, q);
+}
+
+enum err
+journal_set_clock(struct journal *j, int64_t by_ms)
+{
+	j->urgent = true;
+	store_bind_int(j->q.set_clock, 1, by_ms);
+	return run(j, j->q.set_clock);
 }
 
 enum err

@@ -182,6 +182,7 @@ keep_try(struct gateway *g)
 		report_send(g);
 		return;
 	}
+	g->opened_ms = loop_clock_ms();
 	loop_cancel(g->loop, &g->reopening);
 	if (!g->draining)
 		link_start_all(g);
@@ -208,6 +209,27 @@ keep_close(struct gateway *g)
 	journal_close(&g->journal);
 	buf_free(&g->acks);
 	buf_free(&g->away);
+}
+
+/* --- the wall clock ------------------------------------------------------- */
+
+/* The platform's windows do not move with our clock, nor does a session age by
+ * an hour when it is set so. */
+void
+keep_clock(struct gateway *g)
+{
+	int64_t by = wall_read(&g->wall, loop_wall_ms(), loop_boot_ms(),
+	    loop_now(g->loop));
+
+	if (by == 0)
+		return;
+	log_warn("clock.set", KV("by_ms", by),
+	    KV("why", "the wall clock was set: deadlines of what waits, and "
+	              "the ages of sessions, are set with it"));
+	if (g->journal != NULL && g->journal_err == ERR_OK)
+		keep_note(g, journal_set_clock(g->journal, by));
+	for (size_t b = 0; b < g->nbots; b++)
+		g->bots[b].budget.memory_version++;
 }
 
 /* --- after each turn ------------------------------------------------------ */
@@ -277,6 +299,7 @@ keep_settle(struct gateway *g)
 {
 	if (g->journal == NULL)
 		return ERR_OK;
+	keep_clock(g);
 	keep_sessions(g);
 	if (g->journal_err == ERR_OK && journal_is_urgent(g->journal))
 		keep_note(g, journal_commit(g->journal));

@@ -501,11 +501,14 @@ TEST(sessions_and_budgets_are_rows_of_their_own)
 	    " hex(zeroblob(2500)), 9, x'', 0)", NULL, NULL, NULL) == SQLITE_OK);
 	sqlite3_close(db);
 	j = opened();
+	EXPECT(journal_set_clock(j, 1000) == ERR_OK);
+	EXPECT(journal_set_clock(j, -1000) == ERR_OK);
+	EXPECT(journal_set_clock(j, 100) == ERR_OK);
 	EXPECT(journal_recall_sessions(j, see_session, NULL) == ERR_OK);
-	EXPECT_STR(text_seen(), "b1 0/2 ffffffff s1 7 u1 123\n"
-	    "b1 1/2 ffffffff  8 u1 123\n"
-	    "b2 1/2 ffffffff  8 u1 123\n"
-	    "b3 0/1 1  9  0\n");
+	EXPECT_STR(text_seen(), "b1 0/2 ffffffff s1 7 u1 223\n"
+	    "b1 1/2 ffffffff  8 u1 223\n"
+	    "b2 1/2 ffffffff  8 u1 223\n"
+	    "b3 0/1 1  9  100\n");
 	EXPECT(journal_recall_budget(j, "b1", &got) == ERR_OK);
 	EXPECT(got.total == 1000 && got.remaining == 2 &&
 	    got.resets_wall_ms == 456 && got.next_wall_ms == 789);
