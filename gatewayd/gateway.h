@@ -135,7 +135,7 @@ void handout_on_gone(void *self, msg_peer, const struct msg_gone *);
 
 /* keep.c */
 /* Opens the journal, takes back what it holds, and starts the sessions; when
- * it cannot be opened, tries again by itself.  CONFIG, NOMEM. */
+ * it cannot be opened, tries again by itself.  NOMEM. */
 enum err keep_open(struct gateway *);
 /* Tries to open it now, when it is not open. */
 void keep_try(struct gateway *);

@@ -150,7 +150,9 @@ open_journal(struct gateway *g)
 		g->conf.dead_max, loop_wall_ms() };
 	enum err e;
 
-	if ((e = journal_open(&g->journal, &o)) != ERR_OK ||
+	/* A disk that became read-only is mended without us. */
+	if ((e = proc_make_dir(g->conf.state_dir, 0700)) != ERR_OK ||
+	    (e = journal_open(&g->journal, &o)) != ERR_OK ||
 	    (e = recall(g)) == ERR_OK)
 		return e;
 	if (e == ERR_DAMAGED)
@@ -193,10 +195,6 @@ keep_try(struct gateway *g)
 enum err
 keep_open(struct gateway *g)
 {
-	enum err e = proc_make_dir(g->conf.state_dir, 0700);
-
-	if (e != ERR_OK)
-		return e;
 	keep_try(g);
 	return g->delivery != NULL ? ERR_OK : ERR_NOMEM;
 }
