@@ -781,7 +781,7 @@ delivery_offer(struct delivery *d, uint64_t now_ms, struct delivery_item *item)
 		.id = { e->id, e->id_n },
 		.body = { e->body, e->body != NULL ? e->body_n : 0 },
 		.body_away = e->body == NULL && e->body_n > 0,
-		.attempt = e->attempt, .worker = w };
+		.attempt = e->attempt, .came_ms = e->came_ms, .worker = w };
 	return true;
 }
 

@@ -41,6 +41,7 @@ struct delivery_item {
 	struct slice            id, body;
 	bool                    body_away;      /* the store has it, by no */
 	unsigned                attempt;        /* from 1 */
+	uint64_t                came_ms;
 	struct delivery_worker *worker;
 };
 

@@ -823,6 +823,7 @@ tick(struct step *st)
 	if (s->held) { /* what we do not read cannot be missed */
 		s->heard_ms = st->now;
 		s->beat_pending = false;
+		s->memory_version++; /* nor can its signs of life */
 		if (s->deadline_ms != 0)
 			s->deadline_ms = st->now + s->hello_timeout_ms;
 	}

@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
 import threading
@@ -23,6 +24,8 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 ASAN = os.path.join(TOP, "build", "asan")
+CLOCK = os.path.join(TOP, "build", "chaos", "clock.so")
+BENT = ("workerd", "apid", "gatewayd")    # what a bent clock is for
 WAIT_S = 20          # for anything, unless said otherwise
 STOP_S = 5           # for the whole system to stop
 POLL_S = 0.02
@@ -152,6 +155,40 @@ class Rig:
                 cwd=self.dir, stdin=subprocess.DEVNULL, stdout=out,
                 stderr=out, start_new_session=True, user=self.user,
                 group=self.user, extra_groups=[] if self.user else None)
+
+    # --- the wall clock ---
+
+    def bend_clock(self):
+        """From now on set_clock() is theirs and not the simulator's.  The
+        children are started by wrappers: rookeryd hands on its own list of
+        the environment, and the clock is not in it."""
+        folder, offset = self.path("programs"), self.path("clock")
+        os.mkdir(folder)
+        with open(offset, "wb") as f:
+            f.write(struct.pack("=q", 0))
+        for name in ("rookery", "qqsim", *BENT):
+            real = os.path.join(self.programs, name)
+            if name not in BENT:
+                os.symlink(real, os.path.join(folder, name))
+                continue
+            path = os.path.join(folder, name)
+            with open(path, "w", encoding="utf-8") as f:
+                f.write("#!/bin/sh\nexport ASAN_OPTIONS="
+                        f"verify_asan_link_order=0\nCHAOS_CLOCK='{offset}' "
+                        f"LD_PRELOAD='{CLOCK}' exec '{real}' \"$@\"\n")
+            os.chmod(path, 0o755)
+        os.link(os.path.join(self.programs, "rookeryd"),
+                os.path.join(folder, "rookeryd"))
+        self.programs = folder
+        self.settings.update({
+            "CHAOS_CLOCK": offset, "LD_PRELOAD": CLOCK,
+            "ASAN_OPTIONS": "verify_asan_link_order=0:"
+                            + os.environ.get("ASAN_OPTIONS", "")})
+
+    def set_clock(self, seconds):
+        """So far from the true time."""
+        with open(self.path("clock"), "r+b") as f:
+            f.write(struct.pack("=q", seconds * 10**9))
 
     # --- the simulator ---
 

@@ -201,6 +201,15 @@ def do_limit(rig, name, most):
                      (int(most) if int(most) else hard, hard))
 
 
+@step("clock", "SECONDS",
+      "Our wall clock, but not the simulator's, is set so far from the true "
+      "time; the first time before the simulator is started.")
+def do_clock(rig, seconds):
+    if not os.path.exists(rig.path("clock")):
+        rig.bend_clock()
+    rig.set_clock(int(seconds))
+
+
 @step("deaths", "", "A child may end or be parked in this story.")
 def do_deaths(rig):
     rig.deaths_expected = True

@@ -14,7 +14,6 @@ import os
 import re
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -30,7 +29,6 @@ import rig as rigs        # noqa: E402
 from rig import Failed, TOP, until    # noqa: E402
 
 BUILD = os.path.join(TOP, "build")
-CLOCK = os.path.join(BUILD, "chaos", "clock.so")
 SECOND_BOT, SECOND_SECRET = plans.BOTS[1], "0123456789abcdef0123456789abcdef"
 CONVERSATIONS = 64          # of each scope
 CONNECTIONS = 16            # ROOKERY_SEND_CONNECTIONS
@@ -77,7 +75,7 @@ class Chaos:
     def start(self):
         rig, port = self.rig, free_port()
         if "clock" in self.options.kinds:
-            self.bend_clock()
+            self.rig.bend_clock()
         rig.settings.update({
             "ROOKERY_ENV_FILE": rig.path("env"),
             "ROOKERY_WORKERS": str(self.settings["workers"]),
@@ -106,33 +104,6 @@ class Chaos:
             "timeout_ms": 3000})
         if not answer["valid"]:
             raise Failed(f"the webhook was not validated: {answer}")
-
-    def bend_clock(self):
-        """The children are started by wrappers: rookeryd hands on its own
-        list of the environment, and the clock is not in it."""
-        rig = self.rig
-        folder, offset = rig.path("programs"), rig.path("clock")
-        os.mkdir(folder)
-        with open(offset, "wb") as f:
-            f.write(struct.pack("=q", 0))
-        for name in ("rookery", "qqsim", *CHILDREN):
-            real = os.path.join(rig.programs, name)
-            if name not in CHILDREN:
-                os.symlink(real, os.path.join(folder, name))
-                continue
-            path = os.path.join(folder, name)
-            with open(path, "w", encoding="utf-8") as f:
-                f.write("#!/bin/sh\nexport ASAN_OPTIONS="
-                        f"verify_asan_link_order=0\nCHAOS_CLOCK='{offset}' "
-                        f"LD_PRELOAD='{CLOCK}' exec '{real}' \"$@\"\n")
-            os.chmod(path, 0o755)
-        os.link(os.path.join(rig.programs, "rookeryd"),
-                os.path.join(folder, "rookeryd"))
-        rig.programs = folder
-        rig.settings.update({
-            "CHAOS_CLOCK": offset, "LD_PRELOAD": CLOCK,
-            "ASAN_OPTIONS": "verify_asan_link_order=0:"
-                            + os.environ.get("ASAN_OPTIONS", "")})
 
     def write_env(self, queue):
         with open(self.rig.path("env"), "w", encoding="ascii") as f:
@@ -204,8 +175,7 @@ class Chaos:
         self.count("fault " + " ".join(f["fault"] for f in body))
 
     def do_clock(self, seconds):
-        with open(self.rig.path("clock"), "r+b") as f:
-            f.write(struct.pack("=q", seconds * 10**9))
+        self.rig.set_clock(seconds)
         self.count("clock")
 
     def note(self, at, verb, args):

@@ -117,10 +117,12 @@ class System:
         self.env.update({k: v for k, v in os.environ.items()
                          if k.endswith("SAN_OPTIONS")})
 
-    def start(self, name, *args):
+    def start(self, program, *args, name=None, **settings):
+        name = name or program
         log = open(f"{self.dir}/{name}.log", "ab")
         self.children[name] = subprocess.Popen(
-            [os.path.join(ASAN, name), *args], cwd=self.dir, env=self.env,
+            [os.path.join(ASAN, program), *args], cwd=self.dir,
+            env={**self.env, **settings},
             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
 
@@ -425,6 +427,22 @@ def test_nonsense_does_no_harm(s):
                 pass
     body = event()
     expect(s.ask(s.head(body), body) == TAKEN, "afterwards")
+
+
+def test_a_state_folder_may_come_later(s):
+    name, state = "late", s.dir + "/late"
+    with open(state, "w", encoding="ascii") as f:
+        f.write("in its place\n")
+    s.start("gatewayd", name=name, ROOKERY_STATE_DIR=state,
+            ROOKERY_RUN_DIR=s.dir + "/late-run")
+    p = s.children[name]
+    try:
+        s.logged(name, r"(?s)proc\.dir.*proc\.dir")
+        os.unlink(state)
+        s.logged(name, r"journal\.open")
+    finally:
+        p.terminate()
+        expect(p.wait(DEADLINE_S) == 0, f"status {p.returncode}")
 
 
 def main():

@@ -1454,6 +1454,12 @@ TEST(the_memory_changes_when_there_is_something_to_keep)
 	/* a session without events stays young while it is heard of */
 	feed(&r, IN_ACK, 0);
 	EXPECT(r.s.memory_version != v);
+	/* ... and while it is we who do not read, for hours perhaps */
+	session_hold(&r.s, true, r.now);
+	v = r.s.memory_version;
+	wait_due(&r);
+	EXPECT(r.s.memory_version != v);
+	session_hold(&r.s, false, r.now);
 	v = r.s.memory_version;
 	feed(&r, IN_CLOSED, 4006);
 	EXPECT(r.s.memory_version != v);
