@@ -403,14 +403,14 @@ note(struct request *r, const struct reply *p)
 
 /* {msg time audit}, or the object itself where that was asked for. */
 static void
-keep_data(struct request *r, const struct reply *p)
+pack_data(struct request *r, const struct reply *p)
 {
 	struct pack k;
 
 	if (r->whole) {
-		if (p->doc == NULL || json_to_msgpack(p->doc, &r->data) !=
+		if (p->doc != NULL && json_to_msgpack(p->doc, &r->data) !=
 		        ERR_OK)
-			buf_free(&r->data);
+			r->data.failed = true;
 		return;
 	}
 	pack_open(&k, &r->data);
@@ -428,7 +428,14 @@ keep_data(struct request *r, const struct reply *p)
 		pack_str(&k, SLICE("audit"));
 		pack_str(&k, p->audit);
 	}
-	if (r->data.failed)
+}
+
+/* What a result could not carry would keep the result itself from its asker. */
+static void
+keep_data(struct request *r, const struct reply *p)
+{
+	pack_data(r, p);
+	if (r->data.failed || r->data.n > CALL_DATA_MAX)
 		buf_free(&r->data);
 }
 
@@ -502,6 +509,9 @@ on_answer(void *self, const struct http_answer *a)
 		.why = slice_of(a->why) };
 
 	r->owner->running--;
+	/* A success that broke off is none: its body may have said no. */
+	if (a->err != ERR_OK && a->status < 300)
+		in.status = 0;
 	/* Its turn for a connection came too late. */
 	if (a->err == ERR_TIMEOUT && !a->reached &&
 	    loop_now(r->owner->loop) >= r->rules.until_ms) {
@@ -1032,9 +1042,12 @@ requests_close(struct requests *rs)
 
 	rs->closed = true;
 	while ((r = rs->all) != NULL) {
+		bool kept = r->state == WANTS_RECORD ||
+		    (r->state == SENDING && r->http.waiting);
+
 		if (r->bot != NULL)
 			http_cancel(r->bot->http, &r->http);
-		if (r->state == WANTS_RECORD)
+		if (kept && !r->attempt.unsure)
 			unsay(r);
 		lane_leave(r);
 		request_free(r);
