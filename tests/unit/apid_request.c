@@ -429,6 +429,27 @@ TEST(windows_close)
 	teardown();
 }
 
+/* A deadline that no clock of ours will ever show is over, too. */
+TEST(a_window_from_the_beginning_of_time)
+{
+	struct msg_call m = { .id = SLICE("x"), .bot = SLICE("7"),
+		.do_ = SLICE("reply"), .ev = SLICE("e"), .n = 1,
+		.conv = SLICE("u:A"), .msg = SLICE("M"), .text = SLICE("hi"),
+		.deadline = INT64_MIN };
+
+	setup(false);
+	requests_take(&w.rs, SLICE("p"), &m);
+	m.n = 2;
+	m.deadline = -1;
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	EXPECT_INT(w.nstarted, 0);
+	EXPECT_INT(w.nresults, 2);
+	EXPECT_STR(w.results[0].code, "REPLY_EXPIRED");
+	EXPECT_STR(w.results[1].code, "REPLY_EXPIRED");
+	teardown();
+}
+
 TEST(bounded)
 {
 	char id[16];
@@ -443,6 +464,28 @@ TEST(bounded)
 	EXPECT_INT(w.rs.n, CALLS_MAX);
 	reply("over", "u:x", 1);
 	EXPECT_STR(w.results[0].code, "RATE_LIMITED");
+	teardown();
+}
+
+/* Whatever the bytes are in: here the ids, of calls and of those who join. */
+TEST(bounded_by_bytes)
+{
+	enum { EACH = 1 << 20, TRIES = 80 };
+	struct buf id = { 0 };
+
+	setup(false);
+	w.has_token = false;
+	while (id.n < EACH)
+		buf_puts(&id, "0123456789abcdef");
+	for (int i = 0; i < TRIES; i++) {
+		id.p[0] = (char)('0' + i);
+		reply_from("p", id.p, "u:A", (uint64_t)i / 2 + 1, 60000);
+	}
+	EXPECT(w.rs.bytes >= CALLS_BYTES_MAX);
+	EXPECT(w.rs.bytes < CALLS_BYTES_MAX + 2 * EACH);
+	EXPECT(w.nresults > 0);
+	EXPECT_STR(w.results[0].code, "RATE_LIMITED");
+	buf_free(&id);
 	teardown();
 }
 
@@ -900,7 +943,9 @@ main(void)
 	RUN(waits_for_a_token_in_order);
 	RUN(a_refused_token_is_renewed_and_the_call_sent_once_more);
 	RUN(windows_close);
+	RUN(a_window_from_the_beginning_of_time);
 	RUN(bounded);
+	RUN(bounded_by_bytes);
 	RUN(a_full_pipe_is_tried_again);
 	RUN(leaving);
 	RUN(every_call_gets_one_answer);
