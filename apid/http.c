@@ -19,6 +19,7 @@
 #include <curl/curl.h>
 
 #include "conf.h"
+#include "log.h"
 #include "proc.h"
 
 enum { TRACE_MAX = 128, CURL_KEPT_BODY = 65536 };
@@ -163,13 +164,18 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *self, void *known)
 	struct http *h = self;
 	unsigned want = (what & CURL_POLL_IN ? LOOP_READ : 0u) |
 	    (what & CURL_POLL_OUT ? LOOP_WRITE : 0u);
+	enum err e;
 
 	(void)easy, (void)known;
 	if (what == CURL_POLL_REMOVE) {
 		loop_unwatch(h->loop, fd);
 		return 0;
 	}
-	return loop_watch(h->loop, fd, want, on_ready, h) == ERR_OK ? 0 : -1;
+	/* Were this to fail, libcurl would never do anything again.  As it is
+	 * one request runs into its time-out. */
+	if ((e = loop_watch(h->loop, fd, want, on_ready, h)) != ERR_OK)
+		log_error("http.unwatched", KV("why", err_text(e)));
+	return 0;
 }
 
 static void on_wake(void *);
@@ -189,10 +195,8 @@ on_timer(CURLM *multi, long ms, void *self)
 	at = h->wake_ms = loop_clock_ms() + (uint64_t)ms;
 	/* One that rings too early looks again (on_wake); most never ring. */
 	if (h->timer.slot == 0 || h->timer.at_ms > at)
-		return loop_after(h->loop, &h->timer, (uint64_t)ms, on_wake,
-		           h) == ERR_OK
-		    ? 0
-		    : -1;
+		h->kick |= loop_after(h->loop, &h->timer, (uint64_t)ms,
+		    on_wake, h) != ERR_OK;
 	return 0;
 }
 

@@ -9,8 +9,11 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
+#include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -183,6 +186,20 @@ resolver_speaks_after(void *ms)
 	pthread_cond_broadcast(&resolver_change);
 	pthread_mutex_unlock(&resolver_lock);
 	return NULL;
+}
+
+/* --- a system that watches nothing more -------------------------------------- */
+
+static bool watching_fails;
+
+int
+epoll_ctl(int epoll, int op, int fd, struct epoll_event *ev)
+{
+	if (watching_fails && op == EPOLL_CTL_ADD) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return (int)syscall(SYS_epoll_ctl, epoll, op, fd, ev);
 }
 
 /* --- the client ----------------------------------------------------------- */
@@ -485,6 +502,21 @@ TEST(a_mute_resolver_holds_nobody_up)
 	teardown();
 }
 
+/* libcurl gives all up, for ever, when a callback of ours fails once. */
+TEST(a_connection_that_cannot_be_watched)
+{
+	setup(8, 300);
+	watching_fails = true;
+	start(ask(0, "GET", "/ok", NULL));
+	turn_until(&w.finished, 1);
+	EXPECT(w.asks[0].err != ERR_OK);
+	watching_fails = false;
+	start(ask(1, "GET", "/ok", NULL));
+	turn_until(&w.finished, 2);
+	EXPECT_INT(w.asks[1].status, 200);
+	teardown();
+}
+
 /* A kept connection breaks after the request, and nobody listens any more:
  * the first try has arrived, whatever became of the library's second; and the
  * handle serves again. */
@@ -560,6 +592,7 @@ main(void)
 	RUN(cancelled_under_way);
 	RUN(a_cancelled_one_gives_its_place);
 	RUN(a_mute_resolver_holds_nobody_up);
+	RUN(a_connection_that_cannot_be_watched);
 	RUN(gone_after_the_request);
 	RUN(a_dead_path_is_noticed);
 	return test_done();
