@@ -9,12 +9,17 @@
  */
 #include "http.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <stdlib.h>
 #include <strings.h>
 
 #include <curl/curl.h>
 
 #include "conf.h"
+#include "log.h"
 #include "proc.h"
 
 enum { TRACE_MAX = 128, CURL_KEPT_BODY = 65536 };
@@ -137,6 +142,20 @@ on_upload(char *to, size_t size, size_t n, void *self)
 	return n;
 }
 
+/* A request of HTTP/2 that times out leaves its connection to the others.  When
+ * the path is dead the system would keep that for a quarter of an hour, and
+ * every request on it would time out. */
+static int
+on_new_socket(void *self, curl_socket_t fd, curlsocktype purpose)
+{
+	const struct http *h = self;
+	unsigned           ms = (unsigned)h->o.timeout_ms;
+
+	(void)purpose;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+	return CURL_SOCKOPT_OK;
+}
+
 static void on_ready(void *, int, unsigned);
 
 static int
@@ -145,13 +164,18 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *self, void *known)
 	struct http *h = self;
 	unsigned want = (what & CURL_POLL_IN ? LOOP_READ : 0u) |
 	    (what & CURL_POLL_OUT ? LOOP_WRITE : 0u);
+	enum err e;
 
 	(void)easy, (void)known;
 	if (what == CURL_POLL_REMOVE) {
 		loop_unwatch(h->loop, fd);
 		return 0;
 	}
-	return loop_watch(h->loop, fd, want, on_ready, h) == ERR_OK ? 0 : -1;
+	/* Were this to fail, libcurl would never do anything again.  As it is
+	 * one request runs into its time-out. */
+	if ((e = loop_watch(h->loop, fd, want, on_ready, h)) != ERR_OK)
+		log_error("http.unwatched", KV("why", err_text(e)));
+	return 0;
 }
 
 static void on_wake(void *);
@@ -171,10 +195,8 @@ on_timer(CURLM *multi, long ms, void *self)
 	at = h->wake_ms = loop_clock_ms() + (uint64_t)ms;
 	/* One that rings too early looks again (on_wake); most never ring. */
 	if (h->timer.slot == 0 || h->timer.at_ms > at)
-		return loop_after(h->loop, &h->timer, (uint64_t)ms, on_wake,
-		           h) == ERR_OK
-		    ? 0
-		    : -1;
+		h->kick |= loop_after(h->loop, &h->timer, (uint64_t)ms,
+		    on_wake, h) != ERR_OK;
 	return 0;
 }
 
@@ -360,16 +382,22 @@ serve(void *self)
 /* --- the beginning -------------------------------------------------------- */
 
 static bool
-slot_set(struct http_slot *s, const struct http_options *o)
+slot_set(struct http_slot *s, struct http *h)
 {
-	CURL    *e = s->easy;
-	CURLcode c = CURLE_OK;
+	const struct http_options *o = &h->o;
+	CURL                      *e = s->easy;
+	CURLcode                   c = CURLE_OK;
 
 	c |= curl_easy_setopt(e, CURLOPT_PRIVATE, s);
 	c |= curl_easy_setopt(e, CURLOPT_ERRORBUFFER, s->error);
 	c |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	c |= curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
 	c |= curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+	c |= curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, on_new_socket);
+	c |= curl_easy_setopt(e, CURLOPT_SOCKOPTDATA, h);
+	/* Whose time is over must not wait, with the whole loop, for the
+	 * thread that looks its name up. */
+	c |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
 	c |= curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
 	c |= curl_easy_setopt(e, CURLOPT_WRITEDATA, s);
 	c |= curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
@@ -406,7 +434,7 @@ slot_get(struct http *h)
 	}
 	if ((s = calloc(1, sizeof *s)) == NULL)
 		return NULL;
-	if ((s->easy = curl_easy_init()) != NULL && slot_set(s, &h->o))
+	if ((s->easy = curl_easy_init()) != NULL && slot_set(s, h))
 		return s;
 	curl_easy_cleanup(s->easy);
 	free(s);
@@ -556,6 +584,7 @@ http_cancel(struct http *h, struct http_request *r)
 	if (s != NULL) {
 		slot_detach(h, s);
 		slot_release(h, s);
+		h->ended = true; /* its place is free */
 	} else if (r->waiting)
 		unqueue(h, r);
 }

@@ -95,11 +95,24 @@ tell(struct request *r, struct asker *a)
 	           &m) != ERR_FULL;
 }
 
+/* He is the first in the list; what he takes no longer counts. */
+static void
+asker_drop(struct request *r)
+{
+	struct asker *a = r->askers;
+	size_t        n = sizeof *a + a->npeer + a->nid;
+
+	r->askers = a->next;
+	r->bytes -= n;
+	r->owner->bytes -= n;
+	free(a);
+}
+
 static struct asker *
 asker_add(struct request *r, msg_peer from, struct slice id)
 {
 	struct asker **at = &r->askers, *a;
-	size_t         n = 0;
+	size_t         n = 0, bytes = sizeof *a + from.n + id.n;
 
 	for (; *at != NULL; at = &(*at)->next, n++)
 		if (slice_eq((struct slice){ (*at)->bytes, (*at)->npeer },
@@ -107,20 +120,19 @@ asker_add(struct request *r, msg_peer from, struct slice id)
 		    slice_eq((struct slice){ (*at)->bytes + (*at)->npeer,
 		                 (*at)->nid }, id))
 			return *at;
-	if ((a = malloc(sizeof *a + from.n + id.n)) == NULL)
+	if ((a = malloc(bytes)) == NULL)
 		return NULL;
+	r->bytes += bytes;
+	r->owner->bytes += bytes;
 	*a = (struct asker){ .npeer = from.n, .nid = id.n };
 	memcpy(a->bytes, from.p, from.n);
 	if (id.n > 0)
 		memcpy(a->bytes + from.n, id.p, id.n);
 	*at = a;
 	/* Who asks again over a new pipe has left the old one. */
-	if (n >= CALL_ASKERS_MAX) {
-		struct asker *oldest = r->askers;
-
-		r->askers = oldest->next;
-		free(oldest);
-	}
+	if (n >= CALL_ASKERS_MAX ||
+	    (n > 0 && r->owner->bytes >= CALLS_BYTES_MAX))
+		asker_drop(r);
 	return a;
 }
 
@@ -403,14 +415,14 @@ note(struct request *r, const struct reply *p)
 
 /* {msg time audit}, or the object itself where that was asked for. */
 static void
-keep_data(struct request *r, const struct reply *p)
+pack_data(struct request *r, const struct reply *p)
 {
 	struct pack k;
 
 	if (r->whole) {
-		if (p->doc == NULL || json_to_msgpack(p->doc, &r->data) !=
+		if (p->doc != NULL && json_to_msgpack(p->doc, &r->data) !=
 		        ERR_OK)
-			buf_free(&r->data);
+			r->data.failed = true;
 		return;
 	}
 	pack_open(&k, &r->data);
@@ -428,7 +440,14 @@ keep_data(struct request *r, const struct reply *p)
 		pack_str(&k, SLICE("audit"));
 		pack_str(&k, p->audit);
 	}
-	if (r->data.failed)
+}
+
+/* What a result could not carry would keep the result itself from its asker. */
+static void
+keep_data(struct request *r, const struct reply *p)
+{
+	pack_data(r, p);
+	if (r->data.failed || r->data.n > CALL_DATA_MAX)
 		buf_free(&r->data);
 }
 
@@ -502,6 +521,9 @@ on_answer(void *self, const struct http_answer *a)
 		.why = slice_of(a->why) };
 
 	r->owner->running--;
+	/* A success that broke off is none: its body may have said no. */
+	if (a->err != ERR_OK && a->status < 300)
+		in.status = 0;
 	/* Its turn for a connection came too late. */
 	if (a->err == ERR_TIMEOUT && !a->reached &&
 	    loop_now(r->owner->loop) >= r->rules.until_ms) {
@@ -530,14 +552,10 @@ request_free(struct request *r)
 	*(r->before != NULL ? &r->before->after : &rs->all) = r->after;
 	if (r->after != NULL)
 		r->after->before = r->before;
+	while (r->askers != NULL)
+		asker_drop(r);
 	rs->n--;
 	rs->bytes -= r->bytes;
-	while (r->askers != NULL) {
-		struct asker *a = r->askers;
-
-		r->askers = a->next;
-		free(a);
-	}
 	buf_free(&r->data);
 	free(r);
 }
@@ -804,7 +822,7 @@ set_window(struct attempt_rules *rules, int64_t deadline, uint64_t now_ms)
 
 	rules->window = deadline != 0;
 	if (rules->window)
-		left = deadline - loop_wall_ms();
+		left = deadline > 0 ? deadline - loop_wall_ms() : 0;
 	if (left > CALL_WINDOW_MAX_MS)
 		left = CALL_WINDOW_MAX_MS;
 	rules->until_ms = now_ms + (left > 0 ? (uint64_t)left : 0);
@@ -1032,9 +1050,12 @@ requests_close(struct requests *rs)
 
 	rs->closed = true;
 	while ((r = rs->all) != NULL) {
+		bool kept = r->state == WANTS_RECORD ||
+		    (r->state == SENDING && r->http.waiting);
+
 		if (r->bot != NULL)
 			http_cancel(r->bot->http, &r->http);
-		if (r->state == WANTS_RECORD)
+		if (kept && !r->attempt.unsure)
 			unsay(r);
 		lane_leave(r);
 		request_free(r);

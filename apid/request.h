@@ -27,6 +27,7 @@ enum {
 	CALL_PATIENCE_MS = 60000,    /* of a call without a window */
 	CALL_WINDOW_MAX_MS = 86400000,
 	CALL_ASKERS_MAX = 8,         /* who wait for the same outcome */
+	CALL_DATA_MAX = MSG_MAX / 2, /* of what came back, packed */
 	CALL_HAND_OVER_MS = 20,      /* a worker's pipe was full: try again */
 	CALL_GIVE_UP_MS = 10000,     /* and then it has a new pipe anyway */
 	RECORD_LATE_MS = 100         /* an outcome nobody waits for is on disk */

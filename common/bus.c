@@ -487,7 +487,13 @@ bind_ipc(struct bus *b)
 	mask = umask(0007);
 	r = zmq_bind(b->socket, b->url);
 	umask(mask);
-	return r == 0 ? ERR_OK : ERR_CONFIG;
+	if (r == 0)
+		return ERR_OK;
+	log_error("bus.bind", KV("url", b->url),
+	    KV("why", zmq_strerror(errno)),
+	    KV("remedy", "remove what is in its place, or set another "
+	                 "ROOKERY_RUN_DIR"));
+	return ERR_CONFIG;
 }
 
 static enum err
@@ -495,13 +501,13 @@ attach(struct bus *b)
 {
 	enum err e = ERR_OK;
 
+	if (b->o.side == BUS_SERVER && strncmp(b->url, "ipc://", 6) == 0)
+		return bind_ipc(b);
 	if (b->o.side == BUS_CLIENT)
 		e = zmq_connect(b->socket, b->url) == 0 ? ERR_OK : ERR_CONFIG;
-	else if (strncmp(b->url, "ipc://", 6) == 0)
-		e = bind_ipc(b);
 	else if (zmq_bind(b->socket, b->url) < 0)
 		e = errno == EADDRINUSE ? ERR_BUSY : ERR_CONFIG;
-	if (e != ERR_OK && b->lock < 0)
+	if (e != ERR_OK)
 		log_error("bus.open", KV("url", b->url),
 		    KV("why", zmq_strerror(errno)));
 	return e;

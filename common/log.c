@@ -82,8 +82,8 @@ put(struct line *l, struct slice s)
 	l->n += s.n;
 }
 
-/* Length of the UTF-8 character s begins with; 0: it does not.  Good enough
- * for a log: surrogates pass. */
+/* Length of the UTF-8 character s begins with; 0: it does not.  Who reads the
+ * lines as JSON takes no over-long forms and no surrogates. */
 static size_t
 utf8_length(struct slice s)
 {
@@ -94,12 +94,19 @@ utf8_length(struct slice s)
 	           c < 0xf0        ? 3 :
 	           c < 0xf5        ? 4 :
 	                             0;
+	unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+	unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
 
 	if (n > s.n)
 		return 0;
-	for (size_t i = 1; i < n; i++)
-		if (((unsigned char)s.p[i] & 0xc0) != 0x80)
+	for (size_t i = 1; i < n; i++) {
+		unsigned char more = (unsigned char)s.p[i];
+
+		if (more < low || more > high)
 			return 0;
+		low = 0x80;
+		high = 0xbf;
+	}
 	return n;
 }
 

@@ -8,8 +8,14 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
+#include <errno.h>
+#include <netdb.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -144,6 +150,56 @@ on_listener(void *self, int fd, unsigned what)
 	(void)self, (void)what;
 	EXPECT(peer >= 0 && w.accepted < PEERS);
 	loop_watch(w.loop, peer, LOOP_READ, on_peer, &w.in[w.accepted++]);
+}
+
+/* --- a resolver that does not answer ---------------------------------------- */
+
+static pthread_mutex_t resolver_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t  resolver_change = PTHREAD_COND_INITIALIZER;
+static bool            resolver_mute;
+static size_t          resolver_asked, resolver_left;
+
+/* In place of the system's, for libcurl's threads.  Every name is unknown,
+ * as soon as it is not mute. */
+int
+getaddrinfo(const char *node, const char *service,
+    const struct addrinfo *hints, struct addrinfo **out)
+{
+	(void)node, (void)service, (void)hints;
+	*out = NULL;
+	pthread_mutex_lock(&resolver_lock);
+	resolver_asked++;
+	while (resolver_mute)
+		pthread_cond_wait(&resolver_change, &resolver_lock);
+	resolver_left++;
+	pthread_cond_broadcast(&resolver_change);
+	pthread_mutex_unlock(&resolver_lock);
+	return EAI_NONAME;
+}
+
+static void *
+resolver_speaks_after(void *ms)
+{
+	usleep(*(useconds_t *)ms * 1000);
+	pthread_mutex_lock(&resolver_lock);
+	resolver_mute = false;
+	pthread_cond_broadcast(&resolver_change);
+	pthread_mutex_unlock(&resolver_lock);
+	return NULL;
+}
+
+/* --- a system that watches nothing more -------------------------------------- */
+
+static bool watching_fails;
+
+int
+epoll_ctl(int epoll, int op, int fd, struct epoll_event *ev)
+{
+	if (watching_fails && op == EPOLL_CTL_ADD) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return (int)syscall(SYS_epoll_ctl, epoll, op, fd, ev);
 }
 
 /* --- the client ----------------------------------------------------------- */
@@ -402,6 +458,125 @@ TEST(cancelled_under_way)
 	teardown();
 }
 
+/* The last one under way is cancelled: who waits must not wait for ever. */
+TEST(a_cancelled_one_gives_its_place)
+{
+	setup(1, 2000);
+	ask(0, "GET", "/hang", NULL)->r.urgent = true;
+	start(&w.asks[0]);
+	turn_until(&w.seen, 1);
+	start(ask(1, "GET", "/ok", NULL));
+	EXPECT_INT(http_waiting(w.http), 1);
+	http_cancel(w.http, &w.asks[0].r);
+	turn_until(&w.finished, 1);
+	EXPECT_INT(w.asks[1].status, 200);
+	teardown();
+}
+
+/* A name server that is away takes its own time, but not ours. */
+TEST(a_mute_resolver_holds_nobody_up)
+{
+	useconds_t late_ms = 1500;
+	pthread_t  helper;
+	uint64_t   began;
+
+	setup(8, 100);
+	resolver_mute = true;
+	pthread_create(&helper, NULL, resolver_speaks_after, &late_ms);
+	began = loop_clock_ms();
+	ask(0, "GET", "/ok", NULL)->r.url = "https://api.example.org/";
+	start(&w.asks[0]);
+	turn_until(&w.finished, 1);
+	EXPECT_INT(w.asks[0].err, ERR_TIMEOUT);
+	EXPECT(!w.asks[0].reached);
+	ask(1, "GET", "/ok", NULL)->r.url = "https://api.example.org/";
+	start(&w.asks[1]);
+	loop_turn(w.loop, 0, NULL);
+	http_cancel(w.http, &w.asks[1].r);
+	EXPECT(loop_clock_ms() - began < late_ms - 500);
+	pthread_join(helper, NULL);
+	pthread_mutex_lock(&resolver_lock);
+	while (resolver_left < resolver_asked)
+		pthread_cond_wait(&resolver_change, &resolver_lock);
+	pthread_mutex_unlock(&resolver_lock);
+	teardown();
+}
+
+/* libcurl gives all up, for ever, when a callback of ours fails once. */
+TEST(a_connection_that_cannot_be_watched)
+{
+	setup(8, 300);
+	watching_fails = true;
+	start(ask(0, "GET", "/ok", NULL));
+	turn_until(&w.finished, 1);
+	EXPECT(w.asks[0].err != ERR_OK);
+	watching_fails = false;
+	start(ask(1, "GET", "/ok", NULL));
+	turn_until(&w.finished, 2);
+	EXPECT_INT(w.asks[1].status, 200);
+	teardown();
+}
+
+/* A kept connection breaks after the request, and nobody listens any more:
+ * the first try has arrived, whatever became of the library's second; and the
+ * handle serves again. */
+TEST(gone_after_the_request)
+{
+	for (int once = 0; once < 2; once++) {
+		struct ask *k;
+
+		setup(8, 2000);
+		start(ask(0, "GET", "/ok", NULL));
+		turn_until(&w.finished, 1);
+		loop_unwatch(w.loop, w.listener);
+		close(w.listener);
+		w.listener = -1;
+		k = ask(1, "POST", "/drop", "{}");
+		k->r.once = once;
+		start(k);
+		turn_until(&w.finished, 2);
+		EXPECT(k->reached);
+		start(k = ask(2, "POST", "/ok", "{}"));
+		turn_until(&w.finished, 3);
+		EXPECT_INT(k->err, ERR_NETWORK);
+		EXPECT(!k->reached);
+		teardown();
+	}
+}
+
+/* The sockets of this process that are connected to the server. */
+static void
+expect_given_up_after(unsigned ms)
+{
+	size_t seen = 0;
+
+	for (int fd = 0; fd < 1024; fd++) {
+		struct sockaddr_in a;
+		socklen_t          n = sizeof a, nms = sizeof(unsigned);
+		unsigned           after = 0;
+
+		if (getpeername(fd, (struct sockaddr *)&a, &n) != 0 ||
+		    a.sin_family != AF_INET || ntohs(a.sin_port) != w.port)
+			continue;
+		seen++;
+		EXPECT(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &after,
+		           &nms) == 0);
+		EXPECT_INT(after, ms);
+	}
+	EXPECT_INT(seen, 1);
+}
+
+/* Many requests share a connection of HTTP/2, and one that times out leaves it
+ * open for the next: the system must notice that its peer is gone. */
+TEST(a_dead_path_is_noticed)
+{
+	setup(8, 2000);
+	start(ask(0, "GET", "/ok", NULL));
+	turn_until(&w.finished, 1);
+	expect_given_up_after(2000);
+	teardown();
+}
+
 int
 main(void)
 {
@@ -415,5 +590,10 @@ main(void)
 	RUN(clear_text_stays_on_this_machine);
 	RUN(bounded_and_in_line);
 	RUN(cancelled_under_way);
+	RUN(a_cancelled_one_gives_its_place);
+	RUN(a_mute_resolver_holds_nobody_up);
+	RUN(a_connection_that_cannot_be_watched);
+	RUN(gone_after_the_request);
+	RUN(a_dead_path_is_noticed);
 	return test_done();
 }

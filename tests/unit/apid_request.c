@@ -429,6 +429,27 @@ TEST(windows_close)
 	teardown();
 }
 
+/* A deadline that no clock of ours will ever show is over, too. */
+TEST(a_window_from_the_beginning_of_time)
+{
+	struct msg_call m = { .id = SLICE("x"), .bot = SLICE("7"),
+		.do_ = SLICE("reply"), .ev = SLICE("e"), .n = 1,
+		.conv = SLICE("u:A"), .msg = SLICE("M"), .text = SLICE("hi"),
+		.deadline = INT64_MIN };
+
+	setup(false);
+	requests_take(&w.rs, SLICE("p"), &m);
+	m.n = 2;
+	m.deadline = -1;
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	EXPECT_INT(w.nstarted, 0);
+	EXPECT_INT(w.nresults, 2);
+	EXPECT_STR(w.results[0].code, "REPLY_EXPIRED");
+	EXPECT_STR(w.results[1].code, "REPLY_EXPIRED");
+	teardown();
+}
+
 TEST(bounded)
 {
 	char id[16];
@@ -443,6 +464,28 @@ TEST(bounded)
 	EXPECT_INT(w.rs.n, CALLS_MAX);
 	reply("over", "u:x", 1);
 	EXPECT_STR(w.results[0].code, "RATE_LIMITED");
+	teardown();
+}
+
+/* Whatever the bytes are in: here the ids, of calls and of those who join. */
+TEST(bounded_by_bytes)
+{
+	enum { EACH = 1 << 20, TRIES = 80 };
+	struct buf id = { 0 };
+
+	setup(false);
+	w.has_token = false;
+	while (id.n < EACH)
+		buf_puts(&id, "0123456789abcdef");
+	for (int i = 0; i < TRIES; i++) {
+		id.p[0] = (char)('0' + i);
+		reply_from("p", id.p, "u:A", (uint64_t)i / 2 + 1, 60000);
+	}
+	EXPECT(w.rs.bytes >= CALLS_BYTES_MAX);
+	EXPECT(w.rs.bytes < CALLS_BYTES_MAX + 2 * EACH);
+	EXPECT(w.nresults > 0);
+	EXPECT_STR(w.results[0].code, "RATE_LIMITED");
+	buf_free(&id);
 	teardown();
 }
 
@@ -819,6 +862,76 @@ TEST(leaving_with_a_call_held)
 	teardown();
 }
 
+/* Closed without having got a connection: it has surely not left. */
+TEST(leaving_with_a_call_that_waits_for_a_connection)
+{
+	setup(false);
+	reply("x", "c:A", 1);
+	reply("y", "c:B", 1);
+	EXPECT_INT(w.nstarted, 2);
+	w.started[0]->waiting = true;
+	requests_stop(&w.rs);
+	run_close();
+	run_open(false);
+	EXPECT_INT(w.rs.sent.n, 1); /* y is in doubt, x is not */
+	reply("x", "c:A", 1);
+	EXPECT_INT(w.nstarted, 1);
+	answer(0, 200, OK_BODY);
+	EXPECT(w.results[0].ok);
+	reply("y", "c:B", 1);
+	EXPECT_STR(w.results[1].code, "TIMEOUT");
+	teardown();
+}
+
+/* A head without its body may be that of an error with status 200; one that
+ * says no needs no body. */
+TEST(an_answer_that_broke_off)
+{
+	struct http_answer cut = { .status = 200, .reached = true,
+		.why = "broke off", .err = ERR_CLOSED };
+
+	setup(false);
+	reply("u", "u:A", 1);
+	w.started[0]->on_done(w.started[0]->self, &cut);
+	turn();
+	EXPECT_INT(w.nresults, 0);
+	turn_until(2, 0);
+	answer(1, 400, "{\"code\":40054005}");
+	EXPECT(w.results[0].ok);
+	reply("c", "c:A", 1);
+	w.started[2]->on_done(w.started[2]->self, &cut);
+	turn();
+	EXPECT_STR(w.results[1].code, "TIMEOUT");
+	reply("d", "c:B", 1);
+	cut.status = 403;
+	w.started[3]->on_done(w.started[3]->self, &cut);
+	turn();
+	EXPECT_STR(w.results[2].code, "REJECTED");
+	teardown();
+}
+
+/* More than a message of ours holds would never arrive. */
+TEST(an_answer_too_long_to_hand_on)
+{
+	struct msg_call m = { .id = SLICE("m"), .bot = SLICE("7"),
+		.do_ = SLICE("me") };
+	struct buf      body = { 0 };
+
+	setup(false);
+	buf_puts(&body, "{\"id\":\"1\",\"username\":\"");
+	while (body.n < MSG_MAX)
+		buf_puts(&body, "0123456789abcdef");
+	buf_puts(&body, "\"}");
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	answer(0, 200, body.p);
+	EXPECT_INT(w.nresults, 1);
+	EXPECT(w.results[0].ok);
+	EXPECT(!w.results[0].has_data);
+	buf_free(&body);
+	teardown();
+}
+
 int
 main(void)
 {
@@ -830,12 +943,17 @@ main(void)
 	RUN(waits_for_a_token_in_order);
 	RUN(a_refused_token_is_renewed_and_the_call_sent_once_more);
 	RUN(windows_close);
+	RUN(a_window_from_the_beginning_of_time);
 	RUN(bounded);
+	RUN(bounded_by_bytes);
 	RUN(a_full_pipe_is_tried_again);
 	RUN(leaving);
 	RUN(every_call_gets_one_answer);
 	RUN(a_push_that_is_refused_says_so);
 	RUN(leaving_with_a_call_held);
+	RUN(leaving_with_a_call_that_waits_for_a_connection);
+	RUN(an_answer_that_broke_off);
+	RUN(an_answer_too_long_to_hand_on);
 	RUN(one_commit_for_a_turn);
 	RUN(killed_in_mid_request_the_platform_tells_or_the_setting);
 	RUN(killed_in_mid_request_and_the_window_is_over);

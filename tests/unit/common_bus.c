@@ -353,6 +353,34 @@ TEST(one_server_per_path)
 	rig_close(&r);
 }
 
+/* A server that cannot have its path says so, once, with the path. */
+TEST(why_a_path_cannot_be_had)
+{
+	static const char *const paths[] = { "taken", "no-folder/a.sock" };
+	int saved = dup(STDERR_FILENO);
+
+	mkdir("taken", 0700);
+	for (size_t i = 0; i < ROWS(paths); i++) {
+		char       words[2048] = "", *found;
+		FILE      *f = tmpfile();
+		struct bus_options o;
+		struct rig         r;
+
+		rig_open(&r, paths[i]);
+		o = server_options(&r);
+		dup2(fileno(f), STDERR_FILENO);
+		EXPECT(bus_open(&r.server.bus, r.loop, &o) == ERR_CONFIG);
+		rig_close(&r);
+		dup2(saved, STDERR_FILENO);
+		EXPECT(pread(fileno(f), words, sizeof words - 1, 0) >= 0);
+		fclose(f);
+		found = strstr(words, paths[i]);
+		EXPECT(found != NULL);
+		EXPECT(found == NULL || strstr(found + 1, paths[i]) == NULL);
+	}
+	close(saved);
+}
+
 TEST(a_new_server_is_noticed)
 {
 	struct bus_options o;
@@ -724,6 +752,7 @@ main(void)
 	RUN(a_signal_that_a_send_has_swallowed);
 	RUN(nobody_there);
 	RUN(one_server_per_path);
+	RUN(why_a_path_cannot_be_had);
 	RUN(a_new_server_is_noticed);
 	RUN(nonsense_is_refused_and_counted);
 	RUN(beats_are_answered);
