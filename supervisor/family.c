@@ -173,6 +173,8 @@ has_remains(struct family *f, struct child *c)
 	if (c->ended_pid == 0)
 		return false;
 	if (kin_left(&f->kin, c->name, c->ended_pid, is_child, f)) {
+		/* what it has started since, too */
+		kin_kill(&f->kin, c->name, c->ended_pid, is_child, f);
 		if (c->remains.slot == 0)
 			loop_after(f->loop, &c->remains, REMAINS_MS,
 			    on_remains_late, c);
