@@ -796,8 +796,11 @@ static enum err
 resume(struct family *f, const struct json *state)
 {
 	bool     changed = false;
+	int64_t  vault = -1;
 	enum err e = handover_family(f, state);
 
+	json_int_at(state, "vault", &vault);
+	settings_resume(f->settings, (int)vault);
 	if (e == ERR_OK && f->settings->needs_sim &&
 	    settings_sim_is_there(f->settings))
 		e = settings_load_sim(f->settings, &changed);

@@ -211,8 +211,6 @@ open_all(struct rookeryd *r)
 	    strcmp(c->log_format, "json") == 0);
 	if (r->left == NULL)
 		tell_what_runs(&r->settings);
-	else
-		settings_resume(&r->settings);
 	if ((e = family_open(&r->family, r->loop, &r->settings, &r->output,
 	         r->left)) != ERR_OK ||
 	    (e = control_open(&r->control, &r->family, r->loop, c->run_dir,

@@ -1411,6 +1411,7 @@ def test_upgrade():
     for name in ("api", "gateway", "worker/1"):
         os.kill(after[name]["pid"], signal.SIGKILL)
         s.wait_child(name, generation=after[name]["generation"] + 1, ready=True)
+    expect("no line end" in s.cli("logs", "worker/1").stdout, "what had no line end yet")
     expect(s.file("api", "given").count("secret 17") == 2, "the secret is lost")
     expect(s.cli("start", "worker/2").returncode == 0, "start")
     expect(s.ask(cmd="ask", name="gateway", what="twice")["ok"], "ask")
@@ -1487,6 +1488,42 @@ def test_upgrade_while_children_come_and_go():
     s.behave("worker/2", [])
     s.ask(cmd="restart", name="worker/2")
     s.wait_state("ready")
+
+
+def test_upgrade_with_another_secret():
+    """What api was given is older than the program that is asked to reload."""
+    s = System(bot=False, wait=None, env={"QQ_APP_ID": "102999999", "QQ_CLIENT_SECRET_FILE": "secret"},
+               before=lambda: open("secret", "w").write("first"))
+    s.wait_state("ready")
+    with open(os.path.join(s.dir, "secret"), "w") as f:
+        f.write("another one")
+    for _ in range(2):
+        replace_program(s)
+        expect(s.cli("upgrade").returncode == 0, s.said())
+    expect(s.child("api")["generation"] == 1, "children are not touched")
+    expect(s.cli("reload").returncode == 0, s.said())
+    s.wait_child("api", state="ready", generation=2)
+    expect("secret 11" in s.file("api", "given"), "the new one")
+    expect(s.cli("reload").returncode == 0, s.said())
+    s.wait_state("ready")
+    expect(s.child("api")["generation"] == 2, "api was replaced without need")
+
+
+def test_upgrade_waits_for_no_roll():
+    """A roll that began during the trial would be forgotten."""
+    s = System(behave={"worker/2": ["never-ready"]}, wait="starting", env={"ROOKERY_WORKERS": "2"})
+    s.wait_child("worker/1", state="ready")
+    replace_program(s, 'while [ ! -e go ]; do sleep 0.05; done\nexec %s/rookeryd "$@"\n' % ASAN)
+    c = s.connect()
+    c.send(v=1, id=1, cmd="upgrade")
+    until("the trial", lambda: "upgrade.try" in s.said())
+    expect(s.ask(cmd="restart", name="worker/2", rolling=True, timeout_ms=0)["ok"], "roll")
+    until("it rolls", lambda: s.snapshot()["supervisor"]["rolling"])
+    open(os.path.join(s.dir, "go"), "w").close()
+    answer = c.next()
+    c.close()
+    expect(not answer["ok"] and "rolling" in answer["message"], str(answer))
+    expect(s.snapshot()["supervisor"]["rolling"] == "worker/2", "it is forgotten")
 
 
 # --- words of children ----------------------------------------------------------------------------
