@@ -246,9 +246,14 @@ close_all(struct rookeryd *r)
 {
 	upgrade_close(&r->upgrade);
 	json_free(&r->left);
-	control_close(&r->control);
+	status_hide(&r->control.status);
 	family_close(&r->family);
 	output_close(&r->output);
+	/* Whoever waits for our end may start the next one when it hears of
+	 * it. */
+	if (r->lock >= 0)
+		close(r->lock);
+	control_close(&r->control);
 	proc_close(&r->proc);
 	loop_free(&r->loop);
 	settings_close(&r->settings);
