@@ -1214,6 +1214,18 @@ def test_reload():
     os.rmdir(d)
 
 
+def test_hangup_without_a_terminal_of_its_own():
+    """A terminal that is written to, in a session that has none: setsid rookeryd."""
+    master, slave = os.openpty()
+    s = System(stderr=slave, before=os.setsid)
+    s.p.send_signal(signal.SIGHUP)
+    until("reloaded", lambda: "reload\n" in s.file("gateway", "heard") or s.p.poll() is not None)
+    expect(s.p.poll() is None, "it has stopped")
+    s.stop()
+    os.close(slave)
+    os.close(master)
+
+
 def test_reload_is_taken_back():
     d = tempfile.mkdtemp(prefix="rk-")
     path = os.path.join(d, "env")
