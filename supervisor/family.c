@@ -173,6 +173,8 @@ has_remains(struct family *f, struct child *c)
 	if (c->ended_pid == 0)
 		return false;
 	if (kin_left(&f->kin, c->name, c->ended_pid, is_child, f)) {
+		/* what it has started since, too */
+		kin_kill(&f->kin, c->name, c->ended_pid, is_child, f);
 		if (c->remains.slot == 0)
 			loop_after(f->loop, &c->remains, REMAINS_MS,
 			    on_remains_late, c);
@@ -794,8 +796,11 @@ static enum err
 resume(struct family *f, const struct json *state)
 {
 	bool     changed = false;
+	int64_t  vault = -1;
 	enum err e = handover_family(f, state);
 
+	json_int_at(state, "vault", &vault);
+	settings_resume(f->settings, (int)vault);
 	if (e == ERR_OK && f->settings->needs_sim &&
 	    settings_sim_is_there(f->settings))
 		e = settings_load_sim(f->settings, &changed);

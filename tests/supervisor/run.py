@@ -11,6 +11,7 @@ made from child.c.  Waits for events with a deadline, never for a time.
 
 import concurrent.futures
 import contextlib
+import fcntl
 import json
 import multiprocessing
 import os
@@ -1050,14 +1051,16 @@ def test_hostile_clients():
     for m in many:
         m.connect(s.status_path())
     many[-1].settimeout(5)
-    expect(many[-1].recv(1) == b"", "client 40 is served")
+    last = many[-1].makefile("rb")
+    expect(b'"FULL"' in last.readline() and last.readline() == b"", "client 40 is served")
+    last.close()
     for m in many:
         m.close()
 
     def served():
         try:
             return s.snapshot()["state"] == "ready"
-        except (OSError, TypeError):     # those 40 are still on their way out
+        except (OSError, KeyError, TypeError):     # those 40 are still on their way out
             return False
     until("an answer", served)
 
@@ -1209,6 +1212,18 @@ def test_reload():
     until("SIGHUP", lambda: s.said().count("family.reload") >= 3)
     os.remove(path)
     os.rmdir(d)
+
+
+def test_hangup_without_a_terminal_of_its_own():
+    """A terminal that is written to, in a session that has none: setsid rookeryd."""
+    master, slave = os.openpty()
+    s = System(stderr=slave, before=os.setsid)
+    s.p.send_signal(signal.SIGHUP)
+    until("reloaded", lambda: "reload\n" in s.file("gateway", "heard") or s.p.poll() is not None)
+    expect(s.p.poll() is None, "it has stopped")
+    s.stop()
+    os.close(slave)
+    os.close(master)
 
 
 def test_reload_is_taken_back():
@@ -1411,6 +1426,7 @@ def test_upgrade():
     for name in ("api", "gateway", "worker/1"):
         os.kill(after[name]["pid"], signal.SIGKILL)
         s.wait_child(name, generation=after[name]["generation"] + 1, ready=True)
+    expect("no line end" in s.cli("logs", "worker/1").stdout, "what had no line end yet")
     expect(s.file("api", "given").count("secret 17") == 2, "the secret is lost")
     expect(s.cli("start", "worker/2").returncode == 0, "start")
     expect(s.ask(cmd="ask", name="gateway", what="twice")["ok"], "ask")
@@ -1487,6 +1503,42 @@ def test_upgrade_while_children_come_and_go():
     s.behave("worker/2", [])
     s.ask(cmd="restart", name="worker/2")
     s.wait_state("ready")
+
+
+def test_upgrade_with_another_secret():
+    """What api was given is older than the program that is asked to reload."""
+    s = System(bot=False, wait=None, env={"QQ_APP_ID": "102999999", "QQ_CLIENT_SECRET_FILE": "secret"},
+               before=lambda: open("secret", "w").write("first"))
+    s.wait_state("ready")
+    with open(os.path.join(s.dir, "secret"), "w") as f:
+        f.write("another one")
+    for _ in range(2):
+        replace_program(s)
+        expect(s.cli("upgrade").returncode == 0, s.said())
+    expect(s.child("api")["generation"] == 1, "children are not touched")
+    expect(s.cli("reload").returncode == 0, s.said())
+    s.wait_child("api", state="ready", generation=2)
+    expect("secret 11" in s.file("api", "given"), "the new one")
+    expect(s.cli("reload").returncode == 0, s.said())
+    s.wait_state("ready")
+    expect(s.child("api")["generation"] == 2, "api was replaced without need")
+
+
+def test_upgrade_waits_for_no_roll():
+    """A roll that began during the trial would be forgotten."""
+    s = System(behave={"worker/2": ["never-ready"]}, wait="starting", env={"ROOKERY_WORKERS": "2"})
+    s.wait_child("worker/1", state="ready")
+    replace_program(s, 'while [ ! -e go ]; do sleep 0.05; done\nexec %s/rookeryd "$@"\n' % ASAN)
+    c = s.connect()
+    c.send(v=1, id=1, cmd="upgrade")
+    until("the trial", lambda: "upgrade.try" in s.said())
+    expect(s.ask(cmd="restart", name="worker/2", rolling=True, timeout_ms=0)["ok"], "roll")
+    until("it rolls", lambda: s.snapshot()["supervisor"]["rolling"])
+    open(os.path.join(s.dir, "go"), "w").close()
+    answer = c.next()
+    c.close()
+    expect(not answer["ok"] and "rolling" in answer["message"], str(answer))
+    expect(s.snapshot()["supervisor"]["rolling"] == "worker/2", "it is forgotten")
 
 
 # --- words of children ----------------------------------------------------------------------------
@@ -1658,6 +1710,25 @@ def test_cli_up_and_stop():
     s = System(program="rookery", args=["up"], env={"ROOKERY_WORKERS": "-1", "ROOKERY_WINDOW": "x"}, wait=None)
     expect(s.p.wait(DEADLINE_S) == 78, "status")
     expect("2 problems" in s.said(), s.said())
+
+
+def test_cli_stop_is_a_stop():
+    s = System()
+    held = [s.connect() for _ in range(32)]
+    for c in held:
+        expect(c.ask(cmd="help")["ok"], "served")
+    for args in (["stop"], ["status"]):
+        r = s.cli(*args)
+        expect(r.returncode == 1 and "connections" in r.stderr, str(r))
+    expect(s.p.poll() is None, "it has stopped all the same")
+    for c in held:
+        c.close()
+    until("served again", lambda: s.cli("status").returncode == 0)
+    expect(s.cli("stop").returncode == 0, s.said())
+    # the next one may start at once
+    with open(os.path.join(s.dir, "run", "rookeryd.lock")) as f:
+        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    expect(os.listdir(os.path.join(s.dir, "run")) == ["rookeryd.lock"], "what is left")
 
 
 def test_cli_check_and_config():
