@@ -20,6 +20,8 @@ import tempfile
 import threading
 import time
 
+import between
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 ASAN = os.path.join(TOP, "build", "asan")
@@ -113,6 +115,7 @@ class Rig:
         if user is not None:
             os.chown(self.dir, user, user)
         self.sim = self.system = None
+        self.between = None      # a proxy before the simulator
         self.sim_env = {}
         self.port = 0            # of the simulator, kept over its restarts
         self.bots = {}           # app id: secret
@@ -178,6 +181,11 @@ class Rig:
                              self.sim_env["QQ_CLIENT_SECRET"])
         self.secrets.add(self.sim_env["QQ_CLIENT_SECRET"])
         self.port = int(self.sim_env["QQ_API_URL"].rsplit(":", 1)[1])
+
+    def stand_between(self):
+        if self.between is None:
+            self.between = between.Between(self.port)
+        return self.between
 
     def _notified(self, s):
         if self.sim.poll() is not None:
