@@ -888,6 +888,11 @@ TEST(no_sessions_left_waits_but_resume_goes_on)
 	answer(&r);
 	EXPECT(did(&r, DO_CONNECT) == NULL);
 	EXPECT_INT(wait_due(&r), 60000);
+	r.reset_after_ms = UINT64_MAX; /* or never */
+	answer(&r);
+	EXPECT(did(&r, DO_CONNECT) == NULL);
+	EXPECT_INT(wait_due(&r), day_ms);
+	EXPECT(did(&r, DO_ASK) != NULL);
 	r.remaining = 1;
 	up_to_hello(&r);
 	EXPECT(did(&r, DO_IDENTIFY) != NULL);
