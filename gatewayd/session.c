@@ -952,8 +952,12 @@ session_due(const struct session *s)
 bool
 session_stale(const struct session *s, uint64_t now_ms)
 {
+	bool unanswered = s->beat_pending && s->heard_ms <= s->beat_sent_ms &&
+	    now_ms - s->beat_sent_ms > s->interval_ms / 2;
+
 	return s->state == SESSION_LIVE && !s->held &&
-	    now_ms - s->heard_ms > s->interval_ms + s->interval_ms / 10;
+	    (unanswered ||
+	        now_ms - s->heard_ms > s->interval_ms + s->interval_ms / 10);
 }
 
 bool

@@ -693,6 +693,8 @@ TEST(a_missed_ack_is_a_dead_connection)
 	EXPECT(first <= 45000);
 	EXPECT(did(&r, DO_BEAT) != NULL);
 	EXPECT(!session_stale(&r.s, r.now));
+	EXPECT(!session_stale(&r.s, r.now + 22500));
+	EXPECT(session_stale(&r.s, r.now + 22501)); /* before it is cut */
 	EXPECT(session_stale(&r.s, r.now + 50000));
 	EXPECT_INT(wait_due(&r), 45000);
 	EXPECT(did(&r, DO_CLOSE) != NULL && did(&r, DO_CLOSE)->code == 0);
