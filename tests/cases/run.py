@@ -312,6 +312,11 @@ def do_nolog(rig, pattern):
         raise Failed(f"the log has: {found[0]}")
 
 
+@step("refuser", "", "Starts a worker that fails with every event.")
+def do_refuser(rig):
+    rig.start_refuser()
+
+
 # --- the platform -------------------------------------------------------------
 
 @step("fault", "NAME [NAME=VALUE...]",
