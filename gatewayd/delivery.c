@@ -603,6 +603,13 @@ head_die(struct delivery *d, struct conv *c, struct slice why)
 	head_finish(d, c, why, true);
 }
 
+/* What a worker says may be meant as never. */
+static uint64_t
+later(uint64_t now_ms, uint64_t after_ms)
+{
+	return after_ms < UINT64_MAX - now_ms ? now_ms + after_ms : UINT64_MAX;
+}
+
 /* To be tried again after a while. */
 static void
 head_again(struct delivery *d, struct conv *c, uint64_t after_ms,
@@ -615,7 +622,7 @@ head_again(struct delivery *d, struct conv *c, uint64_t after_ms,
 	worker_release(c);
 	d->counts.redelivered++;
 	conv_leave(d, c);
-	c->due_ms = now_ms + after_ms;
+	c->due_ms = later(now_ms, after_ms);
 	conv_enter(d, c, after_ms > 0 ? DELAYED : TURN);
 }
 
@@ -788,8 +795,8 @@ delivery_offer(struct delivery *d, uint64_t now_ms, struct delivery_item *item)
 	e->attempt++;
 	conv_enter(d, c, FLIGHT);
 	c->worker = w;
-	c->due_ms = now_ms +
-	    (w->timeout_ms > 0 ? w->timeout_ms : d->limits.timeout_ms);
+	c->due_ms = later(now_ms,
+	    w->timeout_ms > 0 ? w->timeout_ms : d->limits.timeout_ms);
 	w->in_flight++;
 	w->alone = e->attempt >= ALONE_FROM;
 	text_drop(&e->last);

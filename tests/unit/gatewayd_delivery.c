@@ -694,6 +694,25 @@ TEST(what_is_restored_late_is_not_wanted_for_ever)
 	delivery_free(&d);
 }
 
+/* "Never", said as a number. */
+TEST(a_limit_beyond_all_time_is_none)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *w = delivery_worker_set(d, text("w"),
+	    text("w"), 1, SLICE("h"), text("*"), 1, UINT64_MAX, false, true,
+	    1000);
+
+	put(d, "1", "u:a");
+	EXPECT_STR(offered(d, 1000), "1");
+	delivery_tick(d, 1000000000);
+	EXPECT_INT(delivery_counts(d)->timeouts, 0);
+	EXPECT(delivery_nack(d, w, text("1"), UINT64_MAX, false, text(""),
+	    1000) == ERR_OK);
+	delivery_tick(d, 1000000000);
+	EXPECT_STR(offered(d, 1000000000), "");
+	delivery_free(&d);
+}
+
 /* Too many to note each: then all is waited for, rather than lost. */
 TEST(many_workers_that_left_are_all_waited_for)
 {
@@ -848,6 +867,7 @@ main(void)
 	RUN(what_a_worker_that_left_wants_is_waited_for);
 	RUN(workers_of_an_earlier_run_are_waited_for);
 	RUN(what_is_restored_late_is_not_wanted_for_ever);
+	RUN(a_limit_beyond_all_time_is_none);
 	RUN(many_workers_that_left_are_all_waited_for);
 	RUN(a_worker_is_not_kept_for_what_it_does_not_want);
 	RUN(conversations_are_shown_oldest_first);
