@@ -188,6 +188,12 @@ begin(struct step *st)
 	begin_because(st, "to connect");
 }
 
+static uint64_t
+clamp(uint64_t v, uint64_t low, uint64_t high)
+{
+	return v < low ? low : v > high ? high : v;
+}
+
 static void
 note_budget(struct session_budget *b, const struct session_data *in,
     uint64_t now)
@@ -200,7 +206,9 @@ note_budget(struct session_budget *b, const struct session_data *in,
 		return;
 	b->total = in->total;
 	b->remaining = in->remaining;
-	b->resets_ms = now + in->reset_after_ms;
+	/* They are counted by the day, whatever it says. */
+	b->resets_ms = now + clamp(in->reset_after_ms, 0,
+	    DAY_MS + IDENTIFY_WINDOW_MS);
 }
 
 static void
@@ -228,8 +236,8 @@ connect_now(struct step *st)
 	if (s->id[0] == '\0' && budget_spent(s->budget)) {
 		s->remedy = "the platform allows no more sessions today; "
 		            "it is tried again when the count starts anew";
-		wait_for(st, st->in->reset_after_ms > 0
-		        ? st->in->reset_after_ms
+		wait_for(st, s->budget->resets_ms > st->now
+		        ? s->budget->resets_ms - st->now
 		        : SLOW_MS,
 		    "the day's sessions are used up");
 		return;
@@ -276,12 +284,6 @@ park_refused(struct step *st)
 	    s->told[0] != '\0' ? s->told
 	                       : "check QQ_APP_ID and QQ_CLIENT_SECRET");
 	s->unanswered = true;
-}
-
-static uint64_t
-clamp(uint64_t v, uint64_t low, uint64_t high)
-{
-	return v < low ? low : v > high ? high : v;
 }
 
 static void

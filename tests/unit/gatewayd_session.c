@@ -888,8 +888,15 @@ TEST(no_sessions_left_waits_but_resume_goes_on)
 	answer(&r);
 	EXPECT(did(&r, DO_CONNECT) == NULL);
 	EXPECT_INT(wait_due(&r), 60000);
+	r.reset_after_ms = 1000 * day_ms; /* they are counted by the day */
+	answer(&r);
+	EXPECT(did(&r, DO_CONNECT) == NULL);
+	EXPECT(wait_due(&r) < day_ms + MINUTE);
+	EXPECT(did(&r, DO_ASK) != NULL);
+	r.reset_after_ms = day_ms;
 	r.remaining = 1;
-	up_to_hello(&r);
+	answer(&r);
+	feed(&r, IN_HELLO, 45000);
 	EXPECT(did(&r, DO_IDENTIFY) != NULL);
 	ready(&r, 1, "S1");
 	r.remaining = 0;
