@@ -248,6 +248,14 @@ pump(void *self)
 			    loop_now(g->loop));
 			continue;
 		}
+		if (e == ERR_SYNTAX || e == ERR_TOO_LARGE) {
+			/* No worker would make more of it, and its
+			 * conversation must go on. */
+			delivery_nack(g->delivery, item.worker, item.id, 0,
+			    true, SLICE("its body in the journal cannot be "
+			                "read"), loop_now(g->loop));
+			continue;
+		}
 		delivery_unsend(g->delivery, &item);
 		if (e != ERR_NOT_FOUND)
 			break; /* the tick tries again */

@@ -73,6 +73,7 @@ on_done(void *self, uint64_t no, struct slice id)
 	struct gateway *g = self;
 	enum err        e = delivery_remember(g->delivery, id, no);
 
+	delivery_expect_workers(g->delivery);
 	return e == ERR_DUPLICATE ? ERR_OK : e;
 }
 
@@ -98,10 +99,12 @@ on_session(void *self, const struct session_memory *m)
 	struct gateway *g = self;
 	int64_t         wall = loop_wall_ms();
 
-	if (link_recall(g, m, wall))
-		log_info("session.recalled", KV("bot", (const char *)m->bot),
-		    KV("shard", m->shard), KV("seq", m->seq),
-		    KV("age_ms", wall - m->saved_wall_ms));
+	if (!link_recall(g, m, wall))
+		return;
+	delivery_expect_workers(g->delivery); /* before the replay */
+	log_info("session.recalled", KV("bot", (const char *)m->bot),
+	    KV("shard", m->shard), KV("seq", m->seq),
+	    KV("age_ms", wall - m->saved_wall_ms));
 }
 
 static enum err

@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -158,7 +159,7 @@ class System:
     def close(self):
         """Every child stops by itself, and cleanly."""
         wrong = []
-        for name in ("gatewayd", "apid", "qqsim"):
+        for name in ("workerd", "gatewayd", "apid", "qqsim"):
             p = self.children.get(name)
             if p is None:
                 continue
@@ -443,6 +444,31 @@ def test_a_state_folder_may_come_later(s):
     finally:
         p.terminate()
         expect(p.wait(DEADLINE_S) == 0, f"status {p.returncode}")
+
+
+def test_a_body_that_cannot_be_read(s):
+    """A disk may turn a bit, and the database does not notice."""
+    body = event()
+    expect(s.ask(s.head(body), body) == TAKEN, "one that is whole")
+    p = s.children["gatewayd"]
+    p.terminate()
+    expect(p.wait(DEADLINE_S) == 0, f"status {p.returncode}")
+    with sqlite3.connect(s.dir + "/state/gateway.db") as db:
+        no, n = db.execute("SELECT min(no), count(*) FROM event").fetchone()
+        expect(n > 1, f"{n} events wait")
+        db.execute("UPDATE event SET body = x'c1' WHERE no = ?", (no,))
+    db.close()
+    s.start("gatewayd")
+    s.start("workerd")
+    s.logged("gatewayd", r"event\.dead .*body")
+
+    def rest():
+        with sqlite3.connect(s.dir + "/state/gateway.db") as db:
+            found = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+                     for table in ("event", "dead")]
+        db.close()
+        return found == [0, 1]
+    until("all others are done", rest)
 
 
 def main():
