@@ -43,6 +43,16 @@ read_lasts(const struct json *doc, uint64_t *ms)
 	return true;
 }
 
+/* It stands in a line of a header: no blank, no control character. */
+static bool
+fits_header(struct slice value)
+{
+	for (size_t i = 0; i < value.n; i++)
+		if (value.p[i] <= ' ' || value.p[i] >= 0x7f)
+			return false;
+	return true;
+}
+
 static void
 read_error(struct token_reply *r, unsigned status, const struct json *doc)
 {
@@ -80,6 +90,8 @@ token_read(struct token_reply *r, unsigned status, struct slice body)
 	value = json_text(json_get(doc, "access_token"));
 	if (!json_is_string(json_get(doc, "access_token")) || value.n == 0)
 		read_error(r, status, doc);
+	else if (!fits_header(value))
+		r->why = "the access_token holds what no header may";
 	else if (!read_lasts(doc, &r->lasts_ms))
 		r->why = "expires_in is not a number of seconds";
 	else if (secret_set(&r->value, value) != ERR_OK)
