@@ -67,12 +67,12 @@ attempt_judge(struct attempt *a, const struct attempt_rules *rules,
 		return done(rules->has_seq ? RESULT_OK : r->result);
 	case CLASS_REFRESH_TOKEN:
 		if (a->refreshed)
-			return done(r->result);
+			break;
 		a->refreshed = true;
 		return (struct attempt_verdict){ .next = NEXT_TOKEN };
 	case CLASS_RATE_LIMITED:
 		if (r->result == RESULT_QUOTA)
-			return done(r->result);
+			break;
 		return again(a, rules, r->result, now_ms, chance);
 	case CLASS_RETRY_LATER:
 		return again(a, rules, r->result, now_ms, chance);

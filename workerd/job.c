@@ -13,14 +13,14 @@
 struct call {
 	struct call *next;
 	uint64_t     n;
-	bool         open;
+	bool         open, unsent;
 	char        *text;
 };
 
 struct job {
 	struct job  *next;
 	struct call *calls, **last;
-	uint64_t     replies, open;
+	uint64_t     replies, open, unsent;
 	bool         running;        /* its handler has not returned */
 	char        *id, *bot, *conv, *msg, *event;
 	int64_t      deadline;
@@ -29,9 +29,25 @@ struct job {
 /* --- calls --------------------------------------------------------------------- */
 
 static void
-send_call(struct worker *w, const struct job *j, const struct call *c)
+set_unsent(struct worker *w, struct job *j, struct call *c, bool unsent)
+{
+	if (c->unsent == unsent)
+		return;
+	c->unsent = unsent;
+	if (unsent) {
+		j->unsent++;
+		w->unsent++;
+	} else {
+		j->unsent--;
+		w->unsent--;
+	}
+}
+
+static enum err
+send_call(struct worker *w, struct job *j, struct call *c)
 {
 	struct buf id = { 0 };
+	enum err   e = ERR_NOMEM;
 
 	buf_putf(&id, "%s#%llu", j->id, (unsigned long long)c->n);
 	if (!id.failed) {
@@ -41,15 +57,17 @@ send_call(struct worker *w, const struct job *j, const struct call *c)
 			.conv = slice_of(j->conv), .msg = slice_of(j->msg),
 			.event = slice_of(j->event), .deadline = j->deadline,
 			.text = slice_of(c->text) };
-		enum err e = bus_send(w->api, (msg_peer){ NULL, 0 }, MSG_call,
-		    &call);
 
-		/* It stays open; apid's next greeting sends it again. */
-		if (e != ERR_OK)
+		/* It stays open; apid's next greeting or answer sends it
+		 * again. */
+		e = bus_send(w->api, (msg_peer){ NULL, 0 }, MSG_call, &call);
+		if (e != ERR_OK && !c->unsent)
 			log_warn("call.unsent", KV("id", call.id),
 			    KV("why", err_text(e)));
 	}
 	buf_free(&id);
+	set_unsent(w, j, c, e != ERR_OK);
+	return e;
 }
 
 enum err
@@ -66,18 +84,31 @@ job_reply(struct worker *w, struct job *j, struct slice text)
 	j->open++;
 	*j->last = c;
 	j->last = &c->next;
-	send_call(w, j, c);
+	if (j->unsent > 0) /* not before those it follows */
+		set_unsent(w, j, c, true);
+	else
+		send_call(w, j, c);
 	return ERR_OK;
 }
 
 static void
-call_again(struct worker *w, const struct job *j)
+call_again(struct worker *w, struct job *j)
 {
 	for (struct call *c = j->calls; c != NULL; c = c->next)
 		if (c->open) {
 			w->repeated++;
 			send_call(w, j, c);
 		}
+}
+
+/* An answer has come, so there may be room again. */
+static void
+call_unsent(struct worker *w)
+{
+	for (struct job *j = w->jobs; j != NULL; j = j->next)
+		for (struct call *c = j->calls; c != NULL; c = c->next)
+			if (c->unsent && send_call(w, j, c) != ERR_OK)
+				return;
 }
 
 void
@@ -210,6 +241,7 @@ job_on_result(void *self, msg_peer from, const struct msg_result *m)
 	if (c == NULL) /* a second answer to a call made again */
 		return;
 	c->open = false;
+	set_unsent(w, j, c, false);
 	j->open--;
 	if (m->ok)
 		w->replies++;
@@ -221,6 +253,8 @@ job_on_result(void *self, msg_peer from, const struct msg_result *m)
 		    KV("trace", m->trace));
 	}
 	job_finish_if_done(w, j);
+	if (w->unsent > 0)
+		call_unsent(w);
 }
 
 void

@@ -33,6 +33,7 @@ struct worker {
 	struct job           *jobs;
 	uint64_t              njobs, stop_by_ms;
 	uint64_t              done, replies, failed, repeated;
+	uint64_t              unsent;         /* calls apid did not take yet */
 	struct timer          reporting;
 	char                  name[80];
 	char                  api_run[40];   /* the run of apid we know */

@@ -108,6 +108,16 @@ TEST(the_end_says_what_happened)
 		.result = RESULT_REPLY_EXPIRED };
 	EXPECT_INT(attempt_judge(&a, &numbered, &r, 0, HALF).result,
 	    RESULT_TIMEOUT);
+	/* The first may have used the quota up, or the token may be gone. */
+	r = (struct reply){ .cls = CLASS_RATE_LIMITED,
+		.result = RESULT_QUOTA };
+	EXPECT_INT(attempt_judge(&a, &numbered, &r, 0, HALF).result,
+	    RESULT_TIMEOUT);
+	r = (struct reply){ .cls = CLASS_REFRESH_TOKEN,
+		.result = RESULT_PLATFORM };
+	EXPECT_INT(attempt_judge(&a, &numbered, &r, 0, HALF).next, NEXT_TOKEN);
+	EXPECT_INT(attempt_judge(&a, &numbered, &r, 0, HALF).result,
+	    RESULT_TIMEOUT);
 	/* But the platform's word that it has the message does. */
 	r = (struct reply){ .cls = CLASS_DUPLICATE };
 	EXPECT_INT(attempt_judge(&a, &numbered, &r, 0, HALF).result,

@@ -200,6 +200,38 @@ TEST(what_has_no_result_is_called_again)
 	EXPECT(strstr(heard(), "ack m:2\n") != NULL);
 }
 
+/* apid lives and its pipe was full: no greeting will come. */
+TEST(what_was_not_taken_goes_with_the_next_result)
+{
+	struct worker w;
+
+	worker_new(&w, &many);
+	replies_per_event = 1;
+	event(&w, "m:1", "message.c2c", "x", false);
+	replies_per_event = 2;
+	bus_says = ERR_FULL;
+	event(&w, "m:2", "message.c2c", "x", false);
+	EXPECT(strstr(logged, "call.unsent m:2#1") != NULL);
+	heard();
+	/* still full */
+	result(&w, "m:1#9", true);
+	EXPECT_STR(heard(), "");
+	bus_says = ERR_OK;
+	replies_per_event = 1;
+	event(&w, "m:3", "message.c2c", "x", false);
+	heard();
+	result(&w, "m:1#1", true);
+	EXPECT_STR(heard(),
+	    "ack m:1\n"
+	    "call m:2#1 n=1 ev=m:2 conv=u:A msg=M \"reply 1\"\n"
+	    "call m:2#2 n=2 ev=m:2 conv=u:A msg=M \"reply 2\"\n");
+	result(&w, "m:3#1", true);
+	EXPECT_STR(heard(), "ack m:3\n");
+	result(&w, "m:2#2", true);
+	result(&w, "m:2#1", true);
+	EXPECT_STR(heard(), "ack m:2\n");
+}
+
 TEST(results_of_nothing_are_ignored)
 {
 	static const char *const ids[] = { "", "#", "m:1", "m:1#", "m:1#x",
@@ -287,6 +319,7 @@ main(void)
 	RUN(an_event_without_replies_is_done_at_once);
 	RUN(a_second_delivery_meanwhile_is_the_same_event);
 	RUN(what_has_no_result_is_called_again);
+	RUN(what_was_not_taken_goes_with_the_next_result);
 	RUN(results_of_nothing_are_ignored);
 	RUN(echo_repeats_messages_of_people);
 	RUN(no_text_gets_into_the_log);
