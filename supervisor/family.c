@@ -664,14 +664,14 @@ family_changed(struct family *f, struct child *c, enum service_state was)
 		load_sim(f);
 	if (ready && f->has_level)
 		tell_level(c, f->log_level);
+	if (is == SERVICE_FAILED)
+		log_error("child.failed", KV("name", c->name),
+		    KV("remedy", child_remedy(c, remedy, sizeof remedy)));
 	/* Nothing can work without it, so the person at the terminal is told
 	 * at once. */
 	if (c->id == SERVICE_ID_sim && is == SERVICE_FAILED &&
 	    !f->settings->has_sim)
 		give_up(f, ERR_CONFIG);
-	if (is == SERVICE_FAILED)
-		log_error("child.failed", KV("name", c->name),
-		    KV("remedy", child_remedy(c, remedy, sizeof remedy)));
 	if (f->listener.changed != NULL)
 		f->listener.changed(f->listener.self, c, was);
 	/* For whoever restarts us as a whole. */
