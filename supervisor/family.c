@@ -748,6 +748,7 @@ on_child_signal(void *self, int signal)
 			f->trial.how = si;
 		} else {
 			f->strangers++; /* an orphan, left to us */
+			kin_reaped(&f->kin, si.si_pid);
 		}
 		waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
 	}
@@ -851,7 +852,7 @@ family_close(struct family *f)
 	for (size_t i = 0; i < f->nchildren; i++)
 		child_free(&f->children[i]);
 	f->nchildren = 0;
-	kin_kill_orphans(is_child, f);
+	kin_kill_orphans(&f->kin, is_child, f);
 	kin_close(&f->kin);
 	notify_close(&f->notify);
 	free(f->bin_dir);

@@ -511,6 +511,23 @@ def test_daemonised_descendant_ends_with_the_system():
     until("it is dead", lambda: not alive(pid), 5)
 
 
+def test_whoever_was_there_before_is_left_alone():
+    """A shell that started something and then became rookeryd."""
+    s = System(under=["sh", "-c", 'sleep 1000 & echo $! > guest; exec "$@"', "sh"],
+               behave={"worker/1": ["daemon"]})
+    orphan = int(until("daemon", lambda: s.file("worker/1", "orphan")).split()[0])
+    with open(os.path.join(s.dir, "guest")) as f:
+        guest = int(f.read())
+    try:
+        replace_program(s)
+        expect(s.cli("upgrade").returncode == 0, s.said())
+        s.stop()
+        until("ours is dead", lambda: not alive(orphan), 5)
+        expect(alive(guest), "a process that is not ours was killed")
+    finally:
+        os.kill(guest, signal.SIGKILL)
+
+
 def test_OB01_what_a_child_lacks_is_seen():
     s = System(behave={"api": ["degraded"]}, wait="degraded")
     c = s.child("api")
