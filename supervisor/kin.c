@@ -294,9 +294,9 @@ kin_kill(const struct kin *k, const char *name, pid_t group, kin_fn *is_child,
 	if (k->base[0] != '\0') {
 		group_of(k, name, path);
 		write_file(path, "cgroup.kill", "1");
-	} else {
-		each_child(getpid(), look_at, &s);
 	}
+	/* It may have started some before it was moved into its group. */
+	each_child(getpid(), look_at, &s);
 }
 
 bool
@@ -308,7 +308,8 @@ kin_left(const struct kin *k, const char *name, pid_t group, kin_fn *is_child,
 
 	if (k->base[0] != '\0') {
 		group_of(k, name, path);
-		return is_populated(path);
+		if (is_populated(path))
+			return true;
 	}
 	each_child(getpid(), look_at, &s);
 	return s.found > 0;

@@ -1,9 +1,9 @@
 /*
  * kin: all that descends from one child, so that nothing of a process that
  * has ended is alive when the next one starts.  With a control group of its
- * own (cgroup v2, where we may make some) the kernel keeps the account; else
- * the orphans that are left to us, a subreaper, tell by their process group
- * or by the name in their environment whose they are.
+ * own (cgroup v2, where we may make some) the kernel keeps the account; there,
+ * too, the orphans that are left to us, a subreaper, tell by their process
+ * group or by the name in their environment whose they are.
  */
 #ifndef KIN_H
 #define KIN_H
