@@ -25,7 +25,7 @@ keep_note(struct gateway *g, enum err e)
 		return;
 	g->journal_err = e;
 	log_error("journal.failed", KV("err", err_name(e)),
-	    KV("why", err_text(e)),
+	    KV("why", store_why(e)),
 	    KV("remedy", "gatewayd begins anew from what the journal holds; "
 	                 "look at the disk of ROOKERY_STATE_DIR"));
 }

@@ -113,6 +113,7 @@ static struct json *
 whole_state(const struct family *from, const struct control *ctl, int lock)
 {
 	struct json *o = json_new_object(), *children = json_new_array();
+	struct json *guests = json_new_array();
 
 	json_put_int(o, "format", HANDOVER_FORMAT);
 	FAMILY_NUMBERS(PUT)
@@ -124,6 +125,9 @@ whole_state(const struct family *from, const struct control *ctl, int lock)
 	for (size_t i = 0; i < from->nchildren; i++)
 		json_push_take(children, child_state(from->children[i]));
 	json_put_take(o, "children", children);
+	for (size_t i = 0; i < from->kin.nguests; i++)
+		json_push_int(guests, from->kin.guests[i]);
+	json_put_take(o, "guests", guests);
 	return o;
 }
 
@@ -280,10 +284,14 @@ enum err
 handover_family(struct family *to, const struct json *o)
 {
 	const struct json *children = json_get(o, "children");
+	const struct json *guests = json_get(o, "guests");
 	int64_t            v;
 	enum err           e = ERR_OK;
 
 	FAMILY_NUMBERS(GET)
+	for (size_t i = 0; i < KIN_GUESTS_MAX; i++)
+		if (json_int(json_at(guests, i), &v))
+			to->kin.guests[to->kin.nguests++] = (pid_t)v;
 	to->generation++;
 	for (size_t i = 0; i < json_count(children) && e == ERR_OK; i++)
 		e = get_child(to, json_at(children, i));

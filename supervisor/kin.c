@@ -130,40 +130,6 @@ remove_group(const char *group)
 	rmdir(group);
 }
 
-/* Before Linux 5.14 a group cannot be killed; the walk does better then. */
-static bool
-may_kill(const char *group)
-{
-	char path[KIN_PATH_MAX + 100];
-
-	snprintf(path, sizeof path, "%s/cgroup.kill", group);
-	return access(path, W_OK) == 0;
-}
-
-void
-kin_open(struct kin *k, const char *run_dir, bool fresh)
-{
-	char        own[KIN_PATH_MAX - 60];
-	struct stat st;
-
-	k->base[0] = '\0';
-	if (stat(run_dir, &st) < 0 || !own_group(own, sizeof own))
-		return;
-	/* By the folder itself: in another mount namespace, and in our group
-	 * all the same, somebody else's may have the same name. */
-	snprintf(k->base, sizeof k->base, "%s/rookery-%jx-%jx", own,
-	    (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
-	mkdir(k->base, 0755);
-	if (access(k->base, W_OK) < 0 || !may_kill(k->base)) {
-		rmdir(k->base);
-		k->base[0] = '\0';
-		return;
-	}
-	if (fresh)
-		each_group(k, kill_group);
-	log_info("kin.groups", KV("folder", k->base));
-}
-
 void
 kin_close(struct kin *k)
 {
@@ -283,13 +249,23 @@ is_named(pid_t pid, const char *name)
 	return false;
 }
 
+static bool
+is_guest(const struct kin *k, pid_t pid)
+{
+	for (size_t i = 0; i < k->nguests; i++)
+		if (k->guests[i] == pid)
+			return true;
+	return false;
+}
+
 struct search {
-	const char *name;       /* NULL: every orphan */
-	pid_t       group;
-	kin_fn     *is_child;
-	void       *self;
-	bool        kills;
-	size_t      found;
+	const struct kin *kin;
+	const char       *name; /* NULL: every orphan */
+	pid_t             group;
+	kin_fn           *is_child;
+	void             *self;
+	bool              kills;
+	size_t            found;
 };
 
 static void
@@ -298,7 +274,7 @@ look_at(void *self, pid_t pid)
 	struct search *s = self;
 	struct branch  us = { getpid(), -1 };
 
-	if (s->is_child(s->self, pid))
+	if (s->is_child(s->self, pid) || is_guest(s->kin, pid))
 		return;
 	if (s->name != NULL && getpgid(pid) != s->group &&
 	    !is_named(pid, s->name))
@@ -312,36 +288,94 @@ void
 kin_kill(const struct kin *k, const char *name, pid_t group, kin_fn *is_child,
     void *self)
 {
-	struct search s = { name, group, is_child, self, true, 0 };
+	struct search s = { k, name, group, is_child, self, true, 0 };
 	char          path[KIN_PATH_MAX + 64];
 
 	if (k->base[0] != '\0') {
 		group_of(k, name, path);
 		write_file(path, "cgroup.kill", "1");
-	} else {
-		each_child(getpid(), look_at, &s);
 	}
+	/* It may have started some before it was moved into its group. */
+	each_child(getpid(), look_at, &s);
 }
 
 bool
 kin_left(const struct kin *k, const char *name, pid_t group, kin_fn *is_child,
     void *self)
 {
-	struct search s = { name, group, is_child, self, false, 0 };
+	struct search s = { k, name, group, is_child, self, false, 0 };
 	char          path[KIN_PATH_MAX + 64];
 
 	if (k->base[0] != '\0') {
 		group_of(k, name, path);
-		return is_populated(path);
+		if (is_populated(path))
+			return true;
 	}
 	each_child(getpid(), look_at, &s);
 	return s.found > 0;
 }
 
 void
-kin_kill_orphans(kin_fn *is_child, void *self)
+kin_kill_orphans(const struct kin *k, kin_fn *is_child, void *self)
 {
-	struct search s = { NULL, 0, is_child, self, true, 0 };
+	struct search s = { k, NULL, 0, is_child, self, true, 0 };
 
 	each_child(getpid(), look_at, &s);
+}
+
+/* --- those who were there before ----------------------------------------- */
+
+static void
+note_guest(void *self, pid_t pid)
+{
+	struct kin *k = self;
+
+	if (k->nguests < KIN_GUESTS_MAX)
+		k->guests[k->nguests++] = pid;
+}
+
+void
+kin_reaped(struct kin *k, pid_t pid)
+{
+	for (size_t i = 0; i < k->nguests; i++)
+		if (k->guests[i] == pid)
+			k->guests[i] = k->guests[--k->nguests];
+}
+
+/* --- life --------------------------------------------------------------- */
+
+/* Before Linux 5.14 a group cannot be killed; the walk does better then. */
+static bool
+may_kill(const char *group)
+{
+	char path[KIN_PATH_MAX + 100];
+
+	snprintf(path, sizeof path, "%s/cgroup.kill", group);
+	return access(path, W_OK) == 0;
+}
+
+void
+kin_open(struct kin *k, const char *run_dir, bool fresh)
+{
+	char        own[KIN_PATH_MAX - 60];
+	struct stat st;
+
+	k->base[0] = '\0';
+	if (fresh)
+		each_child(getpid(), note_guest, k);
+	if (stat(run_dir, &st) < 0 || !own_group(own, sizeof own))
+		return;
+	/* By the folder itself: in another mount namespace, and in our group
+	 * all the same, somebody else's may have the same name. */
+	snprintf(k->base, sizeof k->base, "%s/rookery-%jx-%jx", own,
+	    (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	mkdir(k->base, 0755);
+	if (access(k->base, W_OK) < 0 || !may_kill(k->base)) {
+		rmdir(k->base);
+		k->base[0] = '\0';
+		return;
+	}
+	if (fresh)
+		each_group(k, kill_group);
+	log_info("kin.groups", KV("folder", k->base));
 }

@@ -43,6 +43,7 @@ is_one_of_them(void *self, pid_t pid)
 
 TEST(many_children_are_named_whole)
 {
+	static const struct kin none;
 	char *stacks = malloc((size_t)MANY * STACK);
 
 	/* They share our memory: a copy for each would take long. */
@@ -51,7 +52,7 @@ TEST(many_children_are_named_whole)
 		    CLONE_VM | SIGCHLD, NULL);
 		EXPECT(ours[i] > 0);
 	}
-	kin_kill_orphans(is_one_of_them, NULL);
+	kin_kill_orphans(&none, is_one_of_them, NULL);
 	EXPECT_INT(seen, MANY);
 	EXPECT_INT(strangers, 0);
 	for (size_t i = 0; i < MANY; i++)
