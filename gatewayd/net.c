@@ -798,8 +798,9 @@ open_server(struct net *net)
 		return ERR_OK;
 	log_error("webhook.listen", KV("address", net->o.listen),
 	    KV("why", "the address is taken or not ours"),
-	    KV("remedy", "set another ROOKERY_WEBHOOK_LISTEN"));
-	return ERR_CONFIG;
+	    KV("remedy", "it is tried again; or set another "
+	                 "ROOKERY_WEBHOOK_LISTEN"));
+	return ERR_BUSY; /* it may be freed, or ours in a moment */
 }
 
 static enum err

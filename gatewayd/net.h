@@ -36,7 +36,8 @@ struct net_options {
 
 enum { NET_FRAME_MAX = 4 << 20 };   /* bytes of one message received */
 
-/* BUSY: the address is taken; CONFIG: it cannot be; both logged. */
+/* BUSY: the address is taken, or not ours now; CONFIG: it is none; both
+ * logged. */
 enum err net_open(struct net **, struct loop *, const struct net_options *);
 void net_close(struct net **);
 
