@@ -379,6 +379,27 @@ TEST(no_answer)
 	teardown();
 }
 
+TEST(no_answer_to_one_in_a_hurry)
+{
+	struct ask *k;
+	uint64_t    began;
+
+	setup(8, 600);
+	began = loop_clock_ms();
+	k = ask(0, "POST", "/hang", "{}");
+	k->r.most_ms = 100;
+	start(k);
+	turn_until(&w.finished, 1);
+	EXPECT_INT(k->err, ERR_TIMEOUT);
+	EXPECT(loop_clock_ms() - began < 500);
+	/* The next on the same handle has its time. */
+	began = loop_clock_ms();
+	start(ask(1, "POST", "/hang", "{}"));
+	turn_until(&w.finished, 2);
+	EXPECT(loop_clock_ms() - began >= 500);
+	teardown();
+}
+
 TEST(a_flood_is_cut)
 {
 	struct ask *k;
@@ -585,6 +606,7 @@ main(void)
 	RUN(once_is_never_sent_twice);
 	RUN(nobody_there);
 	RUN(no_answer);
+	RUN(no_answer_to_one_in_a_hurry);
 	RUN(a_flood_is_cut);
 	RUN(redirects_are_answers);
 	RUN(clear_text_stays_on_this_machine);
