@@ -22,7 +22,7 @@
 #include "log.h"
 #include "proc.h"
 
-enum { TRACE_MAX = 128, CURL_KEPT_BODY = 65536 };
+enum { TRACE_MAX = 128, CURL_KEPT_BODY = 65536, CONNECTION_LIFE_S = 600 };
 
 struct http_headers {
 	struct curl_slist *list;
@@ -52,6 +52,8 @@ struct http {
 	size_t               running, nwaiting;
 	struct timer         timer;
 	uint64_t             wake_ms;        /* libcurl's wish; 0: none */
+	uint64_t             heard_ms;       /* when anything was answered */
+	uint64_t             deaf_ms;        /* older connections are dead */
 	bool                 kick;           /* wants to be called at once */
 	bool                 ended;          /* a request may have */
 };
@@ -276,6 +278,20 @@ slot_release(struct http *h, struct http_slot *s)
 	h->free = s;
 }
 
+/* A request has waited in vain, and so did all others meanwhile: the network
+ * has changed, and each kept connection would cost as long a wait. */
+static void
+note_life(struct http *h, CURLcode code, const struct http_answer *a)
+{
+	uint64_t now = loop_clock_ms();
+
+	if (a->status != 0)
+		h->heard_ms = now;
+	else if (code == CURLE_OPERATION_TIMEDOUT &&
+	    now - h->heard_ms >= h->o.timeout_ms)
+		h->deaf_ms = now;
+}
+
 /* Takes the request out of libcurl; the slot is not free yet. */
 static struct http_request *
 slot_detach(struct http *h, struct http_slot *s)
@@ -312,6 +328,7 @@ take_finished(struct http *h)
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &private);
 		s = (struct http_slot *)(void *)private;
 		read_answer(s, code, &a);
+		note_life(h, code, &a);
 		/* libcurl 8 remembers that a body could not be sent again,
 		 * and fails whatever the handle is used for next. */
 		s->spoiled = code == CURLE_SEND_FAIL_REWIND;
@@ -490,6 +507,22 @@ set_timeout(struct http_slot *s, uint64_t ms, uint64_t most_ms)
 	    CURLE_OK;
 }
 
+/* No connection is for ever, so that a name that has moved is noticed; and
+ * none from before the network changed is used.  libcurl counts in seconds. */
+static bool
+set_life(struct http *h, struct http_slot *s)
+{
+	uint64_t ms = h->deaf_ms == 0 ? UINT64_MAX
+	                              : loop_clock_ms() - h->deaf_ms;
+	long     life = ms / 1000 < CONNECTION_LIFE_S ? (long)(ms / 1000)
+	                                              : CONNECTION_LIFE_S;
+
+	return curl_easy_setopt(s->easy, CURLOPT_FRESH_CONNECT,
+	           life == 0 ? 1L : 0L) == CURLE_OK &&
+	    curl_easy_setopt(s->easy, CURLOPT_MAXLIFETIME_CONN, life) ==
+	        CURLE_OK;
+}
+
 static enum err
 begin(struct http *h, struct http_request *r)
 {
@@ -501,7 +534,7 @@ begin(struct http *h, struct http_request *r)
 	s->ntrace = 0;
 	s->too_large = false;
 	s->error[0] = '\0';
-	if (!set_method(s, r) || !set_scheme(s, clear) ||
+	if (!set_method(s, r) || !set_scheme(s, clear) || !set_life(h, s) ||
 	    !set_timeout(s, h->o.timeout_ms, r->most_ms) ||
 	    curl_easy_setopt(s->easy, CURLOPT_URL, r->url) != CURLE_OK ||
 	    curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, r->headers->list) !=

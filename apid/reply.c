@@ -228,7 +228,7 @@ judge(struct reply *r)
 /* 2xx whose body is no JSON: somebody between us and the platform answered,
  * or the answer was cut.  Nobody knows what became of the request. */
 static void
-judge_unreadable(struct reply *r)
+judge_unreadable(struct reply *r, const struct reply_input *in)
 {
 	const struct code_row *row = find(statuses, COUNT(statuses), r->status);
 
@@ -237,7 +237,7 @@ judge_unreadable(struct reply *r)
 	r->message = slice_of(row->meaning);
 	if (r->status < 300) {
 		r->cls = CLASS_UNSURE;
-		r->message = SLICE("the answer is not JSON");
+		r->message = first_of(in->why, SLICE("the answer is not JSON"));
 	}
 }
 
@@ -257,10 +257,12 @@ reply_read(struct reply *r, const struct reply_input *in)
 		judge_silence(r, in);
 		return;
 	}
-	if (slice_trim(in->body).n > 0 &&
-	    (json_parse(&r->doc, in->body) != ERR_OK ||
-	        !(json_is_object(r->doc) || json_is_array(r->doc)))) {
-		judge_unreadable(r);
+	/* Nothing is fine when it is all there is. */
+	if (slice_trim(in->body).n == 0
+	        ? in->cut
+	        : json_parse(&r->doc, in->body) != ERR_OK ||
+	            !(json_is_object(r->doc) || json_is_array(r->doc))) {
+		judge_unreadable(r, in);
 		return;
 	}
 	r->code = read_code(r->doc);

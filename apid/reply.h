@@ -47,7 +47,8 @@ struct reply_input {
 	unsigned     status;        /* 0: no whole answer */
 	struct slice body, trace;
 	bool         reached;       /* the platform may have seen the request */
-	struct slice why;           /* without an answer: the reason */
+	bool         cut;           /* the answer broke off */
+	struct slice why;           /* no answer, or not all: the reason */
 };
 
 /* Never fails.  The slices are loans from the input and from doc, which

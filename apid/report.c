@@ -117,7 +117,7 @@ record_object(const struct report *r)
 	json_put_int(o, "bytes", (int64_t)sent_file_bytes(s));
 	json_put_int(o, "commits", (int64_t)s->commits);
 	if (s->trouble != ERR_OK)
-		json_put_text(o, "trouble", slice_of(err_text(s->trouble)));
+		json_put_text(o, "trouble", slice_of(store_why(s->trouble)));
 	if (s->moved != NULL)
 		json_put_text(o, "moved", slice_of(s->moved));
 	return o;
@@ -132,7 +132,7 @@ record_remedy(const struct report *r, struct buf *out)
 		buf_putf(out, "%s%s cannot be written: %s; make room in "
 		    "ROOKERY_STATE_DIR, or mend its rights; nothing is sent "
 		    "to channels and direct conversations meanwhile",
-		    out->n > 0 ? "; " : "", s->path, err_text(s->trouble));
+		    out->n > 0 ? "; " : "", s->path, store_why(s->trouble));
 }
 
 struct json *

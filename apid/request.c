@@ -518,7 +518,7 @@ on_answer(void *self, const struct http_answer *a)
 	struct reply       p;
 	struct reply_input in = { .status = a->status, .body = a->body,
 		.trace = a->trace, .reached = a->reached,
-		.why = slice_of(a->why) };
+		.cut = a->err != ERR_OK, .why = slice_of(a->why) };
 
 	r->owner->running--;
 	/* A success that broke off is none: its body may have said no. */

@@ -7,7 +7,7 @@
 
 #include "json.h"
 
-enum { LASTS_MAX_S = 86400, ASK_AGAIN_MS = 1000 };
+enum { LASTS_MAX_S = 86400, ASK_AGAIN_MS = 1000, TOKEN_MAX = 4096 };
 
 static const uint32_t steps_ms[] = { 1000, 2000, 5000, 0 };
 
@@ -43,12 +43,14 @@ read_lasts(const struct json *doc, uint64_t *ms)
 	return true;
 }
 
-/* It stands in a line of a header: no blank, no control character. */
+/* It goes into a header: what could end that, or begin another, is none. */
 static bool
-fits_header(struct slice value)
+is_token(struct slice s)
 {
-	for (size_t i = 0; i < value.n; i++)
-		if (value.p[i] <= ' ' || value.p[i] >= 0x7f)
+	if (s.n == 0 || s.n > TOKEN_MAX)
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= ' ' || s.p[i] > '~')
 			return false;
 	return true;
 }
@@ -90,8 +92,9 @@ token_read(struct token_reply *r, unsigned status, struct slice body)
 	value = json_text(json_get(doc, "access_token"));
 	if (!json_is_string(json_get(doc, "access_token")) || value.n == 0)
 		read_error(r, status, doc);
-	else if (!fits_header(value))
-		r->why = "the access_token holds what no header may";
+	else if (!is_token(value))
+		r->why = "access_token is none: too long, or not all of it "
+		         "printable ASCII";
 	else if (!read_lasts(doc, &r->lasts_ms))
 		r->why = "expires_in is not a number of seconds";
 	else if (secret_set(&r->value, value) != ERR_OK)

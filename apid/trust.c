@@ -199,7 +199,7 @@ on_answer(void *self, const struct http_answer *h)
 	struct reply       r;
 	struct reply_input in = { .status = h->status, .body = h->body,
 		.trace = h->trace, .reached = h->reached,
-		.why = slice_of(h->why) };
+		.cut = h->err != ERR_OK, .why = slice_of(h->why) };
 
 	reply_read(&r, &in);
 	snprintf(a->why, sizeof a->why, "%s: status %u, code %llu: %.*s",

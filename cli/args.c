@@ -105,6 +105,10 @@ args_read(struct cli *cli, int argc, char *argv[], char why[160])
 	for (int i = 2; i < argc; i++) {
 		if (!plain && strcmp(argv[i], "--") == 0) {
 			plain = true;
+		} else if (!plain && strcmp(usual_name(argv[i]), "help") == 0 &&
+		    argv[i][0] == '-') {
+			cli->arg[0] = cmd->name;
+			return args_command("help");
 		} else if (!plain && argv[i][0] == '-' && argv[i][1] != '\0') {
 			if (!take_option(cli, cmd, argv, &i, why))
 				return NULL;

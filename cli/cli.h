@@ -40,7 +40,8 @@ struct cli {
 #include "commands.def"
 #undef COMMAND
 
-/* To the supervisor of this run folder; says so when there is none. */
+/* To the supervisor of this run folder; says so when there is none, with
+ * --json on stdout too. */
 enum status cli_connect(struct cli *, struct link *);
 /* {"v":1,"id":1,"cmd":..}, to be completed and sent. */
 struct json *cli_request(const char *cmd);

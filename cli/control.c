@@ -105,6 +105,7 @@ stop_all(struct cli *cli)
 	struct json *answer = NULL;
 	enum status  status = cli_connect(cli, &link);
 	int          ms = (int)cli->conf.stop_ms + STOP_RESERVE_MS;
+	bool         agreed = false;
 	enum err     e;
 
 	if (status != STATUS_DONE)
@@ -112,14 +113,15 @@ stop_all(struct cli *cli)
 	if (cli->given & OPT_TIMEOUT)
 		ms = (int)cli->number[OPT_NUMBER_TIMEOUT] * 1000;
 	e = link_send(&link, cli_request("shutdown"));
-	while (e == ERR_OK) {
+	while (e == ERR_OK && status == STATUS_DONE &&
+	    (e = link_next(&link, ms, &answer)) == ERR_OK) {
+		status = cli_verdict(answer);
+		agreed = status == STATUS_DONE;
 		json_free(&answer);
-		e = link_next(&link, ms, &answer);
 	}
-	json_free(&answer);
 	link_close(&link);
-	if (e == ERR_CLOSED)
-		return STATUS_DONE;
+	if (e == ERR_OK || (e == ERR_CLOSED && agreed))
+		return status;
 	fprintf(stderr, "rookery: the supervisor: %s\n", err_text(e));
 	return e == ERR_TIMEOUT ? STATUS_TIMEOUT : STATUS_FAILED;
 }

@@ -63,6 +63,8 @@ link_send(struct link *l, struct json *doc)
 
 		if (n > 0)
 			done += (size_t)n;
+		else if (errno == EPIPE)
+			break;  /* it may have said why: to be read */
 		else if (errno != EINTR)
 			e = ERR_CLOSED;
 	}

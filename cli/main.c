@@ -75,19 +75,23 @@ command_version(struct cli *cli)
 enum status
 cli_connect(struct cli *cli, struct link *link)
 {
-	switch (link_open(link, cli->conf.run_dir)) {
-	case ERR_OK:
+	enum err e = link_open(link, cli->conf.run_dir);
+
+	if (e == ERR_OK)
 		return STATUS_DONE;
-	case ERR_FORBIDDEN:
+	if (e == ERR_FORBIDDEN)
 		fprintf(stderr, "rookery: %s/status.sock is not for this "
 		    "user\n", cli->conf.run_dir);
-		return STATUS_NO_SUPERVISOR;
-	default:
+	else
 		fprintf(stderr, "rookery: no supervisor runs here (nobody "
 		    "answers at %s/status.sock)\n"
 		    "  start one:  rookery up\n", cli->conf.run_dir);
-		return STATUS_NO_SUPERVISOR;
-	}
+	if (cli->conf_err != ERR_OK)
+		fputs("  the settings have problems, perhaps it runs "
+		      "elsewhere:  rookery check\n", stderr);
+	if (cli->given & OPT_JSON)
+		puts("{\"v\":1,\"ok\":false,\"error\":\"NO_SUPERVISOR\"}");
+	return STATUS_NO_SUPERVISOR;
 }
 
 struct json *
@@ -205,7 +209,10 @@ main(int argc, char *argv[])
 	cli.conf_err = conf_load(&cli.conf, CONF_C);
 	status = cmd->run(&cli);
 	conf_free(&cli.conf);
-	if (fflush(stdout) != 0 && status == STATUS_DONE)
-		status = STATUS_FAILED;
+	if (fflush(stdout) != 0) {
+		fprintf(stderr, "rookery: standard output: %s\n",
+		    strerror(errno));
+		status = status == STATUS_DONE ? STATUS_FAILED : status;
+	}
 	return status;
 }

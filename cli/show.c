@@ -348,12 +348,8 @@ show(struct cli *cli, const char *cmd)
 	enum status  status = cli_connect(cli, &link);
 	enum err     e;
 
-	if (status != STATUS_DONE) {
-		if (cli->given & OPT_JSON)
-			puts("{\"v\":1,\"ok\":false,"
-			     "\"error\":\"NO_SUPERVISOR\"}");
+	if (status != STATUS_DONE)
 		return status;
-	}
 	if ((e = link_send(&link, cli_request(cmd))) == ERR_OK &&
 	    (e = link_next(&link, SNAPSHOT_MS, &answer)) == ERR_OK)
 		status = show_answer(cli, answer);

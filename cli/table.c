@@ -8,10 +8,14 @@
 static const char *const codes[] = { [PLAIN] = "", [GOOD] = "\033[32m",
 	[WARN] = "\033[33m", [BAD] = "\033[31m", [FAINT] = "\033[2m" };
 
-static bool
-is_control(char c)
+/* Bytes at p that a terminal might obey; C1 is two bytes in UTF-8. */
+static size_t
+controls(const char *p, size_t n)
 {
-	return (unsigned char)c < 0x20 || c == 0x7f;
+	if ((unsigned char)p[0] < 0x20 || p[0] == 0x7f)
+		return 1;
+	return n > 1 && (unsigned char)p[0] == 0xc2 &&
+	    ((unsigned char)p[1] & 0xe0) == 0x80 ? 2 : 0;
 }
 
 /* Columns on a terminal: code points, those of East Asia twice. */
@@ -72,8 +76,10 @@ table_set(struct table *t, size_t column, struct slice text)
 	while (n < text.n && n > 0 && ((unsigned char)text.p[n] & 0xc0) == 0x80)
 		n--;
 	to = t->rows[t->n - 1][column].text;
-	for (size_t i = 0; i < n; i++)
-		to[i] = is_control(text.p[i]) ? '?' : text.p[i];
+	for (size_t i = 0, k; i < n; i += k > 0 ? k : 1) {
+		k = controls(text.p + i, n - i);
+		memcpy(to + i, k > 0 ? "??" : text.p + i, k > 0 ? k : 1);
+	}
 	to[n] = '\0';
 }
 
@@ -134,6 +140,8 @@ table_print(const struct table *t, FILE *to, bool colours)
 void
 table_put_clean(FILE *to, struct slice text)
 {
-	for (size_t i = 0; i < text.n; i++)
-		fputc(is_control(text.p[i]) ? '?' : text.p[i], to);
+	for (size_t i = 0, k; i < text.n; i += k > 0 ? k : 1) {
+		k = controls(text.p + i, text.n - i);
+		fwrite(k > 0 ? "??" : text.p + i, 1, k > 0 ? k : 1, to);
+	}
 }

@@ -782,7 +782,7 @@ distance(const char *a, const char *b)
 static void
 check_name(struct conf *c, const char *name, size_t n, const char *from)
 {
-	char     base[80], remedy[200];
+	char     base[80], remedy[200], why[PATH_MAX + 40];
 	size_t   best = 0;
 	unsigned least = 1000;
 
@@ -808,7 +808,8 @@ check_name(struct conf *c, const char *name, size_t n, const char *from)
 	}
 	snprintf(remedy, sizeof remedy, "the nearest known setting is %s",
 	    infos[best].name);
-	problem(c, name, from, "is not a setting", remedy);
+	snprintf(why, sizeof why, "is not a setting (it stands in %s)", from);
+	problem(c, name, "", why, remedy);
 }
 
 static void

@@ -61,6 +61,15 @@ loop_wall_ms(void)
 }
 
 uint64_t
+loop_boot_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint64_t
 loop_now(const struct loop *l)
 {
 	return l->now_ms;

@@ -44,6 +44,8 @@ uint64_t loop_now(const struct loop *);
 uint64_t loop_clock_ms(void);
 /* Milliseconds since 1970. */
 int64_t loop_wall_ms(void);
+/* Since the boot, the time asleep included; nobody can set it. */
+uint64_t loop_boot_ms(void);
 
 /* wait_ms: -1 until something happens, 0 not at all.  *more (may be NULL):
  * work is left that no descriptor will announce; turn again without sleeping.

@@ -48,6 +48,12 @@ store_durability_of(struct slice word)
 
 /* --- errors --------------------------------------------------------------- */
 
+const char *
+store_why(enum err e)
+{
+	return e == ERR_FULL ? "the disk is full" : err_text(e);
+}
+
 static enum err
 err_of(int rc)
 {

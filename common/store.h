@@ -79,6 +79,8 @@ struct slice store_bytes(struct store_stmt *, int at);
 /* Several statements without parameters or rows. */
 enum err store_exec(struct store *, const char *sql);
 
+/* An error of these in words for a person; FULL is the disk here. */
+const char *store_why(enum err);
 /* Ends the open transaction, if there is one.  Errors as store_run(). */
 enum err store_commit(struct store *);
 bool store_is_dirty(const struct store *);

@@ -16,6 +16,7 @@ enum {
 	RETRY_MS = 200,          /* after a failed attempt, times its number */
 	RECENT = 16,             /* patterns of workers that left, and ... */
 	RECENT_MS = 60 * 1000,   /* ... how long what they want is waited for */
+	RETURN_MS = 10 * 1000,   /* in which an earlier run's workers return */
 };
 
 enum place { NOWHERE, TURN, DELAYED, FLIGHT };
@@ -101,6 +102,8 @@ struct delivery {
 	struct list             unfinished, finished;   /* came, ended first */
 	struct delivery_worker *workers;
 	struct recent           recent[RECENT];
+	/* All is wanted; UINT64_MAX: the first worker has yet to come. */
+	uint64_t                until_ms;
 	uint64_t                last_no, tickets;
 	void                  (*on_end)(void *, const struct delivery_end *);
 	void                   *end_self;
@@ -600,6 +603,13 @@ head_die(struct delivery *d, struct conv *c, struct slice why)
 	head_finish(d, c, why, true);
 }
 
+/* What a worker says may be meant as never. */
+static uint64_t
+later(uint64_t now_ms, uint64_t after_ms)
+{
+	return after_ms < UINT64_MAX - now_ms ? now_ms + after_ms : UINT64_MAX;
+}
+
 /* To be tried again after a while. */
 static void
 head_again(struct delivery *d, struct conv *c, uint64_t after_ms,
@@ -612,7 +622,7 @@ head_again(struct delivery *d, struct conv *c, uint64_t after_ms,
 	worker_release(c);
 	d->counts.redelivered++;
 	conv_leave(d, c);
-	c->due_ms = now_ms + after_ms;
+	c->due_ms = later(now_ms, after_ms);
 	conv_enter(d, c, after_ms > 0 ? DELAYED : TURN);
 }
 
@@ -676,7 +686,7 @@ wanted(const struct delivery *d, const struct kind *k, uint64_t now_ms)
 {
 	struct slice type = text_slice(k->name);
 
-	if (d->workers == NULL || k->until_ms > now_ms)
+	if (d->workers == NULL || d->until_ms > now_ms || k->until_ms > now_ms)
 		return true;
 	for (struct delivery_worker *w = d->workers; w != NULL; w = w->next)
 		if (matches(w->patterns, type))
@@ -686,6 +696,18 @@ wanted(const struct delivery *d, const struct kind *k, uint64_t now_ms)
 		    matches(d->recent[i].patterns, type))
 			return true;
 	return false;
+}
+
+/* The first worker is here: from now on the others are not waited for without
+ * end. */
+static void
+note_return(struct delivery *d, uint64_t now_ms)
+{
+	if (d->until_ms == UINT64_MAX)
+		d->until_ms = now_ms + RETURN_MS;
+	for (struct kind *k = d->kinds; k != NULL; k = k->next)
+		if (k->until_ms == UINT64_MAX)
+			k->until_ms = now_ms + RECENT_MS;
 }
 
 /* All of this kind whose turn it is; false when there were none. */
@@ -712,6 +734,9 @@ end_unwanted(struct delivery *d, uint64_t now_ms)
 	struct kind *next;
 	bool         again;
 
+	/* It may have been here before what an earlier run has left. */
+	if (d->workers != NULL)
+		note_return(d, now_ms);
 	do {
 		again = false;
 		for (struct kind *k = d->kinds; k != NULL; k = next) {
@@ -770,8 +795,8 @@ delivery_offer(struct delivery *d, uint64_t now_ms, struct delivery_item *item)
 	e->attempt++;
 	conv_enter(d, c, FLIGHT);
 	c->worker = w;
-	c->due_ms = now_ms +
-	    (w->timeout_ms > 0 ? w->timeout_ms : d->limits.timeout_ms);
+	c->due_ms = later(now_ms,
+	    w->timeout_ms > 0 ? w->timeout_ms : d->limits.timeout_ms);
 	w->in_flight++;
 	w->alone = e->attempt >= ALONE_FROM;
 	text_drop(&e->last);
@@ -781,7 +806,7 @@ delivery_offer(struct delivery *d, uint64_t now_ms, struct delivery_item *item)
 		.id = { e->id, e->id_n },
 		.body = { e->body, e->body != NULL ? e->body_n : 0 },
 		.body_away = e->body == NULL && e->body_n > 0,
-		.attempt = e->attempt, .worker = w };
+		.attempt = e->attempt, .came_ms = e->came_ms, .worker = w };
 	return true;
 }
 
@@ -949,9 +974,7 @@ delivery_worker_set(struct delivery *d, struct slice peer, struct slice name,
 	w->deaf = false;
 	w->kept_for = NULL; /* it may not want that any more */
 	if (is_new) {
-		for (struct kind *k = d->kinds; k != NULL; k = k->next)
-			if (k->until_ms == UINT64_MAX)
-				k->until_ms = now_ms + RECENT_MS;
+		note_return(d, now_ms);
 		w->since_ms = now_ms;
 		w->next = d->workers;
 		d->workers = w;
@@ -1013,6 +1036,12 @@ delivery_worker_gone(struct delivery *d, struct delivery_worker *gone,
 	}
 	note_recent(d, gone->patterns, now_ms);
 	worker_free(gone);
+}
+
+void
+delivery_expect_workers(struct delivery *d)
+{
+	d->until_ms = UINT64_MAX;
 }
 
 /* --- time ----------------------------------------------------------------- */

@@ -41,6 +41,7 @@ struct delivery_item {
 	struct slice            id, body;
 	bool                    body_away;      /* the store has it, by no */
 	unsigned                attempt;        /* from 1 */
+	uint64_t                came_ms;
 	struct delivery_worker *worker;
 };
 
@@ -77,6 +78,10 @@ enum err delivery_restore(struct delivery *, uint64_t no, struct slice id,
     struct slice conv, struct slice type, size_t body_n, unsigned attempt,
     uint64_t came_ms);
 enum err delivery_remember(struct delivery *, struct slice id, uint64_t no);
+/* There was an earlier run: its workers are about to come back, and what they
+ * want is not known yet.  Until ten seconds after the first of them came,
+ * everything counts as wanted. */
+void delivery_expect_workers(struct delivery *);
 /* A finished event is no longer known: its id may come again as a new one. */
 void delivery_forget(struct delivery *, struct slice id);
 /* The smallest number whose finished event is remembered, or when there is
@@ -139,7 +144,8 @@ void delivery_tick(struct delivery *, uint64_t now_ms);
 bool delivery_idle(const struct delivery *);
 
 /* Called for each event that ends, before it is forgotten: acknowledged, dead,
- * or unwanted: no worker of now or of the last minute has asked for its type.
+ * or unwanted: no worker of now or of the last minute has asked for its type,
+ * nor may one that is expected.
  * Nothing of delivery may be called from it. */
 void delivery_on_end(struct delivery *,
     void (*fn)(void *self, const struct delivery_end *), void *self);

@@ -18,6 +18,7 @@
 #include "normal.h"
 #include "proc.h"
 #include "session.h"
+#include "wall.h"
 
 struct gateway;
 struct bot;
@@ -70,7 +71,9 @@ struct gateway {
 	struct delivery     *delivery;
 	struct journal      *journal;          /* NULL: cannot be opened yet */
 	enum err             journal_err;      /* the first failed write */
+	uint64_t             opened_ms;        /* the journal, in this run */
 	uint64_t             prune_ms;         /* old ids go then */
+	struct wall          wall;
 	bool                 filling;          /* the alarm is on */
 	struct buf           acks;             /* requests to be answered after
 	                                          the commit, uint64_t each */
@@ -132,8 +135,10 @@ void handout_on_gone(void *self, msg_peer, const struct msg_gone *);
 
 /* keep.c */
 /* Opens the journal, takes back what it holds, and starts the sessions; when
- * it cannot be opened, tries again by itself.  CONFIG, NOMEM. */
+ * it cannot be opened, tries again by itself.  NOMEM. */
 enum err keep_open(struct gateway *);
+/* Tries to open it now, when it is not open. */
+void keep_try(struct gateway *);
 void keep_close(struct gateway *);
 /* After each turn of the loop: what came in it is committed, and only then
  * are callbacks acknowledged.  An error ends this process: the next one
@@ -141,6 +146,9 @@ void keep_close(struct gateway *);
 enum err keep_settle(struct gateway *);
 /* Once in a while: ends of events are committed, old ids go, alarms. */
 void keep_tick(struct gateway *);
+/* Looks whether the wall clock was set.  Before what was noted by it is used,
+ * or anything is noted anew. */
+void keep_clock(struct gateway *);
 /* The result of a write. */
 void keep_note(struct gateway *, enum err);
 /* An answer that waits for the commit. */

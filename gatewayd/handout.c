@@ -182,6 +182,17 @@ body_of(struct gateway *g, const struct delivery_item *item,
 	return e;
 }
 
+/* An event that nobody has had yet keeps its window when the wall clock is set.
+ * Who had it may have replied, and apid's memory of that goes by the clock. */
+static int64_t
+deadline_of(const struct gateway *g, const struct delivery_item *item,
+    int64_t deadline)
+{
+	if (deadline == 0 || item->attempt > 1 || item->came_ms <= g->opened_ms)
+		return deadline;
+	return deadline + wall_set_since(&g->wall, item->came_ms);
+}
+
 static enum err
 send_event(struct gateway *g, const struct delivery_item *item)
 {
@@ -194,6 +205,7 @@ send_event(struct gateway *g, const struct delivery_item *item)
 	    (e = msg_decode(MSG_event, body, &ev)) != ERR_OK)
 		return e;
 	ev.attempt = item->attempt;
+	ev.deadline = deadline_of(g, item, ev.deadline);
 	if (!w.want_raw)
 		ev.raw = (struct slice){ NULL, 0 };
 	if (!w.late && ev.deadline != 0 && ev.deadline < loop_wall_ms())
@@ -220,6 +232,7 @@ pump(void *self)
 	struct delivery_item item;
 
 	g->unsent = false;
+	keep_clock(g);
 	while (!proc_stopping(&g->proc) && g->journal_err == ERR_OK &&
 	    delivery_offer(g->delivery, loop_now(g->loop), &item)) {
 		enum err e = send_event(g, &item);
@@ -233,6 +246,14 @@ pump(void *self)
 			log_info("event.late", KV("id", item.id));
 			delivery_ack(g->delivery, item.worker, item.id,
 			    loop_now(g->loop));
+			continue;
+		}
+		if (e == ERR_SYNTAX || e == ERR_TOO_LARGE) {
+			/* No worker would make more of it, and its
+			 * conversation must go on. */
+			delivery_nack(g->delivery, item.worker, item.id, 0,
+			    true, SLICE("its body in the journal cannot be "
+			                "read"), loop_now(g->loop));
 			continue;
 		}
 		delivery_unsend(g->delivery, &item);

@@ -34,11 +34,13 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
     const char *shard, const struct payload *p)
 {
 	struct normal_context ctx = { &g->rules, bot->conf->qq_app_id, user,
-		shard, loop_wall_ms(), g->nbots > 1 };
+		shard, 0, g->nbots > 1 };
 	struct msg_event ev;
 	char             head[MSG_HEAD];
 	enum err         e;
 
+	keep_clock(g);
+	ctx.now_ms = loop_wall_ms();
 	if ((e = normal_event(p, &ctx, &g->scratch, &ev)) != ERR_OK)
 		return e;
 	buf_reset(&g->body);

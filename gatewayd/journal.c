@@ -46,6 +46,7 @@ static const char *const upgrades[VERSION] = {
 	    " (SELECT no FROM done WHERE no < ? ORDER BY no LIMIT ?)")        \
 	S(keep_session, "INSERT OR REPLACE INTO session"                      \
 	    " VALUES(?, ?, ?, ?, ?, ?, ?, ?)")                                \
+	S(set_clock,    "UPDATE session SET saved = saved + ?")               \
 	S(keep_budget,  "INSERT OR REPLACE INTO budget VALUES(?, ?, ?, ?, ?)") \
 	S(dead_count,   "SELECT count(*) FROM dead")                          \
 	S(dead_after,   "SELECT no, id, conv, type, body, why, worker,"       \
@@ -64,6 +65,7 @@ struct journal {
 	char         *file;
 	uint64_t      dead_max, dead_n, dead_lost, commits;
 	bool          urgent;
+	enum err      failed;           /* the first failure ends all writing */
 #define AS_MEMBER(name, sql) struct store_stmt *name;
 	struct {
 		STATEMENTS(AS_MEMBER)
@@ -256,6 +258,18 @@ journal_recall_budget(struct journal *j, const char *bot, struct budget_memory *
 	return ERR_OK;
 }
 
+/* --- writing -------------------------------------------------------------- */
+
+/* A failure takes the whole transaction with it.  Were the next write let
+ * through, a seq could be kept whose event was lost just before. */
+static enum err
+run(struct journal *j, struct store_stmt *q)
+{
+	if (j->failed == ERR_OK)
+		j->failed = store_run(q);
+	return j->failed;
+}
+
 /* --- events --------------------------------------------------------------- */
 
 enum err
@@ -272,7 +286,7 @@ journal_append(struct journal *j, uint64_t no, struct slice id,
 	store_bind_bytes(q, 4, type);
 	store_bind_bytes(q, 5, body);
 	store_bind_int(q, 6, came_wall_ms);
-	return store_run(q);
+	return run(j, q);
 }
 
 enum err
@@ -280,7 +294,7 @@ journal_attempt(struct journal *j, uint64_t no, unsigned attempt)
 {
 	store_bind_int(j->q.attempt, 1, attempt);
 	store_bind_int(j->q.attempt, 2, (int64_t)no);
-	return store_run(j->q.attempt);
+	return run(j, j->q.attempt);
 }
 
 static enum err
@@ -295,7 +309,7 @@ die(struct journal *j, const struct delivery_end *end, int64_t wall_ms)
 	store_bind_int(q, 3, end->attempts);
 	store_bind_int(q, 4, wall_ms);
 	store_bind_int(q, 5, (int64_t)end->no);
-	if ((e = store_run(q)) != ERR_OK)
+	if ((e = run(j, q)) != ERR_OK)
 		return e;
 	if (++j->dead_n <= j->dead_max)
 		return ERR_OK;
@@ -305,7 +319,7 @@ die(struct journal *j, const struct delivery_end *end, int64_t wall_ms)
 	    KV("why", "there are too many dead letters; the oldest is gone"),
 	    KV("remedy", "look at them with rookery dead, or raise "
 	                 "ROOKERY_DEAD_MAX"));
-	return store_run(j->q.dead_oldest);
+	return run(j, j->q.dead_oldest);
 }
 
 enum err
@@ -317,11 +331,11 @@ journal_end(struct journal *j, const struct delivery_end *end,
 	if (end->dead && (e = die(j, end, wall_ms)) != ERR_OK)
 		return e;
 	store_bind_int(j->q.end, 1, (int64_t)end->no);
-	if ((e = store_run(j->q.end)) != ERR_OK)
+	if ((e = run(j, j->q.end)) != ERR_OK)
 		return e;
 	store_bind_int(j->q.done, 1, (int64_t)end->no);
 	store_bind_bytes(j->q.done, 2, end->id);
-	return store_run(j->q.done);
+	return run(j, j->q.done);
 }
 
 enum err
@@ -343,7 +357,7 @@ journal_prune(struct journal *j, uint64_t no)
 {
 	store_bind_int(j->q.prune, 1, (int64_t)no);
 	store_bind_int(j->q.prune, 2, PRUNE_ROWS);
-	return store_run(j->q.prune);
+	return run(j, j->q.prune);
 }
 
 /* --- sessions ------------------------------------------------------------- */
@@ -362,7 +376,15 @@ journal_keep_session(struct journal *j, const struct session_memory *m)
 	store_bind_int(q, 6, m->seq);
 	store_bind_bytes(q, 7, slice_of(m->user));
 	store_bind_int(q, 8, m->saved_wall_ms);
-	return store_run(q);
+	return run(j, q);
+}
+
+enum err
+journal_set_clock(struct journal *j, int64_t by_ms)
+{
+	j->urgent = true;
+	store_bind_int(j->q.set_clock, 1, by_ms);
+	return run(j, j->q.set_clock);
 }
 
 enum err
@@ -377,7 +399,7 @@ journal_keep_budget(struct journal *j, const char *bot,
 	store_bind_int(q, 3, (int64_t)m->remaining);
 	store_bind_int(q, 4, m->resets_wall_ms);
 	store_bind_int(q, 5, m->next_wall_ms);
-	return store_run(q);
+	return run(j, q);
 }
 
 /* --- dead letters --------------------------------------------------------- */
@@ -437,7 +459,7 @@ journal_dead_drop(struct journal *j, uint64_t no)
 
 	j->urgent = true;
 	store_bind_int(j->q.dead_drop, 1, (int64_t)no);
-	if ((e = store_run(j->q.dead_drop)) == ERR_OK && j->dead_n > 0)
+	if ((e = run(j, j->q.dead_drop)) == ERR_OK && j->dead_n > 0)
 		j->dead_n--;
 	return e;
 }
@@ -467,7 +489,9 @@ journal_commit(struct journal *j)
 {
 	j->urgent = false;
 	j->commits += store_is_dirty(j->store);
-	return store_commit(j->store);
+	if (j->failed == ERR_OK)
+		j->failed = store_commit(j->store);
+	return j->failed;
 }
 
 struct journal_info

@@ -6,7 +6,8 @@
  * All writes of a turn of the loop are one transaction: an event and the seq
  * it came with are there together or not at all.  Writers return the errors
  * of store_run(); after one the journal can no longer be trusted to hold what
- * memory holds, and its owner must begin anew from the file.
+ * memory holds, so that all further ones return it too and write nothing, and
+ * its owner must begin anew from the file.
  */
 #ifndef JOURNAL_H
 #define JOURNAL_H
@@ -27,7 +28,7 @@ struct journal_options {
 
 /* Errors of store_open(); SYSTEM or FULL too when it cannot be written. */
 enum err journal_open(struct journal **, const struct journal_options *);
-/* Commits. */
+/* Commits, unless a write has failed. */
 void journal_close(struct journal **);
 /* Closes it and moves the file aside: it turned out to be damaged. */
 enum err journal_abandon(struct journal **, const char *why);
@@ -73,6 +74,8 @@ enum err journal_prune(struct journal *, uint64_t no);
 
 enum err journal_keep_session(struct journal *,
     const struct session_memory *);
+/* The wall clock was set by so much: the sessions are no older for it. */
+enum err journal_set_clock(struct journal *, int64_t by_ms);
 enum err journal_keep_budget(struct journal *, const char *bot,
     const struct budget_memory *);
 

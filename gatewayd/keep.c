@@ -25,7 +25,7 @@ keep_note(struct gateway *g, enum err e)
 		return;
 	g->journal_err = e;
 	log_error("journal.failed", KV("err", err_name(e)),
-	    KV("why", err_text(e)),
+	    KV("why", store_why(e)),
 	    KV("remedy", "gatewayd begins anew from what the journal holds; "
 	                 "look at the disk of ROOKERY_STATE_DIR"));
 }
@@ -73,6 +73,7 @@ on_done(void *self, uint64_t no, struct slice id)
 	struct gateway *g = self;
 	enum err        e = delivery_remember(g->delivery, id, no);
 
+	delivery_expect_workers(g->delivery);
 	return e == ERR_DUPLICATE ? ERR_OK : e;
 }
 
@@ -98,10 +99,12 @@ on_session(void *self, const struct session_memory *m)
 	struct gateway *g = self;
 	int64_t         wall = loop_wall_ms();
 
-	if (link_recall(g, m, wall))
-		log_info("session.recalled", KV("bot", (const char *)m->bot),
-		    KV("shard", m->shard), KV("seq", m->seq),
-		    KV("age_ms", wall - m->saved_wall_ms));
+	if (!link_recall(g, m, wall))
+		return;
+	delivery_expect_workers(g->delivery); /* before the replay */
+	log_info("session.recalled", KV("bot", (const char *)m->bot),
+	    KV("shard", m->shard), KV("seq", m->seq),
+	    KV("age_ms", wall - m->saved_wall_ms));
 }
 
 static enum err
@@ -150,7 +153,9 @@ open_journal(struct gateway *g)
 		g->conf.dead_max, loop_wall_ms() };
 	enum err e;
 
-	if ((e = journal_open(&g->journal, &o)) != ERR_OK ||
+	/* A disk that became read-only is mended without us. */
+	if ((e = proc_make_dir(g->conf.state_dir, 0700)) != ERR_OK ||
+	    (e = journal_open(&g->journal, &o)) != ERR_OK ||
 	    (e = recall(g)) == ERR_OK)
 		return e;
 	if (e == ERR_DAMAGED)
@@ -167,9 +172,13 @@ open_journal(struct gateway *g)
 static void
 on_reopen(void *self)
 {
-	struct gateway *g = self;
+	keep_try(self);
+}
 
-	enum err        e = open_journal(g);
+void
+keep_try(struct gateway *g)
+{
+	enum err e = open_journal(g);
 
 	if (e == ERR_DAMAGED) /* it is out of the way now */
 		e = open_journal(g);
@@ -178,7 +187,10 @@ on_reopen(void *self)
 		report_send(g);
 		return;
 	}
-	link_start_all(g);
+	g->opened_ms = loop_clock_ms();
+	loop_cancel(g->loop, &g->reopening);
+	if (!g->draining)
+		link_start_all(g);
 	handout_soon(g);
 	report_send(g);
 }
@@ -186,11 +198,7 @@ on_reopen(void *self)
 enum err
 keep_open(struct gateway *g)
 {
-	enum err e = proc_make_dir(g->conf.state_dir, 0700);
-
-	if (e != ERR_OK)
-		return e;
-	on_reopen(g);
+	keep_try(g);
 	return g->delivery != NULL ? ERR_OK : ERR_NOMEM;
 }
 
@@ -202,6 +210,27 @@ keep_close(struct gateway *g)
 	journal_close(&g->journal);
 	buf_free(&g->acks);
 	buf_free(&g->away);
+}
+
+/* --- the wall clock ------------------------------------------------------- */
+
+/* The platform's windows do not move with our clock, nor does a session age by
+ * an hour when it is set so. */
+void
+keep_clock(struct gateway *g)
+{
+	int64_t by = wall_read(&g->wall, loop_wall_ms(), loop_boot_ms(),
+	    loop_now(g->loop));
+
+	if (by == 0)
+		return;
+	log_warn("clock.set", KV("by_ms", by),
+	    KV("why", "the wall clock was set: deadlines of what waits, and "
+	              "the ages of sessions, are set with it"));
+	if (g->journal != NULL && g->journal_err == ERR_OK)
+		keep_note(g, journal_set_clock(g->journal, by));
+	for (size_t b = 0; b < g->nbots; b++)
+		g->bots[b].budget.memory_version++;
 }
 
 /* --- after each turn ------------------------------------------------------ */
@@ -271,6 +300,7 @@ keep_settle(struct gateway *g)
 {
 	if (g->journal == NULL)
 		return ERR_OK;
+	keep_clock(g);
 	keep_sessions(g);
 	if (g->journal_err == ERR_OK && journal_is_urgent(g->journal))
 		keep_note(g, journal_commit(g->journal));

@@ -70,7 +70,10 @@ on_reload(void *self, msg_peer from, const struct msg_reload *m)
 
 	(void)from, (void)m;
 	log_info("gateway.reload", KV("why", "whoever waits tries now"));
-	if (!g->draining)
+	/* Without a journal nobody knows yet which sessions there are. */
+	if (g->journal == NULL)
+		keep_try(g);
+	else if (!g->draining)
 		link_start_all(g);
 }
 

@@ -313,7 +313,10 @@ conn_open(struct net_conn *c, const char *address)
 		.port = c->port, .path = c->path,
 		.local_protocol_name = "gateway", .alpn = "http/1.1",
 		.opaque_user_data = c, .pwsi = &c->wsi,
-		.ssl_connection = c->tls ? LCCSCF_USE_SSL : 0,
+		/* The token goes where we were told to go and nowhere else;
+		 * nor is a name looked up behind our back. */
+		.ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT |
+		    (c->tls ? LCCSCF_USE_SSL : 0),
 	};
 
 	c->calling = true;

@@ -188,6 +188,13 @@ begin(struct step *st)
 	begin_because(st, "to connect");
 }
 
+/* The platform counts by days: whatever it says, the next one is not far. */
+static uint64_t
+resets_after(const struct session_data *in)
+{
+	return in->reset_after_ms < DAY_MS ? in->reset_after_ms : DAY_MS;
+}
+
 static void
 note_budget(struct session_budget *b, const struct session_data *in,
     uint64_t now)
@@ -200,7 +207,7 @@ note_budget(struct session_budget *b, const struct session_data *in,
 		return;
 	b->total = in->total;
 	b->remaining = in->remaining;
-	b->resets_ms = now + in->reset_after_ms;
+	b->resets_ms = now + resets_after(in);
 }
 
 static void
@@ -229,7 +236,7 @@ connect_now(struct step *st)
 		s->remedy = "the platform allows no more sessions today; "
 		            "it is tried again when the count starts anew";
 		wait_for(st, st->in->reset_after_ms > 0
-		        ? st->in->reset_after_ms
+		        ? resets_after(st->in)
 		        : SLOW_MS,
 		    "the day's sessions are used up");
 		return;
@@ -823,6 +830,7 @@ tick(struct step *st)
 	if (s->held) { /* what we do not read cannot be missed */
 		s->heard_ms = st->now;
 		s->beat_pending = false;
+		s->memory_version++; /* nor can its signs of life */
 		if (s->deadline_ms != 0)
 			s->deadline_ms = st->now + s->hello_timeout_ms;
 	}
@@ -945,8 +953,12 @@ session_due(const struct session *s)
 bool
 session_stale(const struct session *s, uint64_t now_ms)
 {
+	bool unanswered = s->beat_pending && s->heard_ms <= s->beat_sent_ms &&
+	    now_ms - s->beat_sent_ms > s->interval_ms / 2;
+
 	return s->state == SESSION_LIVE && !s->held &&
-	    now_ms - s->heard_ms > s->interval_ms + s->interval_ms / 10;
+	    (unanswered ||
+	        now_ms - s->heard_ms > s->interval_ms + s->interval_ms / 10);
 }
 
 bool

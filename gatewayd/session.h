@@ -161,7 +161,8 @@ void session_hold(struct session *, bool held, uint64_t now_ms);
 /* When IN_DUE is wanted; 0 = never. */
 uint64_t session_due(const struct session *);
 
-/* LIVE, but nothing heard for longer than a heartbeat should take. */
+/* LIVE, but nothing heard for longer than a heartbeat should take, or since
+ * one that has waited half an interval for its answer. */
 bool session_stale(const struct session *, uint64_t now_ms);
 
 /* LIVE, but suspected of bringing no events any more. */

@@ -172,6 +172,7 @@ fault_parse(struct fault *f, const struct json *j, int64_t now_ms,
 	    !read_word(j, "how", f->how, sizeof f->how) ||
 	    !read_word(j, "scope", f->scope, sizeof f->scope) ||
 	    !read_word(j, "body", f->body, sizeof f->body) ||
+	    !read_word(j, "text", f->text, sizeof f->text) ||
 	    !read_word(j, "bot", f->bot, sizeof f->bot) || !known_how(f))
 		return ERR_SYNTAX;
 	f->left = count >= 0 ? (uint64_t)count : for_ms > 0 ? 0 : 1;

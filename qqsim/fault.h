@@ -41,6 +41,7 @@ struct fault {
 	int64_t         code, status, ms, port, shard;  /* -1: not given */
 	enum fault_d    d;
 	char            how[16], scope[16], body[16];
+	char            text[512];  /* what is said, as it is */
 	char            bot[33];    /* "": any */
 };
 

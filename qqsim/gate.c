@@ -297,7 +297,7 @@ static void
 greet(struct platform *p, struct conn *c, int64_t now_ms)
 {
 	struct bot  *bot = platform_bot(p, SLICE(""));
-	struct fault f;
+	struct fault f, says;
 	char         hello[80];
 	int          n;
 
@@ -311,7 +311,9 @@ greet(struct platform *p, struct conn *c, int64_t now_ms)
 	c->state = CONN_GREETED;
 	c->since_ms = c->heard_ms = now_ms;
 	c->hello_due_ms = 0;
-	say(p, c, (struct slice){ hello, (size_t)n });
+	say(p, c, faults_strike(&p->faults, FAULT_hello_says, "", "", now_ms,
+	    &says)
+	    ? slice_of(says.text) : (struct slice){ hello, (size_t)n });
 }
 
 void
@@ -516,6 +518,7 @@ begin_session(struct platform *p, struct conn *c, struct bot *bot,
     const struct session *like, int64_t now_ms)
 {
 	struct session *s = calloc(1, sizeof *s);
+	struct fault    f;
 	char            id[33];
 
 	replace_sessions(p, bot, like->shard, like->shards);
@@ -530,7 +533,13 @@ begin_session(struct platform *p, struct conn *c, struct bot *bot,
 	s->first_s = s->next_s = s->cursor = 1;
 	s->next = bot->sessions;
 	bot->sessions = s;
-	append_ready(p, s);
+	if (faults_strike(&p->faults, FAULT_ready_says, bot->app_id, "",
+	    now_ms, &f)) {
+		s->first_s = s->next_s = s->cursor = 2; /* it is number 1 */
+		s->sent_s = 1;
+		say(p, c, slice_of(f.text));
+	} else
+		append_ready(p, s);
 	ledger_count(&p->ledger, COUNT_identifies);
 	attach(p, c, s, now_ms);
 }

@@ -156,7 +156,9 @@ listen_failed(const struct sim *s, enum err e)
 	log_error("sim.listen", KV("setting", "ROOKERY_SIM_LISTEN"),
 	    KV("value", s->conf.sim_listen),
 	    KV("why", "the address cannot be taken: another program listens "
-	              "there, or this machine does not have it"));
+	              "there, or this machine does not have it"),
+	    KV("remedy", "set ROOKERY_SIM_LISTEN to another address, such as "
+	                 "127.0.0.1:8485"));
 	return e == ERR_BUSY ? ERR_CONFIG : e;
 }
 

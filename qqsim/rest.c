@@ -242,6 +242,19 @@ outage(struct call *c, enum fault_name name, int64_t status)
 	return true;
 }
 
+/* An answer in the fault's own words. */
+static bool
+says(struct call *c, enum fault_name name)
+{
+	struct fault f;
+
+	if (!strike(c, name, &f))
+		return false;
+	answer_text(c, f.status > 0 ? (int)f.status : 200, json_type,
+	    slice_of(f.text));
+	return true;
+}
+
 static void
 token_refuse(struct call *c, int64_t code, const char *message)
 {
@@ -312,7 +325,8 @@ on_token(struct call *c)
 	struct fault f;
 
 	ledger_count(&c->sim->platform.ledger, COUNT_token_requests);
-	if (outage(c, FAULT_token_outage, 500))
+	if (outage(c, FAULT_token_outage, 500) ||
+	    says(c, FAULT_token_says))
 		return;
 	if (strike(c, FAULT_token_error, &f)) {
 		token_refuse(c, f.code > 0 ? f.code : 100001,
@@ -368,7 +382,8 @@ static void
 on_gateway(struct call *c)
 {
 	ledger_count(&c->sim->platform.ledger, COUNT_gateway_requests);
-	if (!outage(c, FAULT_gateway_outage, 503))
+	if (!outage(c, FAULT_gateway_outage, 503) &&
+	    !says(c, FAULT_gateway_says))
 		answer(c, 200, gateway_json(c));
 }
 
@@ -382,7 +397,8 @@ on_gateway_bot(struct call *c)
 	struct fault f;
 
 	ledger_count(&c->sim->platform.ledger, COUNT_gateway_requests);
-	if (outage(c, FAULT_gateway_outage, 503))
+	if (outage(c, FAULT_gateway_outage, 503) ||
+	    says(c, FAULT_gateway_says))
 		return;
 	if (strike(c, FAULT_gateway_limit, &f))
 		b->limit_until_ms = now_ms + f.ms;
@@ -468,7 +484,7 @@ send_done_answer(struct call *c, struct json *j)
 	} else if (strike(c, FAULT_send_slow, &f)) {
 		answer_later(c, f.ms, 200, j);
 		return;
-	} else {
+	} else if (!says(c, FAULT_send_says)) {
 		answer(c, 200, j);
 		return;
 	}

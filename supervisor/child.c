@@ -24,7 +24,8 @@ enum { PACKET_MAX = FAMILY_SCRATCH, PACKETS_PER_TURN = 64,
 _Static_assert(PROC_ANSWER_MAX + PROC_PACKET_MAX < PACKET_MAX,
     "an answer with its head fits into one read");
 
-enum { STUCK_MS = 3000 };
+/* Ends in a row that are for a person to look at. */
+enum { STUCK_MS = 3000, STREAK = 3 };
 
 /* --- what it takes ------------------------------------------------------ */
 
@@ -580,6 +581,11 @@ child_remedy(const struct child *c, char *text, size_t size)
 		snprintf(text, size, "the program %s must stand beside "
 		    "rookeryd and be executable",
 		    service_kind(c->id)->program);
+	else if (s->state == SERVICE_BACKOFF && s->streak >= STREAK)
+		snprintf(text, size, "it ends again and again: see rookery logs "
+		    "%s%s%s", c->name,
+		    c->last_line[0] != '\0' ? "; it said: " : "",
+		    c->last_line);
 	return text;
 }
 

@@ -173,6 +173,8 @@ has_remains(struct family *f, struct child *c)
 	if (c->ended_pid == 0)
 		return false;
 	if (kin_left(&f->kin, c->name, c->ended_pid, is_child, f)) {
+		/* what it has started since, too */
+		kin_kill(&f->kin, c->name, c->ended_pid, is_child, f);
 		if (c->remains.slot == 0)
 			loop_after(f->loop, &c->remains, REMAINS_MS,
 			    on_remains_late, c);
@@ -662,14 +664,14 @@ family_changed(struct family *f, struct child *c, enum service_state was)
 		load_sim(f);
 	if (ready && f->has_level)
 		tell_level(c, f->log_level);
+	if (is == SERVICE_FAILED)
+		log_error("child.failed", KV("name", c->name),
+		    KV("remedy", child_remedy(c, remedy, sizeof remedy)));
 	/* Nothing can work without it, so the person at the terminal is told
 	 * at once. */
 	if (c->id == SERVICE_ID_sim && is == SERVICE_FAILED &&
 	    !f->settings->has_sim)
 		give_up(f, ERR_CONFIG);
-	if (is == SERVICE_FAILED)
-		log_error("child.failed", KV("name", c->name),
-		    KV("remedy", child_remedy(c, remedy, sizeof remedy)));
 	if (f->listener.changed != NULL)
 		f->listener.changed(f->listener.self, c, was);
 	/* For whoever restarts us as a whole. */
@@ -746,6 +748,7 @@ on_child_signal(void *self, int signal)
 			f->trial.how = si;
 		} else {
 			f->strangers++; /* an orphan, left to us */
+			kin_reaped(&f->kin, si.si_pid);
 		}
 		waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
 	}
@@ -794,8 +797,11 @@ static enum err
 resume(struct family *f, const struct json *state)
 {
 	bool     changed = false;
+	int64_t  vault = -1;
 	enum err e = handover_family(f, state);
 
+	json_int_at(state, "vault", &vault);
+	settings_resume(f->settings, (int)vault);
 	if (e == ERR_OK && f->settings->needs_sim &&
 	    settings_sim_is_there(f->settings))
 		e = settings_load_sim(f->settings, &changed);
@@ -846,7 +852,7 @@ family_close(struct family *f)
 	for (size_t i = 0; i < f->nchildren; i++)
 		child_free(&f->children[i]);
 	f->nchildren = 0;
-	kin_kill_orphans(is_child, f);
+	kin_kill_orphans(&f->kin, is_child, f);
 	kin_close(&f->kin);
 	notify_close(&f->notify);
 	free(f->bin_dir);

@@ -15,7 +15,7 @@
 #define FAMILY_NUMBERS(F)                                                    \
 	F(opened_ms) F(generation) F(was_up) F(has_level) F(log_level)       \
 	F(strangers) F(unclaimed) F(line_number) F(oom_before)               \
-	F(settings->conf.workers) F(output->dropped)
+	F(settings->conf.workers) F(settings->has_unseen) F(output->dropped)
 
 #define CHILD_NUMBERS(F)                                                     \
 	F(number) F(pid) F(pidfd) F(socket) F(output[0]) F(output[1])        \
@@ -35,7 +35,7 @@
 static const char *const child_fds[] = { "pidfd", "socket", "output[0]",
 	"output[1]" };
 static const char *const fds[] = { "lock", "listener", "asker", "secret",
-	"notify" };
+	"vault", "notify" };
 
 /* --- out ---------------------------------------------------------------- */
 
@@ -49,6 +49,29 @@ push_line(void *self, struct slice line, uint64_t number)
 	json_push_int(pair, (int64_t)number);
 	json_push_text(pair, line);
 	json_push_take(self, pair);
+}
+
+/* What has no line end yet may be any bytes: two letters for each. */
+static void
+put_partial(struct json *o, struct slice bytes)
+{
+	struct buf text = { 0 };
+
+	for (size_t i = 0; i < bytes.n; i++)
+		buf_putf(&text, "%02x", (unsigned char)bytes.p[i]);
+	json_put_text(o, "partial", buf_slice(&text));
+	buf_free(&text);
+}
+
+static void
+get_partial(struct buf *to, struct slice text)
+{
+	for (size_t i = 0; i + 1 < text.n; i += 2) {
+		const char two[3] = { text.p[i], text.p[i + 1], '\0' };
+		const char byte = (char)strtoul(two, NULL, 16);
+
+		buf_put(to, (struct slice){ &byte, 1 });
+	}
 }
 
 /* NAME=value strings, each ending in NUL. */
@@ -79,6 +102,7 @@ child_state(const struct child *from)
 	json_put_take(o, "environment", environment_of(from));
 	lines_last(&from->lines, LINES_KEPT, push_line, lines);
 	json_put_take(o, "lines", lines);
+	put_partial(o, buf_slice(&from->lines.partial));
 	for (size_t i = 0; i < SERVICE_ENDS_MAX; i++)
 		json_push_int(ends, (int64_t)from->service.ends_ms[i]);
 	json_put_take(o, "ends_ms", ends);
@@ -89,16 +113,21 @@ static struct json *
 whole_state(const struct family *from, const struct control *ctl, int lock)
 {
 	struct json *o = json_new_object(), *children = json_new_array();
+	struct json *guests = json_new_array();
 
 	json_put_int(o, "format", HANDOVER_FORMAT);
 	FAMILY_NUMBERS(PUT)
 	json_put_int(o, "lock", lock);
 	json_put_int(o, "notify", from->notify.fd);
 	json_put_int(o, "secret", settings_named_vault(from->settings));
+	json_put_int(o, "vault", from->settings->secret);
 	control_put(ctl, o);
 	for (size_t i = 0; i < from->nchildren; i++)
 		json_push_take(children, child_state(from->children[i]));
 	json_put_take(o, "children", children);
+	for (size_t i = 0; i < from->kin.nguests; i++)
+		json_push_int(guests, from->kin.guests[i]);
+	json_put_take(o, "guests", guests);
 	return o;
 }
 
@@ -217,6 +246,7 @@ get_lists(struct child *to, const struct json *o)
 			lines_keep(&to->lines,
 			    json_text(json_at(json_at(lines, i), 1)),
 			    (uint64_t)v);
+	get_partial(&to->lines.partial, json_text_at(o, "partial"));
 	for (size_t i = 0; i < json_count(env); i++) {
 		buf_put(&to->environment, json_text(json_at(env, i)));
 		buf_put(&to->environment, (struct slice){ "", 1 });
@@ -254,10 +284,14 @@ enum err
 handover_family(struct family *to, const struct json *o)
 {
 	const struct json *children = json_get(o, "children");
+	const struct json *guests = json_get(o, "guests");
 	int64_t            v;
 	enum err           e = ERR_OK;
 
 	FAMILY_NUMBERS(GET)
+	for (size_t i = 0; i < KIN_GUESTS_MAX; i++)
+		if (json_int(json_at(guests, i), &v))
+			to->kin.guests[to->kin.nguests++] = (pid_t)v;
 	to->generation++;
 	for (size_t i = 0; i < json_count(children) && e == ERR_OK; i++)
 		e = get_child(to, json_at(children, i));

@@ -11,11 +11,11 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "spawn.h"
 
 /* --- control groups ----------------------------------------------------- */
 
@@ -131,28 +131,6 @@ remove_group(const char *group)
 }
 
 void
-kin_open(struct kin *k, const char *run_dir, bool fresh)
-{
-	char     own[KIN_PATH_MAX - 40], *dir = realpath(run_dir, NULL);
-	uint32_t hash = 2166136261u;     /* FNV-1a: one per run folder */
-
-	k->base[0] = '\0';
-	for (const char *p = dir; p != NULL && *p != '\0'; p++)
-		hash = (hash ^ (unsigned char)*p) * 16777619u;
-	free(dir);
-	if (!own_group(own, sizeof own))
-		return;
-	snprintf(k->base, sizeof k->base, "%s/rookery-%08x", own, hash);
-	if (mkdir(k->base, 0755) < 0 && access(k->base, W_OK) < 0) {
-		k->base[0] = '\0';
-		return;
-	}
-	if (fresh)
-		each_group(k, kill_group);
-	log_info("kin.groups", KV("folder", k->base));
-}
-
-void
 kin_close(struct kin *k)
 {
 	if (k->base[0] == '\0')
@@ -188,13 +166,16 @@ kin_forget(const struct kin *k, const char *name)
 
 /* --- orphans ------------------------------------------------------------ */
 
-/* Calls fn for each child of the process, by any of its threads. */
+/* Calls fn for each child of the process, by any of its threads.  The list is
+ * read to its end: what is left of a number that was cut off names a stranger. */
 static void
 each_child(pid_t parent, void (*fn)(void *self, pid_t), void *self)
 {
-	char           path[300], text[16384], *p;
+	char           path[300];
 	DIR           *d;
 	struct dirent *e;
+	FILE          *list;
+	pid_t          pid;
 
 	snprintf(path, sizeof path, "/proc/%d/task", (int)parent);
 	if ((d = opendir(path)) == NULL)
@@ -204,24 +185,51 @@ each_child(pid_t parent, void (*fn)(void *self, pid_t), void *self)
 			continue;
 		snprintf(path, sizeof path, "/proc/%d/task/%s/children",
 		    (int)parent, e->d_name);
-		read_file(path, text, sizeof text);
-		for (p = text; *p != '\0'; p += strspn(p, " ")) {
-			long pid = strtol(p, &p, 10);
-
-			if (pid <= 0)
-				break;
-			fn(self, (pid_t)pid);
-		}
+		if ((list = fopen(path, "re")) == NULL)
+			continue;
+		while (fscanf(list, "%d", &pid) == 1)
+			fn(self, pid);
+		fclose(list);
 	}
 	closedir(d);
 }
 
+struct branch {
+	pid_t pid;
+	int   fd;       /* its pidfd */
+};
+
+/* Still its child, or ours by now.  While the parent is not reaped, its number
+ * is its own. */
+static bool
+is_of(const struct branch *parent, pid_t pid)
+{
+	char  path[40], text[1024], *p;
+	pid_t of = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	read_file(path, text, sizeof text);
+	if ((p = strrchr(text, ')')) == NULL ||
+	    sscanf(p + 1, " %*c %d", &of) != 1)
+		return false;
+	return of == getpid() ||
+	    (of == parent->pid && spawn_signal(parent->fd, 0));
+}
+
+/* By the pidfd, as the number may have gone to a stranger since it was read;
+ * its own first, as nobody names them once it is gone. */
 static void
 kill_tree(void *self, pid_t pid)
 {
-	/* Its own first, as nobody names them once it is gone. */
-	each_child(pid, kill_tree, self);
-	kill(pid, SIGKILL);
+	struct branch own = { pid, spawn_pidfd(pid) };
+
+	if (own.fd < 0)
+		return;
+	if (is_of(self, pid)) {
+		each_child(pid, kill_tree, &own);
+		spawn_signal(own.fd, SIGKILL);
+	}
+	close(own.fd);
 }
 
 /* Started as this child, by its environment. */
@@ -241,64 +249,133 @@ is_named(pid_t pid, const char *name)
 	return false;
 }
 
+static bool
+is_guest(const struct kin *k, pid_t pid)
+{
+	for (size_t i = 0; i < k->nguests; i++)
+		if (k->guests[i] == pid)
+			return true;
+	return false;
+}
+
 struct search {
-	const char *name;       /* NULL: every orphan */
-	pid_t       group;
-	kin_fn     *is_child;
-	void       *self;
-	bool        kills;
-	size_t      found;
+	const struct kin *kin;
+	const char       *name; /* NULL: every orphan */
+	pid_t             group;
+	kin_fn           *is_child;
+	void             *self;
+	bool              kills;
+	size_t            found;
 };
 
 static void
 look_at(void *self, pid_t pid)
 {
 	struct search *s = self;
+	struct branch  us = { getpid(), -1 };
 
-	if (s->is_child(s->self, pid))
+	if (s->is_child(s->self, pid) || is_guest(s->kin, pid))
 		return;
 	if (s->name != NULL && getpgid(pid) != s->group &&
 	    !is_named(pid, s->name))
 		return;
 	s->found++;
 	if (s->kills)
-		kill_tree(NULL, pid);
+		kill_tree(&us, pid);
 }
 
 void
 kin_kill(const struct kin *k, const char *name, pid_t group, kin_fn *is_child,
     void *self)
 {
-	struct search s = { name, group, is_child, self, true, 0 };
+	struct search s = { k, name, group, is_child, self, true, 0 };
 	char          path[KIN_PATH_MAX + 64];
 
 	if (k->base[0] != '\0') {
 		group_of(k, name, path);
 		write_file(path, "cgroup.kill", "1");
-	} else {
-		each_child(getpid(), look_at, &s);
 	}
+	/* It may have started some before it was moved into its group. */
+	each_child(getpid(), look_at, &s);
 }
 
 bool
 kin_left(const struct kin *k, const char *name, pid_t group, kin_fn *is_child,
     void *self)
 {
-	struct search s = { name, group, is_child, self, false, 0 };
+	struct search s = { k, name, group, is_child, self, false, 0 };
 	char          path[KIN_PATH_MAX + 64];
 
 	if (k->base[0] != '\0') {
 		group_of(k, name, path);
-		return is_populated(path);
+		if (is_populated(path))
+			return true;
 	}
 	each_child(getpid(), look_at, &s);
 	return s.found > 0;
 }
 
 void
-kin_kill_orphans(kin_fn *is_child, void *self)
+kin_kill_orphans(const struct kin *k, kin_fn *is_child, void *self)
 {
-	struct search s = { NULL, 0, is_child, self, true, 0 };
+	struct search s = { k, NULL, 0, is_child, self, true, 0 };
 
 	each_child(getpid(), look_at, &s);
+}
+
+/* --- those who were there before ----------------------------------------- */
+
+static void
+note_guest(void *self, pid_t pid)
+{
+	struct kin *k = self;
+
+	if (k->nguests < KIN_GUESTS_MAX)
+		k->guests[k->nguests++] = pid;
+}
+
+void
+kin_reaped(struct kin *k, pid_t pid)
+{
+	for (size_t i = 0; i < k->nguests; i++)
+		if (k->guests[i] == pid)
+			k->guests[i] = k->guests[--k->nguests];
+}
+
+/* --- life --------------------------------------------------------------- */
+
+/* Before Linux 5.14 a group cannot be killed; the walk does better then. */
+static bool
+may_kill(const char *group)
+{
+	char path[KIN_PATH_MAX + 100];
+
+	snprintf(path, sizeof path, "%s/cgroup.kill", group);
+	return access(path, W_OK) == 0;
+}
+
+void
+kin_open(struct kin *k, const char *run_dir, bool fresh)
+{
+	char        own[KIN_PATH_MAX - 60];
+	struct stat st;
+
+	k->base[0] = '\0';
+	if (fresh)
+		each_child(getpid(), note_guest, k);
+	if (stat(run_dir, &st) < 0 || !own_group(own, sizeof own))
+		return;
+	/* By the folder itself: in another mount namespace, and in our group
+	 * all the same, somebody else's may have the same name. */
+	snprintf(k->base, sizeof k->base, "%s/rookery-%jx-%jx", own,
+	    (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	mkdir(k->base, 0755);
+	if (access(k->base, W_OK) < 0 || !may_kill(k->base)) {
+		rmdir(k->base);
+		k->base[0] = '\0';
+		return;
+	}
+	if (fresh)
+		each_group(k, kill_group);
+	log_info("kin.groups", KV("folder", k->base));
 }

@@ -94,19 +94,27 @@ on_stop(void *self, int signal)
 	family_stop(&r->family);
 }
 
+/* One that our session belongs to, and not only one to write to. */
+static bool
+has_terminal(void)
+{
+	int tty = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+
+	if (tty >= 0)
+		close(tty);
+	return tty >= 0;
+}
+
 /* From a person it means reload; from a terminal that was closed, the end. */
 static void
 on_hangup(void *self, int signal)
 {
 	struct rookeryd *r = self;
-	int tty = r->has_terminal ? open("/dev/tty", O_RDONLY | O_CLOEXEC) : 0;
 
-	if (tty < 0)
+	if (r->has_terminal && !has_terminal())
 		on_stop(r, signal);
 	else
 		family_reload(&r->family);
-	if (tty > 0)
-		close(tty);
 }
 
 /* --- life --------------------------------------------------------------- */
@@ -192,7 +200,8 @@ open_all(struct rookeryd *r)
 	enum err           e;
 
 	raise_limit();
-	r->has_terminal = isatty(STDIN_FILENO) || isatty(STDERR_FILENO);
+	r->has_terminal = has_terminal() &&
+	    (isatty(STDIN_FILENO) || isatty(STDERR_FILENO));
 	if ((e = proc_make_dir(c->run_dir, 0750)) != ERR_OK ||
 	    (e = proc_make_dir(c->state_dir, 0700)) != ERR_OK ||
 	    (e = take_lock(r)) != ERR_OK ||
@@ -211,8 +220,6 @@ open_all(struct rookeryd *r)
 	    strcmp(c->log_format, "json") == 0);
 	if (r->left == NULL)
 		tell_what_runs(&r->settings);
-	else
-		settings_resume(&r->settings);
 	if ((e = family_open(&r->family, r->loop, &r->settings, &r->output,
 	         r->left)) != ERR_OK ||
 	    (e = control_open(&r->control, &r->family, r->loop, c->run_dir,
@@ -248,9 +255,14 @@ close_all(struct rookeryd *r)
 {
 	upgrade_close(&r->upgrade);
 	json_free(&r->left);
-	control_close(&r->control);
+	status_hide(&r->control.status);
 	family_close(&r->family);
 	output_close(&r->output);
+	/* Whoever waits for our end may start the next one when it hears of
+	 * it. */
+	if (r->lock >= 0)
+		close(r->lock);
+	control_close(&r->control);
 	proc_close(&r->proc);
 	loop_free(&r->loop);
 	settings_close(&r->settings);

@@ -129,10 +129,14 @@ settings_named_vault(const struct settings *s)
 }
 
 void
-settings_resume(struct settings *s)
+settings_resume(struct settings *s, int given)
 {
 	int old = named_vault();
 
+	if (!vault_same(given, s->secret))
+		s->has_unseen = true;
+	if (given != old)
+		close_vault(&given);
 	if (old >= 0 && old != s->secret) {
 		point_at_vault(old, s->secret);
 		close_vault(&old);
@@ -357,7 +361,8 @@ settings_reload(struct settings *s, bool *secret_changed)
 		return e;
 	}
 	keep_run_dir(&s->conf, &fresh);
-	*secret_changed = !vault_same(s->secret, vault);
+	*secret_changed = s->has_unseen || !vault_same(s->secret, vault);
+	s->has_unseen = false;
 	free(s->sim_env);
 	s->sim_env = path;
 	point_at_vault(s->secret, vault);

@@ -37,6 +37,7 @@ struct settings {
 	bool        needs_sim;     /* ours or another's: wait for its file */
 	bool        has_sim;
 	uint64_t    hash;          /* of all settings but secrets */
+	bool        has_unseen;    /* a secret that no child was told of */
 	bool        has_was;       /* a reload may still be taken back */
 	struct conf was;
 	int         was_secret;
@@ -71,9 +72,10 @@ bool settings_have_bot(const struct settings *);
 void settings_environment(const struct settings *, enum service_id,
     const char *child_name, int socket_fd, int secret_fd, struct buf *);
 /* The vault that our own environment names, for a program in our place; -1:
- * none.  And in that program: the old vault is let go. */
+ * none.  And in that program: the old vaults, this one and the one the children
+ * were given, are let go. */
 int settings_named_vault(const struct settings *);
-void settings_resume(struct settings *);
+void settings_resume(struct settings *, int given);
 /* The vault this service is given; -1: none. */
 int settings_vault(const struct settings *, enum service_id);
 /* Where a person chats with the bot; the caller's to free; NULL: nowhere. */

@@ -94,6 +94,12 @@ run(const struct spawn *s, char **env, pid_t *pid)
 	return e;
 }
 
+int
+spawn_pidfd(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
 enum err
 spawn_start(const struct spawn *s, pid_t *pid, int *pidfd)
 {
@@ -107,7 +113,7 @@ spawn_start(const struct spawn *s, pid_t *pid, int *pidfd)
 	}
 	/* It may have ended already; its number is not free until we reap it,
 	 * so this cannot be another process. */
-	*pidfd = (int)syscall(SYS_pidfd_open, *pid, 0);
+	*pidfd = spawn_pidfd(*pid);
 	if (*pidfd >= 0)
 		return ERR_OK;
 	e = errno;

@@ -24,6 +24,8 @@ struct spawn {
 /* *pidfd (close-on-exec) stays good for this process even when its number is
  * used again.  SYSTEM: errno says why it could not be run. */
 enum err spawn_start(const struct spawn *, pid_t *, int *pidfd);
+/* A pidfd (close-on-exec) of a process that is not reaped; -1. */
+int spawn_pidfd(pid_t);
 /* To the process, false: it has ended; KILL to its whole group. */
 bool spawn_signal(int pidfd, int signal);
 void spawn_kill_group(pid_t);

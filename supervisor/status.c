@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -130,11 +131,25 @@ free_place(struct status *s)
 	return NULL;
 }
 
+/* As far as it can be told without a place. */
+static void
+say_full(int fd)
+{
+	char text[160];
+	int  n = snprintf(text, sizeof text, "{\"v\":1,\"ok\":false,"
+	    "\"error\":\"FULL\",\"message\":\"all %d connections to the "
+	    "supervisor are taken\"}\n", STATUS_CLIENTS_MAX);
+
+	(void)!send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 struct client *
 status_take(struct status *s, int fd)
 {
 	struct client *c = free_place(s);
 
+	if (c == NULL)
+		say_full(fd);
 	if (c == NULL || !is_allowed(fd) ||
 	    loop_watch(s->loop, fd, LOOP_READ, on_client, c) != ERR_OK) {
 		s->refused++;
@@ -219,17 +234,25 @@ status_open(struct status *s, struct loop *loop, const char *path,
 }
 
 void
+status_hide(struct status *s)
+{
+	if (s->fd >= 0 && s->loop != NULL) {
+		loop_unwatch(s->loop, s->fd);
+		close(s->fd);
+		s->fd = -1;
+	}
+	if (s->path != NULL)
+		unlink(s->path);
+	s->path = NULL;
+}
+
+void
 status_close(struct status *s)
 {
 	if (s->loop == NULL)
 		return;
+	status_hide(s);
 	for (size_t i = 0; i < STATUS_CLIENTS_MAX; i++)
 		if (s->clients[i].fd >= 0)
 			let_go(&s->clients[i]);
-	if (s->fd >= 0) {
-		loop_unwatch(s->loop, s->fd);
-		close(s->fd);
-	}
-	if (s->path != NULL)
-		unlink(s->path);
 }

@@ -43,6 +43,8 @@ enum err status_open(struct status *, struct loop *, const char *path,
     int listener);
 /* A connection that was accepted elsewhere; NULL: no room. */
 struct client *status_take(struct status *, int fd);
+/* Nobody new comes in, and the path is another's; those who are in stay. */
+void status_hide(struct status *);
 void status_close(struct status *);
 /* Closes those that went or were cut off; after each turn. */
 void status_sweep(struct status *);

@@ -172,6 +172,8 @@ upgrade_turn(struct upgrade *u)
 	loop_cancel(f->loop, &u->late);
 	if (f->stopping) {
 		refuse(u, "the system stops");
+	} else if (family_rolls(f)) {
+		refuse(u, "a rolling restart is under way");
 	} else if (u->refused) {
 		refuse(u, "it was tried, and did not end");
 	} else if (f->trial.how.si_code != CLD_EXITED ||

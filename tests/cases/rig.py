@@ -15,14 +15,19 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
 import threading
 import time
 
+import between
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 ASAN = os.path.join(TOP, "build", "asan")
+CLOCK = os.path.join(TOP, "build", "chaos", "clock.so")
+BENT = ("workerd", "apid", "gatewayd")    # what a bent clock is for
 WAIT_S = 20          # for anything, unless said otherwise
 STOP_S = 5           # for the whole system to stop
 POLL_S = 0.02
@@ -113,6 +118,8 @@ class Rig:
         if user is not None:
             os.chown(self.dir, user, user)
         self.sim = self.system = None
+        self.between = None      # a proxy before the simulator
+        self.refuser = None      # a worker that is not rookeryd's
         self.sim_env = {}
         self.port = 0            # of the simulator, kept over its restarts
         self.bots = {}           # app id: secret
@@ -153,6 +160,40 @@ class Rig:
                 stderr=out, start_new_session=True, user=self.user,
                 group=self.user, extra_groups=[] if self.user else None)
 
+    # --- the wall clock ---
+
+    def bend_clock(self):
+        """From now on set_clock() is theirs and not the simulator's.  The
+        children are started by wrappers: rookeryd hands on its own list of
+        the environment, and the clock is not in it."""
+        folder, offset = self.path("programs"), self.path("clock")
+        os.mkdir(folder)
+        with open(offset, "wb") as f:
+            f.write(struct.pack("=q", 0))
+        for name in ("rookery", "qqsim", *BENT):
+            real = os.path.join(self.programs, name)
+            if name not in BENT:
+                os.symlink(real, os.path.join(folder, name))
+                continue
+            path = os.path.join(folder, name)
+            with open(path, "w", encoding="utf-8") as f:
+                f.write("#!/bin/sh\nexport ASAN_OPTIONS="
+                        f"verify_asan_link_order=0\nCHAOS_CLOCK='{offset}' "
+                        f"LD_PRELOAD='{CLOCK}' exec '{real}' \"$@\"\n")
+            os.chmod(path, 0o755)
+        os.link(os.path.join(self.programs, "rookeryd"),
+                os.path.join(folder, "rookeryd"))
+        self.programs = folder
+        self.settings.update({
+            "CHAOS_CLOCK": offset, "LD_PRELOAD": CLOCK,
+            "ASAN_OPTIONS": "verify_asan_link_order=0:"
+                            + os.environ.get("ASAN_OPTIONS", "")})
+
+    def set_clock(self, seconds):
+        """So far from the true time."""
+        with open(self.path("clock"), "r+b") as f:
+            f.write(struct.pack("=q", seconds * 10**9))
+
     # --- the simulator ---
 
     def start_sim(self):
@@ -178,6 +219,11 @@ class Rig:
                              self.sim_env["QQ_CLIENT_SECRET"])
         self.secrets.add(self.sim_env["QQ_CLIENT_SECRET"])
         self.port = int(self.sim_env["QQ_API_URL"].rsplit(":", 1)[1])
+
+    def stand_between(self):
+        if self.between is None:
+            self.between = between.Between(self.port)
+        return self.between
 
     def _notified(self, s):
         if self.sim.poll() is not None:
@@ -273,6 +319,29 @@ class Rig:
         self.system = self.spawn(
             "rookeryd", self.environment(self.sim_env, self.settings),
             self.path("log"))
+
+    def start_refuser(self):
+        """Ours and not rookeryd's; it ends with us at the latest."""
+        libs = subprocess.run(
+            "pkg-config --libs --cflags libzmq json-c $(pkg-config --exists "
+            "msgpack-c && echo msgpack-c || echo msgpack)", shell=True,
+            check=True, capture_output=True, text=True).stdout.split()
+        subprocess.run(
+            [os.environ.get("CC", "gcc"), "-std=gnu11", "-D_GNU_SOURCE", "-g",
+             "-Wall", "-Wextra", "-fsanitize=address,undefined",
+             "-I" + os.path.join(TOP, "common"), "-o", self.path("refuser"),
+             os.path.join(TOP, "tests", "cases", "refuser.c"),
+             os.path.join(ASAN, "common.a")] + libs, check=True)
+        with open(self.path("refuser.log"), "ab") as out:
+            self.refuser = subprocess.Popen(
+                [self.path("refuser"),
+                 "ipc://" + self.path("run", "events.sock")],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+    def stop_refuser(self):
+        self.refuser.kill()
+        self.refuser.wait(WAIT_S)
+        self.refuser = None
 
     def ask_system(self, **request):
         """One answer of the status socket, or None when nobody is there."""
@@ -415,6 +484,8 @@ class Rig:
         if self.system is not None and self.system.poll() is None:
             attempt(self.rookery, "status")
             attempt(self.rookery, "status", "--json")
+        if self.refuser is not None:
+            attempt(self.stop_refuser)
         if self.system is not None:
             attempt(self.stop)
         if self.sim is not None:
@@ -422,7 +493,7 @@ class Rig:
         wrong += [f"left behind: {name}" for name in
                   family(os.getpid()).values()]
         kill_all()
-        for name in ("log", "sim.log", "cli.log"):
+        for name in ("log", "sim.log", "cli.log", "refuser.log"):
             text = read(self.path(name)).encode()
             attempt(self.look_for_secrets, name, text)
             if SANITIZER.search(text):

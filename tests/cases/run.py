@@ -201,6 +201,15 @@ def do_limit(rig, name, most):
                      (int(most) if int(most) else hard, hard))
 
 
+@step("clock", "SECONDS",
+      "Our wall clock, but not the simulator's, is set so far from the true "
+      "time; the first time before the simulator is started.")
+def do_clock(rig, seconds):
+    if not os.path.exists(rig.path("clock")):
+        rig.bend_clock()
+    rig.set_clock(int(seconds))
+
+
 @step("deaths", "", "A child may end or be parked in this story.")
 def do_deaths(rig):
     rig.deaths_expected = True
@@ -312,13 +321,19 @@ def do_nolog(rig, pattern):
         raise Failed(f"the log has: {found[0]}")
 
 
+@step("refuser", "", "Starts a worker that fails with every event.")
+def do_refuser(rig):
+    rig.start_refuser()
+
+
 # --- the platform -------------------------------------------------------------
 
 @step("fault", "NAME [NAME=VALUE...]",
       "Arms a fault of qqsim(1), or lets it strike at once.")
 def do_fault(rig, name, *words):
     body = {"fault": name}
-    body.update({k: value_of(v) for k, v in pairs(words).items()})
+    body.update({k: value_of(v) if k != "text" else v
+                 for k, v in pairs(words).items()})
     if name == "token_revoke":
         rig.learn_tokens()
     rig.tell("POST", "fault", body)
@@ -338,6 +353,26 @@ def do_faults(rig, *words):
 @step("clear", "", "No fault is armed any more; stalls end.")
 def do_clear(rig):
     rig.tell("DELETE", "fault")
+
+
+@step("between", "PATH TEXT [times=N] [how=open] [fill=N] [performed=yes]",
+      "Somebody between us and the platform, at port $BETWEEN: requests for "
+      "what begins with PATH are answered by these bytes (\\r and \\n are "
+      "understood) and fill more, N (1) times; then the connection is closed, "
+      "or left open. performed: the platform hears of them. All else passes.")
+def do_between(rig, path, text, *words):
+    found = pairs(words)
+    rig.start_sim()
+    rig.stand_between().rules.append(
+        [path, text.encode().decode("unicode_escape").encode("latin-1"),
+         int(found.get("times", 1)), found])
+
+
+@step("struck", "[within=SECONDS]",
+      "Waits until all that `between` was to answer has been.")
+def do_struck(rig, *words):
+    until("all answered between", lambda: rig.between.left() == 0,
+          seconds(pairs(words)))
 
 
 @step("say", "SCOPE WHO TEXT [NAME=VALUE...]",
@@ -642,7 +677,8 @@ def variants(name, params):
 
 def run_line(rig, text, values):
     values = {**values, "DIR": rig.dir, "PORT": str(rig.port),
-              "URL": rig.sim_env.get("QQ_API_URL", "")}
+              "URL": rig.sim_env.get("QQ_API_URL", ""),
+              "BETWEEN": str(rig.between.port if rig.between else 0)}
     for name, value in values.items():
         text = text.replace("$" + name, value)
     name, *words = shlex.split(text)

@@ -14,7 +14,6 @@ import os
 import re
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -30,7 +29,6 @@ import rig as rigs        # noqa: E402
 from rig import Failed, TOP, until    # noqa: E402
 
 BUILD = os.path.join(TOP, "build")
-CLOCK = os.path.join(BUILD, "chaos", "clock.so")
 SECOND_BOT, SECOND_SECRET = plans.BOTS[1], "0123456789abcdef0123456789abcdef"
 CONVERSATIONS = 64          # of each scope
 CONNECTIONS = 16            # ROOKERY_SEND_CONNECTIONS
@@ -39,7 +37,8 @@ SETTLE_S = 90               # for the last reply, when all faults are over
 RELAUNCH_S = 0.1            # rookeryd's parent waits so long
 SHOWN = 5                   # missing or doubled events, with their story
 SCOPES = ("c2c", "group", "channel", "dm")
-UNNUMBERED = ("channel", "dm")          # no msg_seq: nobody refuses doubles
+NUMBERED = ("c2c", "group")             # the platform refuses their doubles
+UNNUMBERED = ("channel", "dm")          # no msg_seq: nobody does
 CHILDREN = {"workerd": "worker", "apid": "api", "gatewayd": "gateway"}
 STARTED = re.compile(r" child\.state name=(\w+).* to=starting ")
 MESSAGE = re.compile(r"id=m:([^@ #]+)")
@@ -76,7 +75,7 @@ class Chaos:
     def start(self):
         rig, port = self.rig, free_port()
         if "clock" in self.options.kinds:
-            self.bend_clock()
+            self.rig.bend_clock()
         rig.settings.update({
             "ROOKERY_ENV_FILE": rig.path("env"),
             "ROOKERY_WORKERS": str(self.settings["workers"]),
@@ -105,33 +104,6 @@ class Chaos:
             "timeout_ms": 3000})
         if not answer["valid"]:
             raise Failed(f"the webhook was not validated: {answer}")
-
-    def bend_clock(self):
-        """The children are started by wrappers: rookeryd hands on its own
-        list of the environment, and the clock is not in it."""
-        rig = self.rig
-        folder, offset = rig.path("programs"), rig.path("clock")
-        os.mkdir(folder)
-        with open(offset, "wb") as f:
-            f.write(struct.pack("=q", 0))
-        for name in ("rookery", "qqsim", *CHILDREN):
-            real = os.path.join(rig.programs, name)
-            if name not in CHILDREN:
-                os.symlink(real, os.path.join(folder, name))
-                continue
-            path = os.path.join(folder, name)
-            with open(path, "w", encoding="utf-8") as f:
-                f.write("#!/bin/sh\nexport ASAN_OPTIONS="
-                        f"verify_asan_link_order=0\nCHAOS_CLOCK='{offset}' "
-                        f"LD_PRELOAD='{CLOCK}' exec '{real}' \"$@\"\n")
-            os.chmod(path, 0o755)
-        os.link(os.path.join(rig.programs, "rookeryd"),
-                os.path.join(folder, "rookeryd"))
-        rig.programs = folder
-        rig.settings.update({
-            "CHAOS_CLOCK": offset, "LD_PRELOAD": CLOCK,
-            "ASAN_OPTIONS": "verify_asan_link_order=0:"
-                            + os.environ.get("ASAN_OPTIONS", "")})
 
     def write_env(self, queue):
         with open(self.rig.path("env"), "w", encoding="ascii") as f:
@@ -203,8 +175,7 @@ class Chaos:
         self.count("fault " + " ".join(f["fault"] for f in body))
 
     def do_clock(self, seconds):
-        with open(self.rig.path("clock"), "r+b") as f:
-            f.write(struct.pack("=q", seconds * 10**9))
+        self.rig.set_clock(seconds)
         self.count("clock")
 
     def note(self, at, verb, args):
@@ -395,9 +366,19 @@ def show(chaos, report):
     if report is None:
         return
     total, counters = report["total"], report["counters"]
-    rows = [("events given", total["sent"]), ("replied", total["replied"]),
-            ("missing", total["missing"]), ("doubled", total["doubled"]),
+    killed = sum(n for what, n in chaos.counts.items()
+                 if what.startswith("kill ") and "," not in what)
+
+    def of(scopes, what):
+        return sum(report["scopes"][s][what] for s in scopes)
+    rows = [("kills", killed),
+            ("events given", total["sent"]), ("replied", total["replied"]),
+            ("missing of users and groups", of(NUMBERED, "missing")),
+            ("doubled of users and groups", of(NUMBERED, "doubled")),
             ("out of order", total["out_of_order"]),
+            ("missing where apid died in mid-send and nobody can know",
+             of(UNNUMBERED, "missing")),
+            ("doubled for the same reason", of(UNNUMBERED, "doubled")),
             ("doubles refused by the platform", total["deduped"]),
             ("lost by the platform", total["lost"]),
             ("identifies", counters["identifies"]),

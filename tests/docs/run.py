@@ -69,6 +69,52 @@ def pages_know_every_setting():
         assert f'.It Ev "{name}"' in text, name
 
 
+# What a container has a way of its own to say, see docs/containers.md.
+NOT_IN_COMPOSE = {"ROOKERY_RUN_DIR", "ROOKERY_CA_FILE", "ROOKERY_BOTS_DIR",
+                  "ROOKERY_ENV_FILE", "ROOKERY_CHILD_FD",
+                  "ROOKERY_CHILD_NAME"}
+
+
+def settings_of(reader):
+    rows = re.findall(r"(?m)^CONF\(\w+, (\w+), .*, ([A-Z|]+),$",
+                      read("common", "conf.def"))
+    assert len(rows) > 20
+    return {name for name, readers in rows if reader in readers.split("|")}
+
+
+def pages_name_the_settings_that_are_read():
+    ours = {"ROOKERY_ENV_FILE", "ROOKERY_CHILD_FD", "ROOKERY_CHILD_NAME"}
+    for name, reader in (("gatewayd.8", "G"), ("apid.8", "A"),
+                         ("workerd.8", "W"), ("qqsim.1", "Q")):
+        part = page(name).split(".Sh ENVIRONMENT")[1].split("\n.Sh ")[0]
+        named = set(re.findall(r"\b(?:QQ|ROOKERY)_[A-Z0-9_]+", part))
+        assert named == settings_of(reader) - ours, \
+            (name, named ^ (settings_of(reader) - ours))
+
+
+def compose_passes_every_setting_on():
+    text = read("docker-compose.yml")
+    for name in settings_of("S") - NOT_IN_COMPOSE:
+        assert re.search(rf"(?m)^ +(?:# )?{name}:", text), name
+
+
+def pages_know_every_error_line():
+    """What a person may have to act upon is in DIAGNOSTICS."""
+    for name, section, folder in (("rookeryd", 8, "supervisor"),
+                                  ("gatewayd", 8, "gatewayd"),
+                                  ("apid", 8, "apid"),
+                                  ("workerd", 8, "workerd")):
+        part = page(f"{name}.{section}").split(".Sh DIAGNOSTICS")[1]
+        said = set()
+        for file in os.listdir(path(folder)):
+            if file.endswith(".c"):
+                said |= set(re.findall(r'log_(?:error|warn)\(\s*"([\w.]+)"',
+                                       read(folder, file)))
+        for event in sorted(said):
+            assert re.search(rf"\b{re.escape(event)}\b", part), \
+                (name, event)
+
+
 def pages_know_every_message():
     text = page("rookery-messages.7")
     names = re.findall(r"(?m)^MESSAGE\((\w+), '(.)'",
@@ -191,6 +237,8 @@ def the_example_worker_works():
 
 TESTS = (env_example_is_the_table, env_example_is_a_good_file,
          pages_know_every_option, pages_know_every_setting,
+         pages_name_the_settings_that_are_read,
+         compose_passes_every_setting_on, pages_know_every_error_line,
          pages_know_every_message, versions_agree, the_example_worker_works)
 
 

@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -117,10 +118,12 @@ class System:
         self.env.update({k: v for k, v in os.environ.items()
                          if k.endswith("SAN_OPTIONS")})
 
-    def start(self, name, *args):
+    def start(self, program, *args, name=None, **settings):
+        name = name or program
         log = open(f"{self.dir}/{name}.log", "ab")
         self.children[name] = subprocess.Popen(
-            [os.path.join(ASAN, name), *args], cwd=self.dir, env=self.env,
+            [os.path.join(ASAN, program), *args], cwd=self.dir,
+            env={**self.env, **settings},
             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
 
@@ -156,7 +159,7 @@ class System:
     def close(self):
         """Every child stops by itself, and cleanly."""
         wrong = []
-        for name in ("gatewayd", "apid", "qqsim"):
+        for name in ("workerd", "gatewayd", "apid", "qqsim"):
             p = self.children.get(name)
             if p is None:
                 continue
@@ -425,6 +428,47 @@ def test_nonsense_does_no_harm(s):
                 pass
     body = event()
     expect(s.ask(s.head(body), body) == TAKEN, "afterwards")
+
+
+def test_a_state_folder_may_come_later(s):
+    name, state = "late", s.dir + "/late"
+    with open(state, "w", encoding="ascii") as f:
+        f.write("in its place\n")
+    s.start("gatewayd", name=name, ROOKERY_STATE_DIR=state,
+            ROOKERY_RUN_DIR=s.dir + "/late-run")
+    p = s.children[name]
+    try:
+        s.logged(name, r"(?s)proc\.dir.*proc\.dir")
+        os.unlink(state)
+        s.logged(name, r"journal\.open")
+    finally:
+        p.terminate()
+        expect(p.wait(DEADLINE_S) == 0, f"status {p.returncode}")
+
+
+def test_a_body_that_cannot_be_read(s):
+    """A disk may turn a bit, and the database does not notice."""
+    body = event()
+    expect(s.ask(s.head(body), body) == TAKEN, "one that is whole")
+    p = s.children["gatewayd"]
+    p.terminate()
+    expect(p.wait(DEADLINE_S) == 0, f"status {p.returncode}")
+    with sqlite3.connect(s.dir + "/state/gateway.db") as db:
+        no, n = db.execute("SELECT min(no), count(*) FROM event").fetchone()
+        expect(n > 1, f"{n} events wait")
+        db.execute("UPDATE event SET body = x'c1' WHERE no = ?", (no,))
+    db.close()
+    s.start("gatewayd")
+    s.start("workerd")
+    s.logged("gatewayd", r"event\.dead .*body")
+
+    def rest():
+        with sqlite3.connect(s.dir + "/state/gateway.db") as db:
+            found = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+                     for table in ("event", "dead")]
+        db.close()
+        return found == [0, 1]
+    until("all others are done", rest)
 
 
 def main():

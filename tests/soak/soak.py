@@ -39,8 +39,10 @@ RECONNECTS = ([{"fault": "close", "code": 4009}], [{"fault": "op7"}],
 
 
 def start(rig, rate):
-    # Small tables are full before the warm-up is over.
+    # Small tables, and the few connections to the platform, are full before
+    # the warm-up is over.
     rig.settings.update({"ROOKERY_WORKERS": "2",
+                         "ROOKERY_SEND_CONNECTIONS": "8",
                          "ROOKERY_DEDUP_EVENTS": "1024"})
     rig.start()
     rig.wait(["live=1"])

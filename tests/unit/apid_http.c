@@ -40,7 +40,7 @@ static struct {
 	struct http_headers *headers;
 	int                  listener;
 	unsigned             port;
-	size_t               accepted, seen, finished;
+	size_t               accepted, seen, finished, deaf;
 	struct buf           in[PEERS];
 	char                 last[512], url[64];
 	struct ask           asks[ASKS];
@@ -131,6 +131,10 @@ on_peer(void *self, int fd, unsigned what)
 	ssize_t     n;
 
 	(void)what;
+	if (in < &w.in[w.deaf]) { /* what was sent here is nowhere */
+		loop_unwatch(w.loop, fd);
+		return;
+	}
 	if (buf_room(in, 65536) == NULL ||
 	    (n = recv(fd, in->p + in->n, 65535, MSG_DONTWAIT)) <= 0) {
 		hang_up(fd, in);
@@ -400,6 +404,47 @@ TEST(no_answer_to_one_in_a_hurry)
 	teardown();
 }
 
+/* LK06: the connections there are lead nowhere any more, new ones do. */
+TEST(one_time_out_and_not_one_for_each)
+{
+	setup(8, 300);
+	for (size_t i = 0; i < 4; i++)
+		start(ask(i, "GET", "/ok", NULL));
+	turn_until(&w.finished, 4);
+	EXPECT_INT(w.accepted, 4);
+	w.deaf = 4;
+	start(ask(4, "GET", "/ok", NULL));
+	turn_until(&w.finished, 5);
+	EXPECT_INT(w.asks[4].err, ERR_TIMEOUT);
+	for (size_t i = 5; i < 8; i++) {
+		start(ask(i, "GET", "/ok", NULL));
+		turn_until(&w.finished, i + 1);
+		EXPECT_INT(w.asks[i].err, ERR_OK);
+	}
+	for (size_t i = 0; i < 4; i++)
+		buf_free(&w.in[i]);
+	teardown();
+}
+
+/* One request that is not answered says nothing about the connections. */
+TEST(one_that_hangs_costs_no_connection)
+{
+	uint64_t end;
+
+	setup(8, 300);
+	start(ask(0, "GET", "/hang", NULL));
+	end = loop_clock_ms() + 200;
+	while (loop_clock_ms() < end)
+		loop_turn(w.loop, 20, NULL);
+	start(ask(1, "GET", "/ok", NULL));
+	turn_until(&w.finished, 2);
+	EXPECT_INT(w.asks[0].err, ERR_TIMEOUT);
+	start(ask(2, "GET", "/ok", NULL));
+	turn_until(&w.finished, 3);
+	EXPECT_INT(w.accepted, 2);
+	teardown();
+}
+
 TEST(a_flood_is_cut)
 {
 	struct ask *k;
@@ -607,6 +652,8 @@ main(void)
 	RUN(nobody_there);
 	RUN(no_answer);
 	RUN(no_answer_to_one_in_a_hurry);
+	RUN(one_time_out_and_not_one_for_each);
+	RUN(one_that_hangs_costs_no_connection);
 	RUN(a_flood_is_cut);
 	RUN(redirects_are_answers);
 	RUN(clear_text_stays_on_this_machine);

@@ -85,7 +85,8 @@ static const struct {
 	    "", "" },
 	{ 503, "{\"half\":", CLS(RETRY_LATER), RES(PLATFORM), 0, "", "" },
 	{ 504, "<html>", CLS(UNSURE), RES(PLATFORM), 0, "", "" },
-	{ 302, "", CLS(PERMANENT), RES(PLATFORM), 0, "", "" },
+	{ 302, "", CLS(RETRY_LATER), RES(PLATFORM), 0, "", "" },
+	{ 308, "<html>over there", CLS(RETRY_LATER), RES(PLATFORM), 0, "", "" },
 	/* a success that cannot be read is none, and no failure either */
 	{ 200, "<html>please log in</html>", CLS(UNSURE), 0, 0, "", "" },
 	{ 200, "{\"id\":\"R1\",\"timest", CLS(UNSURE), 0, 0, "", "" },
@@ -101,6 +102,39 @@ static const struct {
 	{ 200, "[]", CLS(DONE), 0, 0, "", "" },
 	{ 999, "{}", CLS(PERMANENT), RES(PLATFORM), 0, "", "" },
 };
+
+/* AP04: an answer that broke off says what it says, not what it would
+ * have said. */
+TEST(answers_that_broke_off)
+{
+	static const struct {
+		unsigned         status;
+		const char      *body;
+		enum reply_class cls;
+	} cut[] = {
+		{ 200, "", CLASS_UNSURE },
+		{ 204, "", CLASS_UNSURE },
+		{ 200, " \n", CLASS_UNSURE },
+		{ 200, "{\"id\":\"R1\"", CLASS_UNSURE },
+		{ 200, "{\"id\":\"R1\"}", CLASS_DONE },
+		{ 202, "", CLASS_UNSURE },
+		{ 401, "", CLASS_REFRESH_TOKEN },
+		{ 429, "", CLASS_RATE_LIMITED },
+		{ 500, "", CLASS_RETRY_LATER },
+		{ 400, "", CLASS_PERMANENT },
+	};
+
+	for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
+		struct reply_input in = { .status = cut[i].status,
+			.body = slice_of(cut[i].body), .reached = true,
+			.cut = true, .why = SLICE("cut") };
+		struct reply       r;
+
+		reply_read(&r, &in);
+		EXPECT_INT(r.cls, cut[i].cls);
+		reply_free(&r);
+	}
+}
 
 TEST(classes)
 {
@@ -248,6 +282,7 @@ int
 main(void)
 {
 	RUN(classes);
+	RUN(answers_that_broke_off);
 	RUN(cut_anywhere);
 	RUN(silence);
 	RUN(trace_from_header_then_body);

@@ -5,6 +5,7 @@
  */
 #include "test.h"
 
+#include "buf.h"
 #include "token.h"
 
 enum { HALF = 0x80000000u };
@@ -92,6 +93,21 @@ static const struct {
 	    TOKEN_BROKEN, 0, 0 },
 	{ 200, "{\"access_token\":null,\"expires_in\":7200}",
 	    TOKEN_BROKEN, 0, 0 },
+	/* what would break a header */
+	{ 200, "{\"access_token\":\"A\\r\\nX: Y\",\"expires_in\":7200}",
+	    TOKEN_BROKEN, 0, 0 },
+	{ 200, "{\"access_token\":\"A\\nB\",\"expires_in\":7200}",
+	    TOKEN_BROKEN, 0, 0 },
+	{ 200, "{\"access_token\":\"A\\u0000B\",\"expires_in\":7200}",
+	    TOKEN_BROKEN, 0, 0 },
+	{ 200, "{\"access_token\":\"A B\",\"expires_in\":7200}",
+	    TOKEN_BROKEN, 0, 0 },
+	{ 200, "{\"access_token\":\"A\\u007f\",\"expires_in\":7200}",
+	    TOKEN_BROKEN, 0, 0 },
+	{ 200, "{\"access_token\":\"\xe4\xb8\xad\",\"expires_in\":7200}",
+	    TOKEN_BROKEN, 0, 0 },
+	{ 200, "{\"access_token\":\"!A.b-c_d/e+f=~\",\"expires_in\":7200}",
+	    TOKEN_GIVEN, 7200000, 0 },
 	{ 200, "{\"code\":100016,\"message\":\"invalid appid or secret\"}",
 	    TOKEN_REFUSED, 0, 100016 },
 	{ 400, "{\"code\":\"100007\",\"message\":\"x\"}",
@@ -109,6 +125,29 @@ static const struct {
 	{ 200, "\xff\xfe\x00", TOKEN_BROKEN, 0, 0 },
 	{ 0, "", TOKEN_BROKEN, 0, 0 },
 };
+
+TEST(a_token_is_not_too_long)
+{
+	static const struct {
+		size_t          n;
+		enum token_kind kind;
+	} rows[] = { { 1, TOKEN_GIVEN }, { 4096, TOKEN_GIVEN },
+		{ 4097, TOKEN_BROKEN }, { 1 << 20, TOKEN_BROKEN } };
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct buf         b = { 0 };
+		struct token_reply r;
+
+		buf_puts(&b, "{\"expires_in\":7200,\"access_token\":\"");
+		for (size_t n = 0; n < rows[i].n; n++)
+			buf_puts(&b, "x");
+		buf_puts(&b, "\"}");
+		token_read(&r, 200, buf_slice(&b));
+		EXPECT_INT(r.kind, rows[i].kind);
+		secret_wipe(&r.value);
+		buf_free(&b);
+	}
+}
 
 TEST(reads_answers)
 {
@@ -323,6 +362,7 @@ int
 main(void)
 {
 	RUN(reads_answers);
+	RUN(a_token_is_not_too_long);
 	RUN(asks_one_at_a_time);
 	RUN(renews_in_the_last_minute);
 	RUN(same_token_does_not_loop);

@@ -71,6 +71,10 @@ static const struct {
 	{ "events u:1 u:2", NULL, 0, NULL, 0, 0 },
 	{ "log-level debug", "log-level", 0, "debug", 0, 0 },
 	{ "--help", "help", 0, NULL, 0, 0 },
+	{ "logs api -f --help", "help", OPT_FOLLOW, "logs", 0, 0 },
+	{ "stop -h", "help", 0, "stop", 0, 0 },
+	{ "stop help", "stop", 0, "help", 0, 0 },
+	{ "stop -- -h", "stop", 0, "-h", 0, 0 },
 	{ "-h", "help", 0, NULL, 0, 0 },
 	{ "--version", "version", 0, NULL, 0, 0 },
 };

@@ -68,11 +68,12 @@ TEST(wide_and_hostile_cells)
 		{ "caf\xc3\xa9", "2", "" },
 		{ "\033[31m", "3", "" },
 		{ "a\nb", "4", "" },
+		{ "\xc2\x9b" "1m", "5", "" },         /* CSI as one */
 	};
 
-	expect_table(cells, 4,
+	expect_table(cells, 5,
 	    "A      BB\n\xe6\xb6\x88\xe6\x81\xaf   1\ncaf\xc3\xa9   2\n"
-	    "?[31m  3\na?b    4\n");
+	    "?[31m  3\na?b    4\n?\?1m   5\n");
 }
 
 TEST(too_long_cells_are_cut_between_characters)

@@ -650,6 +650,69 @@ TEST(what_a_worker_that_left_wants_is_waited_for)
 	delivery_free(&d);
 }
 
+/* After a restart one is here sooner than another: what comes meanwhile, as the
+ * replay of a session does, waits for that one. */
+TEST(workers_of_an_earlier_run_are_waited_for)
+{
+	struct delivery *d = delivery_new(&limits);
+
+	delivery_expect_workers(d);
+	delivery_append(d, text("1"), text("g:a"), text("group.join"),
+	    text("b"), 0, &no);
+	EXPECT_STR(offered(d, 500000), "");
+	worker(d, "soon", "message.*", 4); /* at 0 */
+	delivery_append(d, text("2"), text("g:b"), text("group.join"),
+	    text("b"), 0, &no);
+	EXPECT_STR(offered(d, 9999), "");
+	EXPECT_INT(delivery_counts(d)->events, 2);
+	worker(d, "later", "group.*", 1);
+	EXPECT_STR(offered(d, 9999), "1");
+	delivery_append(d, text("3"), text("g:c"), text("raw.NEW"), text("b"),
+	    0, &no);
+	EXPECT_STR(offered(d, 9999), "");
+	EXPECT_INT(delivery_counts(d)->unwanted, 0);
+	EXPECT_STR(offered(d, 10000), "");
+	EXPECT_INT(delivery_counts(d)->unwanted, 1);
+	delivery_free(&d);
+}
+
+/* The journal is open late, and the workers are here already. */
+TEST(what_is_restored_late_is_not_wanted_for_ever)
+{
+	struct delivery *d = delivery_new(&limits);
+
+	worker(d, "w", "message.*", 4);
+	delivery_expect_workers(d);
+	EXPECT(delivery_restore(d, 1, text("1"), text("u:a"),
+	    text("friend.add"), 4, 0, 0) == ERR_OK);
+	EXPECT(delivery_restore(d, 2, text("2"), text("u:a"),
+	    text("message.c2c"), 4, 0, 0) == ERR_OK);
+	EXPECT_STR(offered(d, 1000), "");
+	EXPECT_STR(offered(d, 60999), "");
+	EXPECT_STR(offered(d, 61000), "2");
+	EXPECT_INT(delivery_counts(d)->unwanted, 1);
+	delivery_free(&d);
+}
+
+/* "Never", said as a number. */
+TEST(a_limit_beyond_all_time_is_none)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *w = delivery_worker_set(d, text("w"),
+	    text("w"), 1, SLICE("h"), text("*"), 1, UINT64_MAX, false, true,
+	    1000);
+
+	put(d, "1", "u:a");
+	EXPECT_STR(offered(d, 1000), "1");
+	delivery_tick(d, 1000000000);
+	EXPECT_INT(delivery_counts(d)->timeouts, 0);
+	EXPECT(delivery_nack(d, w, text("1"), UINT64_MAX, false, text(""),
+	    1000) == ERR_OK);
+	delivery_tick(d, 1000000000);
+	EXPECT_STR(offered(d, 1000000000), "");
+	delivery_free(&d);
+}
+
 /* Too many to note each: then all is waited for, rather than lost. */
 TEST(many_workers_that_left_are_all_waited_for)
 {
@@ -802,6 +865,9 @@ main(void)
 	RUN(bodies_beyond_the_bound_stay_away);
 	RUN(each_end_is_told);
 	RUN(what_a_worker_that_left_wants_is_waited_for);
+	RUN(workers_of_an_earlier_run_are_waited_for);
+	RUN(what_is_restored_late_is_not_wanted_for_ever);
+	RUN(a_limit_beyond_all_time_is_none);
 	RUN(many_workers_that_left_are_all_waited_for);
 	RUN(a_worker_is_not_kept_for_what_it_does_not_want);
 	RUN(conversations_are_shown_oldest_first);

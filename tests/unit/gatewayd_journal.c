@@ -501,11 +501,14 @@ TEST(sessions_and_budgets_are_rows_of_their_own)
 	    " hex(zeroblob(2500)), 9, x'', 0)", NULL, NULL, NULL) == SQLITE_OK);
 	sqlite3_close(db);
 	j = opened();
+	EXPECT(journal_set_clock(j, 1000) == ERR_OK);
+	EXPECT(journal_set_clock(j, -1000) == ERR_OK);
+	EXPECT(journal_set_clock(j, 100) == ERR_OK);
 	EXPECT(journal_recall_sessions(j, see_session, NULL) == ERR_OK);
-	EXPECT_STR(text_seen(), "b1 0/2 ffffffff s1 7 u1 123\n"
-	    "b1 1/2 ffffffff  8 u1 123\n"
-	    "b2 1/2 ffffffff  8 u1 123\n"
-	    "b3 0/1 1  9  0\n");
+	EXPECT_STR(text_seen(), "b1 0/2 ffffffff s1 7 u1 223\n"
+	    "b1 1/2 ffffffff  8 u1 223\n"
+	    "b2 1/2 ffffffff  8 u1 223\n"
+	    "b3 0/1 1  9  100\n");
 	EXPECT(journal_recall_budget(j, "b1", &got) == ERR_OK);
 	EXPECT(got.total == 1000 && got.remaining == 2 &&
 	    got.resets_wall_ms == 456 && got.next_wall_ms == 789);
@@ -725,6 +728,45 @@ TEST(a_full_disk_is_told_of)
 	end(&j);
 }
 
+/* The event is too large for what is left of the disk, what comes after it is
+ * not: the seq, and the ends of events that never were. */
+static int
+seq_after_a_failed_event(void)
+{
+	struct session_memory s = { .bot = "b1", .id = "s1", .seq = 8,
+		.shards = 1 };
+	struct journal       *j;
+	char                  body[60001];
+	bool                  bad;
+
+	memset(body, 'x', sizeof body - 1);
+	body[sizeof body - 1] = '\0';
+	if (open_with(&j, STORE_PROCESS, 3) != ERR_OK ||
+	    append(j, 1, "a", "x") != ERR_OK || journal_commit(j) != ERR_OK ||
+	    !disk_is_full(80000))
+		return 1;
+	if (append(j, 2, "b", body) == ERR_OK && journal_commit(j) == ERR_OK)
+		return 2;
+	/* closing, too, would write what it may */
+	bad = journal_keep_session(j, &s) == ERR_OK ||
+	    ended(j, 2, "b", true) == ERR_OK;
+	journal_close(&j);
+	return bad ? 3 : 0;
+}
+
+TEST(nothing_is_written_after_a_failure)
+{
+	struct journal *j;
+
+	begin();
+	EXPECT_INT(in_a_child(seq_after_a_failed_event), 0);
+	j = opened();
+	EXPECT_INT(journal_recall_sessions(j, see_session, NULL), ERR_OK);
+	EXPECT_STR(text_seen(), "");
+	EXPECT_STR(recalled(j), "1 a u:a message.c2c 1 0 10\n");
+	end(&j);
+}
+
 TEST(a_folder_that_is_not_there_is_an_error)
 {
 	struct journal_options o = { "/nowhere/at/all", STORE_PROCESS, 3, 0 };
@@ -774,6 +816,7 @@ main(void)
 	RUN(one_found_damaged_later_is_moved_too);
 	RUN(there_is_one_writer);
 	RUN(a_full_disk_is_told_of);
+	RUN(nothing_is_written_after_a_failure);
 	RUN(a_folder_that_is_not_there_is_an_error);
 	RUN(in_memory_there_is_no_file);
 	return test_done();

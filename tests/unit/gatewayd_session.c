@@ -693,6 +693,8 @@ TEST(a_missed_ack_is_a_dead_connection)
 	EXPECT(first <= 45000);
 	EXPECT(did(&r, DO_BEAT) != NULL);
 	EXPECT(!session_stale(&r.s, r.now));
+	EXPECT(!session_stale(&r.s, r.now + 22500));
+	EXPECT(session_stale(&r.s, r.now + 22501)); /* before it is cut */
 	EXPECT(session_stale(&r.s, r.now + 50000));
 	EXPECT_INT(wait_due(&r), 45000);
 	EXPECT(did(&r, DO_CLOSE) != NULL && did(&r, DO_CLOSE)->code == 0);
@@ -888,6 +890,11 @@ TEST(no_sessions_left_waits_but_resume_goes_on)
 	answer(&r);
 	EXPECT(did(&r, DO_CONNECT) == NULL);
 	EXPECT_INT(wait_due(&r), 60000);
+	r.reset_after_ms = UINT64_MAX; /* or never */
+	answer(&r);
+	EXPECT(did(&r, DO_CONNECT) == NULL);
+	EXPECT_INT(wait_due(&r), day_ms);
+	EXPECT(did(&r, DO_ASK) != NULL);
 	r.remaining = 1;
 	up_to_hello(&r);
 	EXPECT(did(&r, DO_IDENTIFY) != NULL);
@@ -1454,6 +1461,12 @@ TEST(the_memory_changes_when_there_is_something_to_keep)
 	/* a session without events stays young while it is heard of */
 	feed(&r, IN_ACK, 0);
 	EXPECT(r.s.memory_version != v);
+	/* ... and while it is we who do not read, for hours perhaps */
+	session_hold(&r.s, true, r.now);
+	v = r.s.memory_version;
+	wait_due(&r);
+	EXPECT(r.s.memory_version != v);
+	session_hold(&r.s, false, r.now);
 	v = r.s.memory_version;
 	feed(&r, IN_CLOSED, 4006);
 	EXPECT(r.s.memory_version != v);
