@@ -117,6 +117,7 @@ on_due(void *self)
 			.url = b->conf->qq_token_url,
 			.body = secret_reveal(&b->question),
 			.headers = b->ask_headers, .urgent = true,
+			.most_ms = BOT_ASK_MS,
 			.on_done = on_answer, .self = b };
 		e = http_start(b->http, &b->ask);
 	}

@@ -12,6 +12,10 @@
 
 struct request;
 
+/* Patience with the token's endpoint: a second try must still come before the
+ * old token ends, however long a send may take. */
+enum { BOT_ASK_MS = 10000 };
+
 struct bot {
 	const struct conf   *conf;
 	struct loop         *loop;

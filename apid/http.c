@@ -37,6 +37,7 @@ struct http_slot {
 	struct buf           body;
 	struct slice         upload;       /* what is left of a `once` body */
 	size_t               ntrace;
+	uint64_t             timeout_ms;   /* as it is set */
 	bool                 too_large, clear, scheme_set, spoiled;
 	char                 trace[TRACE_MAX];
 	char                 error[CURL_ERROR_SIZE];
@@ -431,7 +432,6 @@ slot_set(struct http_slot *s, struct http *h)
 	    (long)CURL_HTTP_VERSION_2TLS);
 	c |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
 	    (long)HTTP_CONNECT_MS);
-	c |= curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)o->timeout_ms);
 	/* One file is trusted and nothing beside it; with a folder of them
 	 * libcurl would also read all anew for each connection. */
 	c |= curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
@@ -495,6 +495,18 @@ set_scheme(struct http_slot *s, bool clear)
 	        CURLE_OK;
 }
 
+static bool
+set_timeout(struct http_slot *s, uint64_t ms, uint64_t most_ms)
+{
+	if (most_ms != 0 && most_ms < ms)
+		ms = most_ms;
+	if (s->timeout_ms == ms)
+		return true;
+	s->timeout_ms = ms;
+	return curl_easy_setopt(s->easy, CURLOPT_TIMEOUT_MS, (long)ms) ==
+	    CURLE_OK;
+}
+
 /* No connection is for ever, so that a name that has moved is noticed; and
  * none from before the network changed is used.  libcurl counts in seconds. */
 static bool
@@ -523,6 +535,7 @@ begin(struct http *h, struct http_request *r)
 	s->too_large = false;
 	s->error[0] = '\0';
 	if (!set_method(s, r) || !set_scheme(s, clear) || !set_life(h, s) ||
+	    !set_timeout(s, h->o.timeout_ms, r->most_ms) ||
 	    curl_easy_setopt(s->easy, CURLOPT_URL, r->url) != CURLE_OK ||
 	    curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, r->headers->list) !=
 	        CURLE_OK ||

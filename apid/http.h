@@ -43,6 +43,7 @@ struct http_request {
 	struct slice         body;
 	struct http_headers *headers;    /* referenced while it runs */
 	uint64_t             until_ms;   /* not begun at or after; 0: always */
+	uint64_t             most_ms;    /* shorter than others; 0: as they */
 	bool                 once;       /* never sent twice by the library */
 	bool                 urgent;     /* waits for no connection */
 	/* The answer's slices are good until it returns. */

@@ -17,6 +17,7 @@ static struct {
 	struct http_request *asked;
 	size_t               nasked, told;
 	char                 body[256], url[64], auth[64];
+	uint64_t             most_ms;
 	char                 app[8], api[32], token_url[32];
 	bool                 refuse;
 } w;
@@ -31,6 +32,7 @@ http_start(struct http *h, struct http_request *r)
 	w.nasked++;
 	snprintf(w.body, sizeof w.body, "%.*s", (int)r->body.n, r->body.p);
 	snprintf(w.url, sizeof w.url, "%s", r->url);
+	w.most_ms = r->most_ms;
 	return ERR_OK;
 }
 
@@ -126,6 +128,7 @@ TEST(asks_for_its_token)
 	EXPECT_INT(bot_state(&w.bot), BOT_DEGRADED);
 	turn_until_asked(1);
 	EXPECT_STR(w.url, "https://token.example/get");
+	EXPECT(w.most_ms > 0 && 2 * w.most_ms < TOKEN_EARLY_MS);
 	EXPECT_STR(w.body, "{\"appId\":\"7\",\"clientSecret\":\"s\\\"x\"}");
 	EXPECT(w.asked->urgent);
 	answer(200, "{\"access_token\":\"A\",\"expires_in\":\"7200\"}");

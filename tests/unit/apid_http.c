@@ -383,6 +383,27 @@ TEST(no_answer)
 	teardown();
 }
 
+TEST(no_answer_to_one_in_a_hurry)
+{
+	struct ask *k;
+	uint64_t    began;
+
+	setup(8, 600);
+	began = loop_clock_ms();
+	k = ask(0, "POST", "/hang", "{}");
+	k->r.most_ms = 100;
+	start(k);
+	turn_until(&w.finished, 1);
+	EXPECT_INT(k->err, ERR_TIMEOUT);
+	EXPECT(loop_clock_ms() - began < 500);
+	/* The next on the same handle has its time. */
+	began = loop_clock_ms();
+	start(ask(1, "POST", "/hang", "{}"));
+	turn_until(&w.finished, 2);
+	EXPECT(loop_clock_ms() - began >= 500);
+	teardown();
+}
+
 /* LK06: the connections there are lead nowhere any more, new ones do. */
 TEST(one_time_out_and_not_one_for_each)
 {
@@ -630,6 +651,7 @@ main(void)
 	RUN(once_is_never_sent_twice);
 	RUN(nobody_there);
 	RUN(no_answer);
+	RUN(no_answer_to_one_in_a_hurry);
 	RUN(one_time_out_and_not_one_for_each);
 	RUN(one_that_hangs_costs_no_connection);
 	RUN(a_flood_is_cut);
