@@ -440,16 +440,31 @@ ended(struct child *c, enum service_end end, int number)
 	follow(c, was, SERVICE_NOTHING);
 }
 
+/* What it said last, but for the line in which each program of ours tells that
+ * it ends: the reason is in the one before. */
+static void
+note_last_line(struct child *c)
+{
+	static const char farewell[] = "proc.leave";
+	struct slice      last = { NULL, 0 };
+	uint64_t          number;
+
+	for (size_t i = 0; lines_from_end(&c->lines, i, &last, &number); i++)
+		if (memmem(last.p, last.n, farewell, sizeof farewell - 1) ==
+		    NULL)
+			break;
+	copy_text(c->last_line, sizeof c->last_line, last);
+}
+
 /* Its group is killed while the dead leader still holds the number, so that
  * nothing of this generation is left when the next one starts. */
 void
 child_reap(struct child *c, const siginfo_t *how)
 {
-	siginfo_t    si;
-	struct slice last;
-	pid_t        pid = c->pid;
-	uint64_t     number, now = loop_now(family_loop(c->family));
-	bool         oom = family_saw_oom(c->family) &&
+	siginfo_t si;
+	pid_t     pid = c->pid;
+	uint64_t  now = loop_now(family_loop(c->family));
+	bool      oom = family_saw_oom(c->family) &&
 	    how->si_code == CLD_KILLED && how->si_status == SIGKILL &&
 	    c->service.cause == SERVICE_ITSELF;
 
@@ -460,8 +475,7 @@ child_reap(struct child *c, const siginfo_t *how)
 	read_output(c, OUTPUT_PER_TURN);
 	lines_end(&c->lines, now, family_line_number(c->family), on_line, c);
 	tell_dropped(c, true);
-	if (lines_from_end(&c->lines, 0, &last, &number))
-		copy_text(c->last_line, sizeof c->last_line, last);
+	note_last_line(c);
 	forget_process(c);
 	family_lost(c->family, c, pid);
 	c->service.last.core = how->si_code == CLD_DUMPED;

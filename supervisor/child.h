@@ -36,7 +36,7 @@ struct child {
 	struct json    *app;               /* as it reported, or NULL */
 	char            word[32];          /* its own word for its state */
 	char            remedy[CHILD_REMEDY_MAX];
-	char            last_line[256];    /* what it said at its end */
+	char            last_line[400];    /* what it said at its end */
 	uint64_t        refused;           /* packets that were none */
 	uint64_t        dropped_told_ms;
 	struct vitals   vitals;

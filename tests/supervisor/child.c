@@ -368,7 +368,7 @@ misbehave_first(struct fake *f)
 {
 	if (behaves(f, "exit78")) {
 		log_error("config.bad", KV("setting", "QQ_APP_ID"));
-		_exit(EXIT_CONFIG);
+		_exit(proc_leave(ERR_CONFIG));
 	}
 	if (behaves(f, "exit1"))
 		_exit(1);
