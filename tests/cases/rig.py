@@ -437,6 +437,7 @@ class Rig:
 
     # --- what must never be ---
 
+    # LG01, LG03
     def look_for_secrets(self, where, data):
         if isinstance(data, str):
             data = data.encode()

@@ -385,9 +385,9 @@ def do_say(rig, scope, who, text, *words):
     rig.tell("POST", "event", body)
 
 
-@step("event", "TYPE D [id=ID] [expect=N]",
+@step("event", "TYPE D [id=ID] [expect=N] [big=N]",
       "Any event; D is a JSON object, or a file of tests/fixtures by name "
-      "whose d is taken.")
+      "whose d is taken; with so many bytes of content.")
 def do_event(rig, kind, d, *words):
     if d.startswith("{") or d == "null":
         data = json.loads(d)
@@ -395,9 +395,12 @@ def do_event(rig, kind, d, *words):
         with open(os.path.join(TOP, "tests", "fixtures", d + ".json"),
                   encoding="utf-8") as f:
             data = json.load(f)["d"]
+    found = pairs(words)
+    if "big" in found:
+        data["content"] = "x" * int(found.pop("big"))
     body = {"t": kind, "d": data}
     body.update({k: value_of(v) if k == "expect" else v
-                 for k, v in pairs(words).items()})
+                 for k, v in found.items()})
     rig.tell("POST", "event", body)
 
 

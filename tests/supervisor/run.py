@@ -419,6 +419,7 @@ def test_gateway_hears_of_dead_workers():
     until("gone message", lambda: "gone worker/1 %d\n" % pid in s.file("gateway", "heard"))
 
 
+# SV03
 def test_SV03_crash_loop_backs_off():
     s = System(behave={"worker/1": ["exit1"]}, wait=None)
     c = until("some restarts", lambda: (lambda c: c and c["restarts"] >= 4 and c)(s.child("worker/1")))
@@ -431,6 +432,7 @@ def test_SV03_crash_loop_backs_off():
     s.wait_state("ready")
 
 
+# SV02
 def test_SV02_dies_after_ready_is_delayed_too():
     s = System(behave={"worker/1": ["die-after-ready"]}, wait=None)
     until("some restarts", lambda: (lambda c: c and c["restarts"] >= 4 and c)(s.child("worker/1")))
@@ -499,6 +501,7 @@ def test_nothing_of_the_old_generation_is_left():
     until("orphan is dead", lambda: not alive(orphan))
 
 
+# SV07
 def test_SV07_strangers_are_reaped():
     s = System(behave={"worker/1": ["grandchild-exits"]})
     until("stranger counted", lambda: s.snapshot()["supervisor"]["strangers_reaped"] >= 1)
@@ -528,6 +531,7 @@ def test_whoever_was_there_before_is_left_alone():
         os.kill(guest, signal.SIGKILL)
 
 
+# OB01
 def test_OB01_what_a_child_lacks_is_seen():
     s = System(behave={"api": ["degraded"]}, wait="degraded")
     c = s.child("api")
@@ -546,6 +550,7 @@ def test_garbage_from_a_child():
 # --- children of every kind ---------------------------------------------------------------
 
 
+# SV08
 def test_SV08_no_zombies_of_a_pid_n():
     s = System(behave={"worker/%d" % i: ["grandchild-exits"] for i in range(1, 9)}, env={"ROOKERY_WORKERS": "8"})
     for _ in range(3):
@@ -566,6 +571,7 @@ def test_SV08_no_zombies_of_a_pid_n():
     until("none is left", lambda: not zombies())
 
 
+# SV01
 def test_SV01_failed_comes_back():
     """Ends before it is ready for a while; nobody has to do anything."""
     s = System(behave={"worker/1": ["exit1"]}, env={"ROOKERY_RESTARTS": "4"}, wait=None)
@@ -890,6 +896,7 @@ def test_a_child_that_hangs_does_not_outlive_us():
     until("it is gone", lambda: not alive(pid), 12)
 
 
+# SV14
 def test_SV14_jumps_of_the_clock():
     """The wall clock goes an hour forth and back at every reading."""
     d = tempfile.mkdtemp(prefix="rk-")
@@ -963,6 +970,7 @@ def test_100_children():
 # --- stopping ---------------------------------------------------------------------------
 
 
+# SD01
 def test_SD01_stops_in_order():
     s = System(env={"ROOKERY_WORKERS": "2"})
     status, seconds = s.stop()
@@ -975,6 +983,7 @@ def test_SD01_stops_in_order():
     expect(not os.path.exists(s.status_path()), "the socket is left")
 
 
+# SD02
 def test_SD02_deaf_children_are_killed_in_time():
     s = System(behave={n: ["deaf"] for n in ("api", "gateway", "worker/1")}, env={"ROOKERY_STOP_MS": "1500"})
     status, seconds = s.stop()
@@ -989,6 +998,7 @@ def test_second_signal_hurries():
     expect(status == 0 and seconds < 5, "status %d after %.3f s" % (status, seconds))
 
 
+# SD07
 def test_SD07_signal_and_command_at_once():
     for i in range(1000 if LONG else 8):
         s = System(wait="ready" if i % 3 else None)
@@ -1023,6 +1033,7 @@ def test_first_signals_are_out_at_once():
     expect(status == 0 and seconds < 3.5, "status %d after %.1f s" % (status, seconds))
 
 
+# SV12
 def test_SV12_stop_at_any_moment_of_the_start():
     for ms in range(0, 300, 1) if LONG else range(0, 300, 25):
         s = System(wait=None)
@@ -1630,6 +1641,7 @@ def test_blocked_stderr_stops_nothing():
     os.close(r)
 
 
+# SV10
 def test_SV10_the_log_is_removed_or_its_disk_full():
     s = System()
     os.remove(s.log)
@@ -1651,6 +1663,7 @@ def test_SV10_the_log_is_removed_or_its_disk_full():
     expect(s.snapshot()["state"] == "ready" and s.stop()[0] == 0, "a reader that has gone")
 
 
+# SV13
 def test_SV13_words_of_children_do_not_make_us_grow():
     s = System(binaries=PLAIN, env={"ROOKERY_WORKERS": "6"})
     first = s.ask(cmd="dump")["dump"]["rss_kib"]

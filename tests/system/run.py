@@ -283,6 +283,7 @@ def in_memory(pid, what):
     return any(what.encode() in part for part in memory(pid))
 
 
+# LG01, LG03; the rig looks for them in the logs of every story as well
 def test_secrets_stay_where_they_belong(rig):
     """After a connect, a resume, a dead token and a thousand answers."""
     rig.start()

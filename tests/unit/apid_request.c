@@ -848,6 +848,27 @@ TEST(a_push_that_is_refused_says_so)
 	teardown();
 }
 
+/* MB04: each call says which bot it is for; none is anybody's by default. */
+TEST(a_call_is_for_the_bot_it_names)
+{
+	static const char *const bots[] = { "", "8", "77", "7 " };
+
+	setup(false);
+	for (size_t i = 0; i < sizeof bots / sizeof *bots; i++) {
+		struct msg_call m = { .id = SLICE("x"),
+			.bot = slice_of(bots[i]), .do_ = SLICE("send"),
+			.conv = SLICE("g:A"), .text = SLICE("hi") };
+
+		requests_take(&w.rs, SLICE("p"), &m);
+		turn();
+		EXPECT(!w.results[i].ok);
+		EXPECT_STR(w.results[i].code, "UNKNOWN_TARGET");
+	}
+	EXPECT_INT(w.nstarted, 0);
+	EXPECT_INT(w.rs.n, 0);
+	teardown();
+}
+
 TEST(leaving_with_a_call_held)
 {
 	setup(false);
@@ -950,6 +971,7 @@ main(void)
 	RUN(leaving);
 	RUN(every_call_gets_one_answer);
 	RUN(a_push_that_is_refused_says_so);
+	RUN(a_call_is_for_the_bot_it_names);
 	RUN(leaving_with_a_call_held);
 	RUN(leaving_with_a_call_that_waits_for_a_connection);
 	RUN(an_answer_that_broke_off);
