@@ -97,7 +97,7 @@ forget_session(struct session *s)
 	s->id[0] = '\0';
 	s->seq = 0;
 	s->ready_ms = s->events = 0;
-	s->resume_once = s->recalled = false;
+	s->resume_once = false;
 	s->resume_failures = 0;
 }
 
@@ -351,7 +351,7 @@ go_live(struct step *st, const char *why)
 	s->silent_at_ms = 0;
 	s->remedy = "";
 	s->auth_failures = s->invalids = s->repeats = s->resume_failures = 0;
-	s->resume_once = s->recalled = false;
+	s->resume_once = false;
 	s->memory_version++;
 	become(st, SESSION_LIVE, why);
 }
@@ -543,8 +543,7 @@ start_over(struct step *st)
 	else if (s->state == SESSION_LIVE)
 		s->backoff.at++;
 
-	if (st->in->number == 1 && s->id[0] != '\0' && !s->resume_once &&
-	    !s->recalled) {
+	if (st->in->number == 1 && s->id[0] != '\0' && !s->resume_once) {
 		s->resume_once = true;
 		drop_connection(st, CLOSE_TO_RESUME);
 		wait_for(st, ms, "session refused, may be resumed once");
@@ -585,9 +584,6 @@ close_ONCE(struct step *st, const struct session_close *row)
 {
 	struct session *s = st->s;
 
-	/* A session of an earlier run gets no second chance. */
-	s->resume_once = s->resume_once ||
-	    (s->recalled && s->state == SESSION_RESUMING);
 	lost(st, row->meaning);
 	if (s->id[0] != '\0')
 		s->resume_once = true;
@@ -1003,7 +999,6 @@ session_recall(struct session *s, const struct session_memory *m,
 	snprintf(s->id, sizeof s->id, "%s", m->id);
 	snprintf(s->user, sizeof s->user, "%s", m->user);
 	s->seq = m->seq;
-	s->recalled = true;
 	return true;
 }
 

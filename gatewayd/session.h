@@ -109,7 +109,6 @@ struct session {
 	char     user[SESSION_USER_MAX];     /* the bot's own user id */
 	int64_t  seq;                        /* largest received; 0 none */
 	uint64_t ready_ms;                   /* when it began; 0 not yet */
-	bool     recalled;                   /* from an earlier run */
 	uint64_t memory_version;  /* changes with what session_remember() gives,
 	                             and with each sign that it still holds */
 
@@ -190,8 +189,7 @@ bool session_memory_good(const struct session_memory *, int64_t wall_ms,
 /* Before IN_START.  False, and nothing has changed: it is of another bot,
  * shard, number of shards or intents, or older than resume_s (0: always).  A
  * wall clock that went backwards makes nothing old: a Resume in vain costs
- * seconds, a new session the events of the gap.  The first refusal of a
- * recalled session ends it. */
+ * seconds, a new session the events of the gap. */
 bool session_recall(struct session *, const struct session_memory *,
     int64_t wall_ms, uint64_t resume_s);
 

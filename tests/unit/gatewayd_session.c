@@ -1360,7 +1360,6 @@ TEST(a_session_outlives_a_run)
 	EXPECT_STR(r.s.user, "9000000000000000001");
 	feed_data(&r, IN_RESUMED, (struct session_data){ .seq = 43 });
 	EXPECT_INT(r.s.state, SESSION_LIVE);
-	EXPECT(!r.s.recalled);
 }
 
 TEST(what_is_not_ours_or_too_old_is_not_recalled)
@@ -1409,15 +1408,14 @@ recalled(struct rig *r)
 	EXPECT(did(r, DO_RESUME) != NULL);
 }
 
-TEST(the_first_refusal_ends_a_recalled_session)
+TEST(a_refusal_ends_a_recalled_session)
 {
 	static const struct {
 		enum session_input in;
 		int64_t            number;
 	} refusals[] = {
-		{ IN_INVALID, 0 }, { IN_INVALID, 1 }, { IN_CLOSED, 4000 },
-		{ IN_CLOSED, 4006 }, { IN_CLOSED, 4007 }, { IN_CLOSED, 4902 },
-		{ IN_CLOSED, 4999 },
+		{ IN_INVALID, 0 }, { IN_CLOSED, 4006 }, { IN_CLOSED, 4007 },
+		{ IN_CLOSED, 4902 },
 	};
 
 	for (size_t i = 0; i < ROWS(refusals); i++) {
@@ -1426,6 +1424,30 @@ TEST(the_first_refusal_ends_a_recalled_session)
 		recalled(&r);
 		feed(&r, refusals[i].in, refusals[i].number);
 		EXPECT_STR(r.s.id, "");
+		up_to_hello(&r);
+		EXPECT(did(&r, DO_IDENTIFY) != NULL);
+	}
+}
+
+/* The platform may be keeping it; a new one would lose what it holds. */
+TEST(a_recalled_session_is_resumed_once_more_where_it_may_be)
+{
+	static const struct {
+		enum session_input in;
+		int64_t            number;
+	} refusals[] = {
+		{ IN_INVALID, 1 }, { IN_CLOSED, 4000 }, { IN_CLOSED, 4999 },
+	};
+
+	for (size_t i = 0; i < ROWS(refusals); i++) {
+		struct rig r;
+
+		recalled(&r);
+		feed(&r, refusals[i].in, refusals[i].number);
+		EXPECT_STR(r.s.id, "S1");
+		up_to_hello(&r);
+		EXPECT(did(&r, DO_RESUME) != NULL);
+		feed(&r, refusals[i].in, refusals[i].number);
 		up_to_hello(&r);
 		EXPECT(did(&r, DO_IDENTIFY) != NULL);
 	}
@@ -1887,7 +1909,8 @@ main(void)
 	RUN(who_waits_for_an_answer_is_woken);
 	RUN(a_session_outlives_a_run);
 	RUN(what_is_not_ours_or_too_old_is_not_recalled);
-	RUN(the_first_refusal_ends_a_recalled_session);
+	RUN(a_refusal_ends_a_recalled_session);
+	RUN(a_recalled_session_is_resumed_once_more_where_it_may_be);
 	RUN(a_lost_connection_does_not_end_a_recalled_session);
 	RUN(the_memory_changes_when_there_is_something_to_keep);
 	RUN(the_pace_of_identify_outlives_a_run);
