@@ -199,8 +199,9 @@ make_folders(const struct conf *c)
 
 	if (trust != NULL &&
 	    (e = proc_make_dir(c->run_dir, RUN_MODE)) == ERR_OK &&
-	    (e = proc_make_dir(trust, TRUST_MODE)) == ERR_OK)
-		e = proc_make_dir(c->state_dir, STATE_MODE);
+	    (e = proc_make_dir(trust, TRUST_MODE)) == ERR_OK &&
+	    proc_make_dir(c->state_dir, STATE_MODE) != ERR_OK)
+		e = ERR_SYSTEM; /* a disk comes back by itself */
 	free(trust);
 	return e;
 }
