@@ -12,7 +12,8 @@
 #include "pack.h"
 
 enum state {
-	IN_LINE, WANTS_TOKEN, WANTS_RECORD, SENDING, PAUSING, HANDING_OVER
+	IN_LINE, WANTS_TOKEN, WANTS_PLACE, WANTS_RECORD, SENDING, PAUSING,
+	HANDING_OVER
 };
 
 /* One who waits for the outcome. */
@@ -34,7 +35,7 @@ struct request {
 	struct table_entry    entry;   /* first: found by it */
 	struct requests      *owner;
 	struct request       *before, *after;            /* of all */
-	struct request       *lane_next, *token_next, *held_next;
+	struct request       *lane_next, *token_next, *place_next, *held_next;
 	struct lane          *lane;
 	struct bot           *bot;
 	const struct call_operation *operation;
@@ -247,6 +248,52 @@ held_leave(struct request *r)
 		rs->held_last = last;
 }
 
+/* --- the line for a place among those under way ------------------------------ */
+
+/* What is recorded as under way is soon under way: when we are killed nobody
+ * has to wonder about what had only waited. */
+static bool
+has_place(const struct requests *rs)
+{
+	size_t taken = rs->running;
+
+	/* Without a record they wait for long, and not in others' way. */
+	if (rs->sent.trouble == ERR_OK)
+		for (const struct request *r = rs->held; r != NULL;
+		     r = r->held_next)
+			taken += r->state == WANTS_RECORD;
+	return !rs->closed && (rs->places == 0 || taken < rs->places);
+}
+
+static void
+place_enter(struct request *r)
+{
+	struct requests *rs = r->owner;
+
+	r->state = WANTS_PLACE;
+	r->place_next = NULL;
+	if (rs->lined != NULL)
+		rs->lined_last->place_next = r;
+	else
+		rs->lined = r;
+	rs->lined_last = r;
+}
+
+static void
+place_leave(struct request *r)
+{
+	struct requests *rs = r->owner;
+	struct request **at = &rs->lined, *last = NULL;
+
+	for (; *at != NULL && *at != r; at = &(*at)->place_next)
+		last = *at;
+	if (*at == NULL)
+		return;
+	*at = r->place_next;
+	if (rs->lined_last == r)
+		rs->lined_last = last;
+}
+
 /* --- waiting -------------------------------------------------------------- */
 
 static void on_time(void *);
@@ -266,6 +313,8 @@ expire(struct request *r)
 {
 	if (r->state == WANTS_TOKEN)
 		token_leave(r);
+	if (r->state == WANTS_PLACE)
+		place_leave(r);
 	if (r->message[0] == '\0' && r->state == WANTS_RECORD)
 		snprintf(r->message, sizeof r->message,
 		    "nothing is sent that cannot be recorded: "
@@ -313,18 +362,14 @@ submit(struct request *r)
 	wait_until(r, loop_now(rs->loop) + SUBMIT_AGAIN_MS);
 }
 
-/* There is a token.  The record must say so first; where it cannot, that is
- * for the platform to tell doubles by, or else for later. */
+/* There is a token and a place.  The record must say so first; where it
+ * cannot, that is for the platform to tell doubles by, or else for later. */
 static void
-depart(struct request *r)
+leave_a_word(struct request *r)
 {
 	struct requests *rs = r->owner;
-	enum err         e = ERR_OK;
+	enum err         e;
 
-	if (!r->appears || r->begun) {
-		submit(r);
-		return;
-	}
 	e = sent_begin(&rs->sent, r->entry.key, r->window_ms, loop_wall_ms());
 	if (e != ERR_OK && e != ERR_DUPLICATE) {
 		snprintf(r->message, sizeof r->message, "%s", err_text(e));
@@ -341,6 +386,21 @@ depart(struct request *r)
 	held_enter(r);
 	if (rs->sent.trouble != ERR_OK)
 		wait_until(r, r->rules.until_ms);
+}
+
+static void
+depart(struct request *r)
+{
+	struct requests *rs = r->owner;
+
+	if (!r->appears || r->begun)
+		submit(r);
+	else if (rs->lined == NULL && has_place(rs))
+		leave_a_word(r);
+	else {
+		place_enter(r);
+		wait_until(r, r->rules.until_ms);
+	}
 }
 
 /* It is this call's turn. */
@@ -546,6 +606,8 @@ request_free(struct request *r)
 	loop_cancel(rs->loop, &r->timer);
 	if (r->state == WANTS_TOKEN)
 		token_leave(r);
+	if (r->state == WANTS_PLACE)
+		place_leave(r);
 	held_leave(r);
 	if (r->known)
 		table_remove(&rs->calls, &r->entry);
@@ -775,6 +837,23 @@ reopen(void *self)
 	release_held(rs, true);
 }
 
+/* In the order in which they came to the line. */
+static void
+give_places(struct requests *rs)
+{
+	struct request *r;
+
+	while ((r = rs->lined) != NULL && has_place(rs)) {
+		place_leave(r);
+		loop_cancel(rs->loop, &r->timer);
+		r->state = PAUSING;
+		if (bot_has_token(r->bot) && !r->refused)
+			leave_a_word(r);
+		else
+			go(r);
+	}
+}
+
 static void
 commit(void *self)
 {
@@ -797,11 +876,27 @@ commit(void *self)
 }
 
 static bool
-commit_pending(void *self)
+must_commit(const struct requests *rs)
+{
+	return rs->held != NULL && rs->sent.trouble == ERR_OK;
+}
+
+static bool
+turn_pending(void *self)
 {
 	const struct requests *rs = self;
 
-	return rs->held != NULL && rs->sent.trouble == ERR_OK;
+	return must_commit(rs) || (rs->lined != NULL && has_place(rs));
+}
+
+static void
+turn(void *self)
+{
+	struct requests *rs = self;
+
+	give_places(rs);
+	if (must_commit(rs))
+		commit(rs);
 }
 
 /* Nobody waits for it, but it shall not be lost either. */
@@ -1000,7 +1095,7 @@ requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
 enum err
 requests_open(struct requests *rs)
 {
-	struct loop_source src = { commit_pending, commit, rs };
+	struct loop_source src = { turn_pending, turn, rs };
 
 	rs->reopen.steps_ms = reopen_ms;
 	return loop_add_source(rs->loop, &src);

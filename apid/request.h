@@ -57,6 +57,9 @@ struct requests {
 	struct table     calls, lanes;
 	struct request  *all;
 	struct sent      sent;
+	size_t           places;            /* sends under way at once; 0:
+	                                       any number */
+	struct request  *lined, *lined_last; /* who wait for a place */
 	struct request  *held, *held_last;  /* until the next commit */
 	struct timer     commit;            /* due without one, or reopening */
 	struct backoff   reopen;

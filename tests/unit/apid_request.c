@@ -786,6 +786,7 @@ TEST(every_call_gets_one_answer)
 
 	setup(false);
 	w.advice = TOKEN_WAIT;
+	w.rs.places = 5;
 	answered = 0;
 	while (asked < CALLS) {
 		unsigned what = below(100);
@@ -904,6 +905,66 @@ TEST(leaving_with_a_call_that_waits_for_a_connection)
 	teardown();
 }
 
+static void
+one_goes_one_waits(void)
+{
+	w.rs.places = 1;
+	reply("x", "c:A", 1);
+	reply("y", "c:B", 1);
+	EXPECT_INT(w.nstarted, 1);
+}
+
+/* What only waits for its place is in nobody's doubt. */
+TEST(killed_with_a_call_that_waits_for_a_place)
+{
+	setup(false);
+	run_close();
+	killed_after(one_goes_one_waits);
+	run_open(false);
+	EXPECT_INT(w.rs.sent.n, 1);
+	reply("x", "c:A", 1);
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	reply("y", "c:B", 1);
+	EXPECT_INT(w.nstarted, 1);
+	answer(0, 200, OK_BODY);
+	EXPECT(w.results[1].ok);
+	teardown();
+}
+
+TEST(places_are_given_in_order)
+{
+	setup(false);
+	w.rs.places = 2;
+	reply("a", "u:A", 1);
+	reply("b", "c:B", 1);
+	reply("c", "c:C", 1);
+	reply_from("p", "late", "u:D", 1, 30);
+	reply("e", "g:E", 1);
+	EXPECT_INT(w.nstarted, 2);
+	turn_until(2, 1);
+	EXPECT_STR(w.results[0].id, "late");
+	EXPECT_STR(w.results[0].code, "REPLY_EXPIRED");
+	answer(1, 200, OK_BODY);
+	EXPECT_INT(w.nstarted, 3);
+	EXPECT(strstr(w.started[2]->url, "/C/") != NULL);
+	/* Without a token the line stands, and goes on with it. */
+	w.has_token = false;
+	answer(0, 200, OK_BODY);
+	EXPECT_INT(w.nstarted, 3);
+	w.has_token = true;
+	requests_on_token(&w.rs, &w.bot);
+	turn();
+	EXPECT_INT(w.nstarted, 4);
+	answer(2, 200, OK_BODY);
+	answer(3, 200, OK_BODY);
+	EXPECT_INT(w.nresults, 5);
+	/* One that is not begun yet leaves the line with its run. */
+	reply("f", "c:F", 1);
+	reply("g", "c:G", 1);
+	reply("h", "c:H", 1);
+	teardown();
+}
+
 /* A head without its body may be that of an error with status 200; one that
  * says no needs no body. */
 TEST(an_answer_that_broke_off)
@@ -974,6 +1035,8 @@ main(void)
 	RUN(a_call_is_for_the_bot_it_names);
 	RUN(leaving_with_a_call_held);
 	RUN(leaving_with_a_call_that_waits_for_a_connection);
+	RUN(killed_with_a_call_that_waits_for_a_place);
+	RUN(places_are_given_in_order);
 	RUN(an_answer_that_broke_off);
 	RUN(an_answer_too_long_to_hand_on);
 	RUN(one_commit_for_a_turn);
