@@ -537,12 +537,6 @@ store_is_dirty(const struct store *s)
 	return s->dirty;
 }
 
-int64_t
-store_last_row(const struct store *s)
-{
-	return sqlite3_last_insert_rowid(s->db);
-}
-
 /* --- size ----------------------------------------------------------------- */
 
 uint64_t

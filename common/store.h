@@ -85,8 +85,6 @@ const char *store_why(enum err);
 enum err store_commit(struct store *);
 bool store_is_dirty(const struct store *);
 
-/* Of the last insert. */
-int64_t store_last_row(const struct store *);
 /* Bytes in use, and bytes free on the disk it lies on (0: unknown). */
 uint64_t store_bytes_used(struct store *);
 uint64_t store_disk_free(const struct store *);
