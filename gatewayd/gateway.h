@@ -42,7 +42,9 @@ struct link {
 
 struct bot {
 	const struct conf    *conf;
-	uint32_t              intents;
+	struct rights         rights;
+	uint32_t              kept_dropped;  /* of them, in the journal */
+	struct buf            remedy;        /* when some are dropped */
 	struct link          *links;
 	size_t                nlinks;
 	struct session_budget budget;
@@ -103,6 +105,10 @@ void links_close(struct gateway *);
 /* A session of an earlier run, before link_start_all(); false: not taken. */
 bool link_recall(struct gateway *, const struct session_memory *,
     int64_t wall_ms);
+/* What an earlier run has found out of the bot's rights. */
+void link_recall_rights(struct bot *, uint32_t dropped, int64_t wall_ms);
+/* Whoever lacks a right looks whether it has been given. */
+void link_retry_rights(struct gateway *);
 /* Whoever waits or is parked begins now. */
 void link_start_all(struct gateway *);
 void link_stop_all(struct gateway *);

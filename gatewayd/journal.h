@@ -55,6 +55,11 @@ enum err journal_recall_sessions(struct journal *,
 enum err journal_recall_budget(struct journal *, const char *bot,
     struct budget_memory *);
 
+/* Intents that the platform refuses to the bot, and when that was found out.
+ * NOT_FOUND: nothing is known. */
+enum err journal_recall_rights(struct journal *, const char *bot,
+    uint32_t *dropped, int64_t *wall_ms);
+
 /* --- events --- */
 
 enum err journal_append(struct journal *, uint64_t no, struct slice id,
@@ -78,6 +83,9 @@ enum err journal_keep_session(struct journal *,
 enum err journal_set_clock(struct journal *, int64_t by_ms);
 enum err journal_keep_budget(struct journal *, const char *bot,
     const struct budget_memory *);
+
+enum err journal_keep_rights(struct journal *, const char *bot,
+    uint32_t dropped, int64_t wall_ms);
 
 /* --- dead letters --- */
 

@@ -108,6 +108,21 @@ on_session(void *self, const struct session_memory *m)
 }
 
 static enum err
+recall_rights(struct gateway *g, struct bot *bot)
+{
+	uint32_t dropped;
+	int64_t  wall_ms;
+	enum err e = journal_recall_rights(g->journal, bot->conf->qq_app_id,
+	    &dropped, &wall_ms);
+
+	if (e == ERR_OK) {
+		link_recall_rights(bot, dropped, wall_ms);
+		bot->kept_dropped = dropped;
+	}
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+static enum err
 recall_sessions(struct gateway *g)
 {
 	struct budget_memory m;
@@ -122,6 +137,8 @@ recall_sessions(struct gateway *g)
 			budget_recall(&bot->budget, &m, loop_clock_ms(),
 			    loop_wall_ms());
 		else if (e != ERR_NOT_FOUND)
+			return e;
+		if ((e = recall_rights(g, bot)) != ERR_OK)
 			return e;
 	}
 	return journal_recall_sessions(g->journal, on_session, g);
@@ -247,6 +264,20 @@ keep_session(struct gateway *g, struct link *l)
 	keep_note(g, journal_keep_session(g->journal, &m));
 }
 
+/* Not in the middle of a search. */
+static void
+keep_rights(struct gateway *g, struct bot *bot)
+{
+	const struct rights *r = &bot->rights;
+
+	if (rights_searching(r) || r->hopeless ||
+	    r->dropped == bot->kept_dropped || r->granted == 0)
+		return;
+	bot->kept_dropped = r->dropped;
+	keep_note(g, journal_keep_rights(g->journal, bot->conf->qq_app_id,
+	    r->dropped, r->dropped_wall_ms));
+}
+
 static void
 keep_sessions(struct gateway *g)
 {
@@ -257,6 +288,7 @@ keep_sessions(struct gateway *g)
 
 		for (size_t i = 0; i < bot->nlinks; i++)
 			keep_session(g, &bot->links[i]);
+		keep_rights(g, bot);
 		if (bot->kept == bot->budget.memory_version)
 			continue;
 		bot->kept = bot->budget.memory_version;

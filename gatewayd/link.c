@@ -24,6 +24,8 @@ do_ask(struct link *l, bool fresh)
 		.fresh = fresh };
 	struct session_data    none = { .chance = backoff_chance() };
 
+	if (l->session.id[0] == '\0')
+		rights_retry(&l->bot->rights, loop_wall_ms(), false);
 	l->asked = ++l->g->asks;
 	snprintf(id, sizeof id, "%llu", (unsigned long long)l->asked);
 	ask.id = slice_of(id);
@@ -112,6 +114,31 @@ arm(struct link *l)
 		    on_due, l);
 }
 
+/* A search is over, and something was refused. */
+static void
+tell_dropped(struct bot *bot)
+{
+	struct rights *r = &bot->rights;
+	struct buf     names = { 0 };
+
+	if (rights_searching(r) || (!r->news && r->dropped != 0))
+		return;
+	buf_reset(&bot->remedy);
+	if (r->dropped == 0)
+		return;
+	r->news = false;
+	r->dropped_wall_ms = loop_wall_ms();
+	rights_names(r->dropped, &names);
+	buf_putf(&bot->remedy, "bot %s: the platform does not allow %s: ask "
+	    "for it in the console, then rookery reload; or remove it from "
+	    "QQ_INTENTS", bot->conf->qq_app_id, names.p);
+	log_error("intents.dropped", KV("bot", bot->conf->qq_app_id),
+	    KV("intents", buf_slice(&names)),
+	    KV("why", "the platform refuses them; the bot runs without"),
+	    KV("remedy", buf_slice(&bot->remedy)));
+	buf_free(&names);
+}
+
 static void
 link_feed(struct link *l, enum session_input input,
     const struct session_data *data)
@@ -129,6 +156,7 @@ link_feed(struct link *l, enum session_input input,
 	arm(l);
 	if (l->session.state == before)
 		return;
+	tell_dropped(l->bot);
 	notice_sessions(l->g, l->bot);
 	report_send(l->g);
 }
@@ -405,7 +433,8 @@ link_init(struct link *l, struct gateway *g, struct bot *bot, unsigned shard,
 	l->session.bot = bot->conf->qq_app_id;
 	l->session.shard = shard;
 	l->session.shards = shards;
-	l->session.intents = bot->intents;
+	l->session.intents = rights_mask(&bot->rights);
+	l->session.rights = &bot->rights;
 	l->session.budget = &bot->budget;
 	l->session.hello_timeout_ms = g->conf.hello_timeout_ms;
 	l->session.park_ms = g->conf.park_ms;
@@ -464,8 +493,9 @@ bot_open(struct gateway *g, struct bot *bot, const struct conf *conf)
 	bot->auto_shards = strcmp(conf->qq_shards, "auto") == 0;
 	if (!bot->auto_shards)
 		slice_u64(slice_of(conf->qq_shards), &shards);
-	if (!conf_intents(conf->qq_intents, &bot->intents, NULL))
+	if (!conf_intents(conf->qq_intents, &bot->rights.wanted, NULL))
 		return ERR_CONFIG;
+	bot->rights.strict = conf->intents_strict;
 	if (!g->conf.websocket)
 		return ERR_OK;
 	bot->links = calloc(bot->auto_shards ? SHARDS_MAX : shards,
@@ -510,6 +540,34 @@ start_link(struct link *l)
 }
 
 void
+link_recall_rights(struct bot *bot, uint32_t dropped, int64_t wall_ms)
+{
+	rights_recall(&bot->rights, dropped, wall_ms);
+	bot->rights.news = bot->rights.dropped != 0; /* said again */
+	tell_dropped(bot);
+	bot->rights.dropped_wall_ms = wall_ms;
+	for (size_t i = 0; i < bot->nlinks; i++)
+		bot->links[i].session.intents = rights_mask(&bot->rights);
+}
+
+void
+link_retry_rights(struct gateway *g)
+{
+	for (size_t b = 0; b < g->nbots; b++) {
+		struct bot *bot = &g->bots[b];
+
+		if (!rights_retry(&bot->rights, loop_wall_ms(), true))
+			continue;
+		for (size_t i = 0; i < bot->nlinks; i++) {
+			struct session_data data = {
+				.chance = backoff_chance() };
+
+			link_feed(&bot->links[i], IN_ANEW, &data);
+		}
+	}
+}
+
+void
 link_start_all(struct gateway *g)
 {
 	feed_all(g, IN_START);
@@ -533,6 +591,7 @@ links_close(struct gateway *g)
 			free(l->url);
 		}
 		free(g->bots[b].links);
+		buf_free(&g->bots[b].remedy);
 	}
 	free(g->bots);
 	for (size_t i = 0; i < g->nbots; i++)

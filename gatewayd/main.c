@@ -74,8 +74,10 @@ on_reload(void *self, msg_peer from, const struct msg_reload *m)
 	/* Without a journal nobody knows yet which sessions there are. */
 	if (g->journal == NULL)
 		keep_try(g);
-	else if (!g->draining)
+	else if (!g->draining) {
+		link_retry_rights(g);
 		link_start_all(g);
+	}
 }
 
 static const struct msg_handlers parent_takes = {

@@ -3,6 +3,16 @@
  */
 #include "gateway.h"
 
+static void
+put_dropped(struct json *o, uint32_t dropped)
+{
+	struct buf names = { 0 };
+
+	rights_names(dropped, &names);
+	json_put_text(o, "dropped", buf_slice(&names));
+	buf_free(&names);
+}
+
 static struct json *
 session_json(const struct link *l, uint64_t now)
 {
@@ -32,7 +42,8 @@ session_json(const struct link *l, uint64_t now)
 		    (int64_t)((now - l->last_event_ms) / 1000));
 	if (l->url != NULL)
 		json_put_text(o, "url", slice_of(l->url));
-	json_put_int(o, "intents", l->bot->intents);
+	json_put_int(o, "intents", s->intents);
+	put_dropped(o, l->bot->rights.dropped);
 	json_put_int(o, "identifies", (int64_t)s->identifies);
 	json_put_int(o, "resumes", (int64_t)s->resumes);
 	json_put_int(o, "renewals", (int64_t)s->renewals);
@@ -136,6 +147,9 @@ state_of(struct gateway *g, const char **remedy)
 	*remedy = keep_trouble(g);
 	if (**remedy != '\0')
 		state = "degraded";
+	for (size_t b = 0; b < g->nbots; b++)
+		if (**remedy == '\0' && g->bots[b].remedy.n > 0)
+			*remedy = g->bots[b].remedy.p;
 	for (size_t b = 0; b < g->nbots; b++)
 		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
 			const struct session *s =
