@@ -60,8 +60,11 @@ keep_new_queue(struct gateway *g)
 	};
 	struct delivery *d = delivery_new(&limits);
 
-	if (d != NULL)
-		delivery_on_end(d, on_end, g);
+	if (d == NULL)
+		return NULL;
+	delivery_on_end(d, on_end, g);
+	for (size_t b = 0; b < g->nbots; b++)
+		delivery_owner(d, slice_of(g->bots[b]->conf.qq_app_id), true);
 	return d;
 }
 
@@ -112,7 +115,7 @@ recall_rights(struct gateway *g, struct bot *bot)
 {
 	uint32_t dropped;
 	int64_t  wall_ms;
-	enum err e = journal_recall_rights(g->journal, bot->conf->qq_app_id,
+	enum err e = journal_recall_rights(g->journal, bot->conf.qq_app_id,
 	    &dropped, &wall_ms);
 
 	if (e == ERR_OK) {
@@ -123,24 +126,35 @@ recall_rights(struct gateway *g, struct bot *bot)
 }
 
 static enum err
-recall_sessions(struct gateway *g)
+recall_bot(struct gateway *g, struct bot *bot)
 {
 	struct budget_memory m;
-	enum err             e;
+	enum err e = journal_recall_budget(g->journal, bot->conf.qq_app_id,
+	    &m);
 
-	for (size_t b = 0; b < g->nbots; b++) {
-		struct bot *bot = &g->bots[b];
+	if (e == ERR_OK)
+		budget_recall(&bot->budget, &m, loop_clock_ms(),
+		    loop_wall_ms());
+	else if (e != ERR_NOT_FOUND)
+		return e;
+	return recall_rights(g, bot);
+}
 
-		e = journal_recall_budget(g->journal, bot->conf->qq_app_id,
-		    &m);
-		if (e == ERR_OK)
-			budget_recall(&bot->budget, &m, loop_clock_ms(),
-			    loop_wall_ms());
-		else if (e != ERR_NOT_FOUND)
-			return e;
-		if ((e = recall_rights(g, bot)) != ERR_OK)
-			return e;
-	}
+void
+keep_recall_bot(struct gateway *g, struct bot *bot)
+{
+	keep_note(g, recall_bot(g, bot));
+}
+
+static enum err
+recall_sessions(struct gateway *g)
+{
+	enum err e = ERR_OK;
+
+	for (size_t b = 0; b < g->nbots && e == ERR_OK; b++)
+		e = recall_bot(g, g->bots[b]);
+	if (e != ERR_OK)
+		return e;
 	return journal_recall_sessions(g->journal, on_session, g);
 }
 
@@ -247,7 +261,7 @@ keep_clock(struct gateway *g)
 	if (g->journal != NULL && g->journal_err == ERR_OK)
 		keep_note(g, journal_set_clock(g->journal, by));
 	for (size_t b = 0; b < g->nbots; b++)
-		g->bots[b].budget.memory_version++;
+		g->bots[b]->budget.memory_version++;
 }
 
 /* --- after each turn ------------------------------------------------------ */
@@ -274,7 +288,7 @@ keep_rights(struct gateway *g, struct bot *bot)
 	    r->dropped == bot->kept_dropped || r->granted == 0)
 		return;
 	bot->kept_dropped = r->dropped;
-	keep_note(g, journal_keep_rights(g->journal, bot->conf->qq_app_id,
+	keep_note(g, journal_keep_rights(g->journal, bot->conf.qq_app_id,
 	    r->dropped, r->dropped_wall_ms));
 }
 
@@ -284,7 +298,7 @@ keep_sessions(struct gateway *g)
 	struct budget_memory m;
 
 	for (size_t b = 0; b < g->nbots; b++) {
-		struct bot *bot = &g->bots[b];
+		struct bot *bot = g->bots[b];
 
 		for (size_t i = 0; i < bot->nlinks; i++)
 			keep_session(g, &bot->links[i]);
@@ -295,7 +309,7 @@ keep_sessions(struct gateway *g)
 		budget_remember(&bot->budget, loop_clock_ms(), loop_wall_ms(),
 		    &m);
 		keep_note(g, journal_keep_budget(g->journal,
-		    bot->conf->qq_app_id, &m));
+		    bot->conf.qq_app_id, &m));
 	}
 }
 

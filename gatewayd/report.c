@@ -37,6 +37,9 @@ session_json(const struct link *l, uint64_t now)
 		    (int64_t)((now - s->ready_ms) / 1000));
 	json_put_int(o, "seq", s->seq);
 	json_put_int(o, "events", (int64_t)l->events);
+	if (l->last_dispatch_ms != 0)
+		json_put_int(o, "last_dispatch_s",
+		    (int64_t)((now - l->last_dispatch_ms) / 1000));
 	if (l->last_event_ms != 0)
 		json_put_int(o, "last_event_s",
 		    (int64_t)((now - l->last_event_ms) / 1000));
@@ -142,26 +145,26 @@ webhook_json(const struct gateway *g)
 static const char *
 state_of(struct gateway *g, const char **remedy)
 {
-	const char *state = "ready";
+	const char    *state = "ready";
+	struct link_at at = { 0, 0 };
+	struct link   *l;
 
 	*remedy = keep_trouble(g);
 	if (**remedy != '\0')
 		state = "degraded";
 	for (size_t b = 0; b < g->nbots; b++)
-		if (**remedy == '\0' && g->bots[b].remedy.n > 0)
-			*remedy = g->bots[b].remedy.p;
-	for (size_t b = 0; b < g->nbots; b++)
-		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
-			const struct session *s =
-			    &g->bots[b].links[i].session;
+		if (**remedy == '\0' && g->bots[b]->remedy.n > 0)
+			*remedy = g->bots[b]->remedy.p;
+	while ((l = link_each(g, &at)) != NULL) {
+		const struct session *s = &l->session;
 
-			if (s->remedy[0] != '\0')
-				*remedy = s->remedy;
-			if (s->state == SESSION_PARKED)
-				return "parked";
-			if (s->state != SESSION_LIVE)
-				state = "degraded";
-		}
+		if (s->remedy[0] != '\0')
+			*remedy = s->remedy;
+		if (s->state == SESSION_PARKED)
+			return "parked";
+		if (s->state != SESSION_LIVE)
+			state = "degraded";
+	}
 	return g->draining ? "draining" : state;
 }
 
@@ -170,6 +173,8 @@ report_send(struct gateway *g)
 {
 	uint64_t     now = loop_clock_ms();
 	struct json *app, *sessions, *workers;
+	struct link *l;
+	struct link_at at = { 0, 0 };
 	const char  *remedy, *state = state_of(g, &remedy);
 
 	if (!g->proc.ready || g->proc.fd < 0)
@@ -177,10 +182,8 @@ report_send(struct gateway *g)
 	app = json_new_object();
 	sessions = json_new_array();
 	workers = json_new_array();
-	for (size_t b = 0; b < g->nbots; b++)
-		for (size_t i = 0; i < g->bots[b].nlinks; i++)
-			json_push_take(sessions,
-			    session_json(&g->bots[b].links[i], now));
+	while ((l = link_each(g, &at)) != NULL)
+		json_push_take(sessions, session_json(l, now));
 	for (struct delivery_worker *w =
 	         delivery_worker_next(g->delivery, NULL);
 	    w != NULL; w = delivery_worker_next(g->delivery, w))

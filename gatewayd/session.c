@@ -908,7 +908,10 @@ tick(struct step *st)
 static void
 halt(struct step *st)
 {
-	drop_connection(st, CLOSE_TO_RESUME);
+	if (st->in->number == 1)
+		forget_session(st->s);
+	drop_connection(st, st->in->number == 1 ? CLOSE_FOR_GOOD
+	                                        : CLOSE_TO_RESUME);
 	become(st, SESSION_IDLE, "stopped");
 }
 

@@ -49,7 +49,7 @@ enum session_input {
 	IN_ASKABLE,      /* who could not answer may be able to now */
 	IN_ANEW,         /* end this session, begin another */
 	IN_DUE,          /* session_due() has come */
-	IN_STOP,
+	IN_STOP,         /* number: 1 when it will not be resumed */
 	SESSION_INPUTS
 };
 
