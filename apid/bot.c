@@ -186,6 +186,8 @@ bot_doubt(struct bot *b, uint64_t generation)
 enum bot_state
 bot_state(const struct bot *b)
 {
+	if (b->conf == NULL || b->leaving)
+		return BOT_READY; /* not there any more */
 	if (b->token.refusal != NULL)
 		return BOT_PARKED;
 	return token_left_ms(&b->token, loop_now(b->loop)) > 0 ? BOT_READY

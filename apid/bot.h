@@ -28,6 +28,7 @@ struct bot {
 	struct secret        question;      /* body of ask, while it runs */
 	struct http_headers *ask_headers, *headers;
 	uint64_t             headers_of;    /* generation of its token */
+	bool                 leaving;       /* nothing new is begun for it */
 	uint64_t             away_ms;       /* its sessions are, since; 0: live,
 	                                       or nobody has said */
 	struct signature    *signature;

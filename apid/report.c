@@ -51,8 +51,9 @@ bots_object(const struct report *r)
 	struct json *o = json_new_object();
 
 	for (size_t i = 0; i < r->nbots; i++)
-		json_put_take(o, r->bots[i].conf->qq_app_id,
-		    token_object(r, &r->bots[i]));
+		if (r->bots[i].conf != NULL && !r->bots[i].leaving)
+			json_put_take(o, r->bots[i].conf->qq_app_id,
+			    token_object(r, &r->bots[i]));
 	return o;
 }
 

@@ -83,6 +83,12 @@ enum err requests_open(struct requests *);
 void requests_take(struct requests *, msg_peer, const struct msg_call *);
 /* The bot's token has changed, or a doubt about it is settled. */
 void requests_on_token(struct requests *, struct bot *);
+/* The bot goes, or another takes its place: what has not left for the platform
+ * is dropped without an answer, so that its worker asks again; what has, comes
+ * to its end.  Its leaving is set. */
+void requests_let_go(struct requests *, struct bot *);
+/* Some request refers to the bot. */
+bool requests_use(const struct requests *, const struct bot *);
 /* The bot has a live session again: what waited for it leaves. */
 void requests_on_live(struct requests *, struct bot *);
 /* Takes nothing new and begins nothing; what is under way goes on. */

@@ -91,8 +91,8 @@ void delivery_forget(struct delivery *, struct slice id);
  * none, of the next event.  Walks through all of them. */
 uint64_t delivery_oldest_remembered(const struct delivery *);
 
-/* Room for more of this owner (empty: of anybody): a quarter below the bounds, so that what a connection has
- * already read still finds place. */
+/* Room for more of this owner (empty: of anybody): a quarter below the bounds,
+ * so that what a connection has already read still finds place. */
 bool delivery_has_room(const struct delivery *, struct slice owner);
 /* One more of so many bytes would not be FULL. */
 bool delivery_takes(const struct delivery *, size_t bytes);
