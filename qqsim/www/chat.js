@@ -826,7 +826,7 @@ async function showKinds() {
 	const { kinds, odd } = await ask("GET", "/sim/event");
 
 	state.kinds = kinds;
-	$("kind").replaceChildren(...kinds.map((k) => make("option", "", k.t)));
+	$("kind").replaceChildren(...kinds.map((k) => new Option(k.t, k.t)));
 	$("odd").replaceChildren(...Object.entries(odd).map(([name, meaning]) => {
 		const label = make("label", "check"), box = make("input");
 
