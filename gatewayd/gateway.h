@@ -81,6 +81,7 @@ struct gateway {
 	struct delivery     *delivery;
 	struct journal      *journal;          /* NULL: cannot be opened yet */
 	enum err             journal_err;      /* the first failed write */
+	char                *moved;            /* a damaged one, found late */
 	uint64_t             opened_ms;        /* the journal, in this run */
 	uint64_t             prune_ms;         /* old ids go then */
 	struct wall          wall;
@@ -211,6 +212,8 @@ void keep_note(struct gateway *, enum err);
 enum err keep_ack(struct gateway *, uint64_t request);
 /* What is wrong with the journal, for status; "" when nothing is. */
 const char *keep_trouble(struct gateway *);
+/* What nothing suffers from, and yet somebody must look at; "". */
+const char *keep_hint(struct gateway *);
 /* An empty one, by the settings; NULL: out of memory. */
 struct delivery *keep_new_queue(struct gateway *);
 

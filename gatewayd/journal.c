@@ -168,13 +168,14 @@ journal_close(struct journal **jp)
 }
 
 enum err
-journal_abandon(struct journal **jp, const char *why)
+journal_abandon(struct journal **jp, const char *why, char **moved)
 {
 	enum err e = ERR_OK;
 
+	*moved = NULL;
 	if (*jp != NULL) {
 		free_statements(*jp);
-		e = store_abandon(&(*jp)->store, why);
+		e = store_abandon(&(*jp)->store, why, moved);
 	}
 	journal_close(jp);
 	return e;

@@ -30,8 +30,9 @@ struct journal_options {
 enum err journal_open(struct journal **, const struct journal_options *);
 /* Commits, unless a write has failed. */
 void journal_close(struct journal **);
-/* Closes it and moves the file aside: it turned out to be damaged. */
-enum err journal_abandon(struct journal **, const char *why);
+/* Closes it and moves the file aside: it turned out to be damaged.  *moved:
+ * where it is, the caller's; or NULL. */
+enum err journal_abandon(struct journal **, const char *why, char **moved);
 
 /* --- what was there; once, before anything is written --- */
 

@@ -176,6 +176,18 @@ recall(struct gateway *g)
 
 /* --- opening -------------------------------------------------------------- */
 
+static void
+move_journal(struct gateway *g)
+{
+	char *moved = NULL;
+
+	journal_abandon(&g->journal, "it cannot be read to its end", &moved);
+	if (moved == NULL)
+		return;
+	free(g->moved);
+	g->moved = moved;
+}
+
 static enum err
 open_journal(struct gateway *g)
 {
@@ -190,7 +202,7 @@ open_journal(struct gateway *g)
 	    (e = recall(g)) == ERR_OK)
 		return e;
 	if (e == ERR_DAMAGED)
-		journal_abandon(&g->journal, "it cannot be read to its end");
+		move_journal(g);
 	else
 		journal_close(&g->journal);
 	/* Workers that are here already will say so again. */
@@ -239,6 +251,7 @@ keep_close(struct gateway *g)
 	if (g->loop != NULL)
 		loop_cancel(g->loop, &g->reopening);
 	journal_close(&g->journal);
+	free(g->moved);
 	buf_free(&g->acks);
 	buf_free(&g->away);
 }
@@ -406,7 +419,7 @@ keep_trouble(struct gateway *g)
 		return "the journal cannot be opened: look at the log, at the "
 		       "disk and at the rights of ROOKERY_STATE_DIR";
 	i = journal_info(g->journal);
-	if (i.moved != NULL)
+	if (i.moved != NULL || g->moved != NULL)
 		return "a damaged journal was moved aside; see moved in "
 		       "rookery status --json";
 	if (i.disk_free != 0 && i.disk_free < DISK_LOW)
@@ -414,5 +427,15 @@ keep_trouble(struct gateway *g)
 	if (g->filling)
 		return "half of what may be held is full: workers are missing "
 		       "or too slow, see rookery events";
+	return "";
+}
+
+/* It takes no harm, but a person should know. */
+const char *
+keep_hint(struct gateway *g)
+{
+	if (g->journal != NULL && journal_dead_count(g->journal) > 0)
+		return "events have failed and lie in the dead letters: see "
+		       "rookery dead, then try them again or drop them";
 	return "";
 }

@@ -110,8 +110,9 @@ journal_json(struct gateway *g)
 		return o;
 	i = journal_info(g->journal);
 	json_put_text(o, "file", slice_of(i.file));
-	if (i.moved != NULL)
-		json_put_text(o, "moved", slice_of(i.moved));
+	if (i.moved != NULL || g->moved != NULL)
+		json_put_text(o, "moved",
+		    slice_of(i.moved != NULL ? i.moved : g->moved));
 	json_put_int(o, "bytes", (int64_t)i.bytes);
 	json_put_int(o, "disk_free", (int64_t)i.disk_free);
 	json_put_int(o, "commits", (int64_t)i.commits);
@@ -124,6 +125,7 @@ static struct json *
 webhook_json(const struct gateway *g)
 {
 	struct json *o = json_new_object(), *by = json_new_object();
+	int64_t      keys = 0;
 
 	json_put_text(o, "listen", slice_of(g->conf.webhook_listen));
 	json_put_int(o, "port", net_port(g->net));
@@ -138,7 +140,22 @@ webhook_json(const struct gateway *g)
 			    (int64_t)g->webhook.refusals.count[i]);
 	json_put_take(o, "refused_by", by);
 	json_put_int(o, "evicted", (int64_t)net_evicted(g->net));
+	for (size_t i = 0; i < g->nbots; i++)
+		keys += g->webhook_bots[i].key != NULL;
+	json_put_int(o, "keys", keys);
 	return o;
+}
+
+/* Callbacks of a bot whose key nobody has told are refused. */
+static const char *
+key_trouble(const struct gateway *g)
+{
+	for (size_t i = 0; g->conf.webhook_listen[0] != '\0' && i < g->nbots;
+	     i++)
+		if (g->webhook_bots[i].key == NULL)
+			return "apid has not told the keys that verify "
+			       "callbacks: see what is wrong with it";
+	return "";
 }
 
 /* One word for all sessions: the worst of them. */
@@ -150,10 +167,14 @@ state_of(struct gateway *g, const char **remedy)
 	struct link   *l;
 
 	*remedy = keep_trouble(g);
+	if (**remedy == '\0')
+		*remedy = key_trouble(g);
 	if (**remedy != '\0')
 		state = "degraded";
+	else
+		*remedy = keep_hint(g);
 	for (size_t b = 0; b < g->nbots; b++)
-		if (**remedy == '\0' && g->bots[b]->remedy.n > 0)
+		if (strcmp(state, "ready") == 0 && g->bots[b]->remedy.n > 0)
 			*remedy = g->bots[b]->remedy.p;
 	while ((l = link_each(g, &at)) != NULL) {
 		const struct session *s = &l->session;
