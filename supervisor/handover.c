@@ -19,6 +19,7 @@
 
 #define CHILD_NUMBERS(F)                                                     \
 	F(number) F(pid) F(pidfd) F(socket) F(output[0]) F(output[1])        \
+	F(share.at_ms) F(share.cpu_ms) F(share.percent)                      \
 	F(refused) F(surplus) F(ended_pid)                                   \
 	F(lines.dropped) F(lines.dropped_told)                               \
 	F(service.state) F(service.cause) F(service.pressure)                \
@@ -51,20 +52,20 @@ push_line(void *self, struct slice line, uint64_t number)
 	json_push_take(self, pair);
 }
 
-/* What has no line end yet may be any bytes: two letters for each. */
+/* What may be any bytes: two letters for each. */
 static void
-put_partial(struct json *o, struct slice bytes)
+put_bytes(struct json *o, const char *key, struct slice bytes)
 {
 	struct buf text = { 0 };
 
 	for (size_t i = 0; i < bytes.n; i++)
 		buf_putf(&text, "%02x", (unsigned char)bytes.p[i]);
-	json_put_text(o, "partial", buf_slice(&text));
+	json_put_text(o, key, buf_slice(&text));
 	buf_free(&text);
 }
 
 static void
-get_partial(struct buf *to, struct slice text)
+get_bytes(struct buf *to, struct slice text)
 {
 	for (size_t i = 0; i + 1 < text.n; i += 2) {
 		const char two[3] = { text.p[i], text.p[i + 1], '\0' };
@@ -102,7 +103,7 @@ child_state(const struct child *from)
 	json_put_take(o, "environment", environment_of(from));
 	lines_last(&from->lines, LINES_KEPT, push_line, lines);
 	json_put_take(o, "lines", lines);
-	put_partial(o, buf_slice(&from->lines.partial));
+	put_bytes(o, "partial", buf_slice(&from->lines.partial));
 	for (size_t i = 0; i < SERVICE_ENDS_MAX; i++)
 		json_push_int(ends, (int64_t)from->service.ends_ms[i]);
 	json_put_take(o, "ends_ms", ends);
@@ -121,6 +122,7 @@ whole_state(const struct family *from, const struct control *ctl, int lock)
 	json_put_int(o, "notify", from->notify.fd);
 	json_put_int(o, "secret", settings_named_vault(from->settings));
 	json_put_int(o, "vault", from->settings->secret);
+	put_bytes(o, "unwritten", buf_slice(&from->output->pending));
 	control_put(ctl, o);
 	for (size_t i = 0; i < from->nchildren; i++)
 		json_push_take(children, child_state(from->children[i]));
@@ -246,7 +248,7 @@ get_lists(struct child *to, const struct json *o)
 			lines_keep(&to->lines,
 			    json_text(json_at(json_at(lines, i), 1)),
 			    (uint64_t)v);
-	get_partial(&to->lines.partial, json_text_at(o, "partial"));
+	get_bytes(&to->lines.partial, json_text_at(o, "partial"));
 	for (size_t i = 0; i < json_count(env); i++) {
 		buf_put(&to->environment, json_text(json_at(env, i)));
 		buf_put(&to->environment, (struct slice){ "", 1 });
@@ -292,6 +294,7 @@ handover_family(struct family *to, const struct json *o)
 	for (size_t i = 0; i < KIN_GUESTS_MAX; i++)
 		if (json_int(json_at(guests, i), &v))
 			to->kin.guests[to->kin.nguests++] = (pid_t)v;
+	get_bytes(&to->output->pending, json_text_at(o, "unwritten"));
 	to->generation++;
 	for (size_t i = 0; i < json_count(children) && e == ERR_OK; i++)
 		e = get_child(to, json_at(children, i));
