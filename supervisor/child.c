@@ -59,6 +59,9 @@ child_look(struct child *c)
 	vitals_read(c->pid, &c->vitals);
 	hold_to(c, "rss_kib", c->vitals.rss_kib, conf->child_rss_mib * 1024);
 	hold_to(c, "fds", c->vitals.fds, conf->child_fds);
+	if (vitals_share(&c->share, c->vitals.cpu_ms, now,
+	        conf->child_cpu_s * 1000))
+		hold_to(c, "cpu_percent", c->share.percent, conf->child_cpu);
 }
 
 /* --- what it says: messages --------------------------------------------- */
@@ -317,6 +320,7 @@ forget_process(struct child *c)
 	c->socket = c->pidfd = -1;
 	c->pid = 0;
 	c->vitals = (struct vitals){ 0 };
+	c->share = (struct vitals_share){ 0 };
 	c->looked_ms = 0;
 	json_free(&c->app);
 	c->word[0] = '\0';
@@ -638,7 +642,8 @@ child_bare(struct family *f, enum service_id id, unsigned number)
 	else
 		snprintf(c->name, sizeof c->name, "%s", kind);
 	lines_open(&c->lines, loop_now(family_loop(f)));
-	service_open(&c->service, family_limits(f), loop_now(family_loop(f)));
+	service_open(&c->service, family_limits(f, id),
+	    loop_now(family_loop(f)));
 	return c;
 }
 

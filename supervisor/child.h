@@ -40,6 +40,7 @@ struct child {
 	uint64_t        refused;           /* packets that were none */
 	uint64_t        dropped_told_ms;
 	struct vitals   vitals;
+	struct vitals_share share;
 	uint64_t        looked_ms;         /* when these were read */
 	pid_t           ended_pid;         /* whose remains may be alive */
 	struct timer    remains;

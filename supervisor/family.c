@@ -34,9 +34,9 @@ family_settings(const struct family *f)
 }
 
 const struct service_limits *
-family_limits(const struct family *f)
+family_limits(const struct family *f, enum service_id id)
 {
-	return &f->limits;
+	return &f->limits[id];
 }
 
 const char *
@@ -341,7 +341,7 @@ stop_what_must(struct family *f)
 			continue;
 		child_step(c, input);
 		child_hasten(c,
-		    f->stop_at_ms + f->limits.stop_ms * share / 100);
+		    f->stop_at_ms + f->settings->conf.stop_ms * share / 100);
 	}
 }
 
@@ -372,23 +372,31 @@ cancel_roll(struct family *f)
 	f->rolling = NULL;
 }
 
+static enum service_restart
+restart_of(const struct conf *c, enum service_id id)
+{
+	struct slice word = conf_restart(c->restart, service_kind(id)->name);
+
+	return slice_is(word, "never") ? SERVICE_NOT_AGAIN
+	    : slice_is(word, "on-failure") ? SERVICE_ON_FAILURE
+	                                   : SERVICE_ALWAYS;
+}
+
 static void
 take_limits(struct family *f)
 {
 	const struct conf *c = &f->settings->conf;
 
-	f->limits = (struct service_limits){
-		.ready_ms = c->ready_ms,
-		.watchdog_ms = c->watchdog_ms,
-		/* one event may take so long */
-		.drain_ms = c->event_timeout_ms + 1000,
-		.stop_ms = c->stop_ms,
-		.restart = strcmp(c->restart, "never") == 0
-		        ? SERVICE_NOT_AGAIN
-		    : strcmp(c->restart, "on-failure") == 0
-		        ? SERVICE_ON_FAILURE : SERVICE_ALWAYS,
-		.ends_max = (unsigned)c->restarts,
-	};
+	for (enum service_id id = 0; id < SERVICE_IDS; id++)
+		f->limits[id] = (struct service_limits){
+			.ready_ms = c->ready_ms,
+			.watchdog_ms = c->watchdog_ms,
+			/* one event may take so long */
+			.drain_ms = c->event_timeout_ms + 1000,
+			.stop_ms = c->stop_ms,
+			.restart = restart_of(c, id),
+			.ends_max = (unsigned)c->restarts,
+		};
 }
 
 static void
@@ -577,8 +585,8 @@ family_stop(struct family *f)
 	f->stop_at_ms = loop_now(f->loop);
 	loop_cancel(f->loop, &f->sim_wait);
 	cancel_roll(f);
-	log_info("family.stop", KV("within_ms", f->limits.stop_ms));
-	loop_after(f->loop, &f->stop_late, f->limits.stop_ms, on_stop_late, f);
+	log_info("family.stop", KV("within_ms", f->settings->conf.stop_ms));
+	loop_after(f->loop, &f->stop_late, f->settings->conf.stop_ms, on_stop_late, f);
 	stop_what_must(f);
 }
 
@@ -613,7 +621,7 @@ on_look_for_sim(void *self)
 
 	if (settings_sim_is_there(f->settings)) {
 		load_sim(f);
-	} else if (waited < f->limits.ready_ms) {
+	} else if (waited < f->settings->conf.ready_ms) {
 		loop_after(f->loop, &f->sim_wait, SIM_LOOK_MS,
 		    on_look_for_sim, f);
 	} else {
@@ -636,7 +644,7 @@ await_sim(struct family *f)
 	if (!s->needs_sim || s->runs_sim || s->has_sim)
 		return ERR_OK;
 	log_info("family.wait_sim", KV("file", s->sim_env),
-	    KV("ms", f->limits.ready_ms));
+	    KV("ms", f->settings->conf.ready_ms));
 	f->sim_since_ms = loop_now(f->loop);
 	return loop_after(f->loop, &f->sim_wait, 0, on_look_for_sim, f);
 }

@@ -33,7 +33,7 @@ struct family {
 	struct output         *output;
 	struct family_listener listener;
 	char                  *bin_dir, *scratch;
-	struct service_limits  limits;
+	struct service_limits  limits[SERVICE_IDS];
 	struct child          *children[FAMILY_MAX];   /* in starting order */
 	size_t                 nchildren;
 	struct child          *rolling;     /* being replaced by a roll */
@@ -90,7 +90,8 @@ enum err family_reload(struct family *);
 
 struct loop *family_loop(struct family *);
 const struct settings *family_settings(const struct family *);
-const struct service_limits *family_limits(const struct family *);
+const struct service_limits *family_limits(const struct family *,
+    enum service_id);
 const char *family_bin_dir(const struct family *);
 /* Room for one read of FAMILY_SCRATCH bytes, shared by all. */
 char *family_scratch(struct family *);

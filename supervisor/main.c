@@ -4,7 +4,6 @@
  * what it knows of a child is what the child reports.
  */
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -18,6 +17,7 @@
 #include "handover.h"
 #include "log.h"
 #include "proc.h"
+#include "spawn.h"
 #include "upgrade.h"
 
 struct rookeryd {
@@ -166,18 +166,6 @@ tell_what_runs(const struct settings *s)
 			    KV("app_id", s->conf.bots[i].qq_app_id));
 }
 
-/* Four descriptors per child: 256 workers need more than the usual 1024. */
-static void
-raise_limit(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
-		l.rlim_cur = l.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &l);
-	}
-}
-
 /* It is ours already if we take somebody's place. */
 static enum err
 take_lock(struct rookeryd *r)
@@ -199,7 +187,6 @@ open_all(struct rookeryd *r)
 	const struct conf *c = &r->settings.conf;
 	enum err           e;
 
-	raise_limit();
 	r->has_terminal = has_terminal() &&
 	    (isatty(STDIN_FILENO) || isatty(STDERR_FILENO));
 	if ((e = proc_make_dir(c->run_dir, 0750)) != ERR_OK ||
@@ -289,6 +276,8 @@ main(int argc, char *argv[])
 		return status;
 	log_open("rookeryd", LOG_INFO, false);
 	proc_guard();
+	/* Four per child: 256 workers need more than the usual 1024. */
+	spawn_take_files();
 	if (state >= 0 && (e = handover_read(state, &r.left)) != ERR_OK) {
 		log_error("rookeryd.state", KV("err", err_name(e)),
 		    KV("why", "another version wrote it, or nobody did"));

@@ -58,6 +58,7 @@ snapshot_child(struct child *c, uint64_t now_ms)
 	put_text(o, "name", c->name);
 	put_text(o, "service", service_kind(c->id)->name);
 	json_put_int(o, "instance", c->number);
+	put_text(o, "restart", service_restart_name(s->limits->restart));
 	put_text(o, "desired", s->wanted ? "up" : "down");
 	put_text(o, "state", service_state_name(s->state));
 	put_age(o, "since_ms", s->since_ms, now_ms);
@@ -78,6 +79,7 @@ snapshot_child(struct child *c, uint64_t now_ms)
 	json_put_int(o, "rss_kib", (int64_t)c->vitals.rss_kib);
 	json_put_int(o, "fds", (int64_t)c->vitals.fds);
 	json_put_int(o, "cpu_ms", (int64_t)c->vitals.cpu_ms);
+	json_put_int(o, "cpu_percent", (int64_t)c->share.percent);
 	put_text(o, "remedy", child_remedy(c, remedy, sizeof remedy));
 	json_put_int(o, "dropped_log_lines", (int64_t)c->lines.dropped);
 	put_text(o, "word", c->word);

@@ -5,6 +5,7 @@
  */
 #include "spawn.h"
 
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -14,6 +15,40 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+/* --- how many descriptors ----------------------------------------------- */
+
+static rlim_t files_given;      /* 0: not taken more */
+
+static void
+set_files(rlim_t soft)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_cur = soft < l.rlim_max ? soft : l.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+void
+spawn_take_files(void)
+{
+	struct rlimit l;
+
+	if (files_given == 0 && getrlimit(RLIMIT_NOFILE, &l) == 0)
+		files_given = l.rlim_cur;
+	set_files(RLIM_INFINITY);
+}
+
+void
+spawn_give_back_files(void)
+{
+	if (files_given != 0)
+		set_files(files_given);
+}
+
+/* --- a process ---------------------------------------------------------- */
 
 /* The array that exec wants, pointing into the block. */
 static char **
@@ -104,8 +139,13 @@ enum err
 spawn_start(const struct spawn *s, pid_t *pid, int *pidfd)
 {
 	char **env = vector_of(s->env);
-	int    e = env != NULL ? run(s, env, pid) : ENOMEM;
+	int    e = ENOMEM;
 
+	/* Those that are open stay so, however many. */
+	spawn_give_back_files();
+	if (env != NULL)
+		e = run(s, env, pid);
+	spawn_take_files();
 	free(env);
 	if (e != 0) {
 		errno = e;

@@ -15,6 +15,12 @@
 /* Where the child finds what it is given. */
 enum { SPAWN_SOCKET_FD = 3, SPAWN_SECRET_FD = 4 };
 
+/* As many descriptors as may be had, for this process; those it starts, and
+ * one that takes its place after spawn_give_back_files(), have what it was
+ * given. */
+void spawn_take_files(void);
+void spawn_give_back_files(void);
+
 struct spawn {
 	const char *path, *program;
 	struct buf *env;            /* NAME=value strings, each ending in NUL */

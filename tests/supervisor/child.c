@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -363,6 +364,17 @@ say_up_again(const struct fake *f)
 	buf_free(&packet);
 }
 
+/* Beside the loop, so that beats go on. */
+static void *
+spin(void *self)
+{
+	volatile unsigned n = 0;
+
+	for (;;)
+		n++;
+	return self;
+}
+
 static void
 misbehave_first(struct fake *f)
 {
@@ -379,6 +391,8 @@ misbehave_first(struct fake *f)
 	if (behaves(f, "open-files"))
 		for (int i = 0; i < 200; i++)
 			(void)!open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (behaves(f, "spin"))
+		pthread_create(&(pthread_t){ 0 }, NULL, spin, NULL);
 	if (behaves(f, "bad-prefix") && strcmp(f->conf.echo_prefix, "bad") == 0)
 		_exit(1);
 	if (behaves(f, "never-ready"))
@@ -413,6 +427,9 @@ misbehave_later(struct fake *f)
 		}
 	if (behaves(f, "talk"))
 		fputs("plain words\n\033[31mred\033[0m\nno line end", stderr);
+	if (behaves(f, "count-aloud"))
+		for (int i = 0; i < 4000; i++)
+			fprintf(stderr, "number %06d\n", i);
 	if (behaves(f, "talk-json"))
 		fputs("{\"time\":\"2025-01-31T12:00:00.000Z\",\"pid\":5,"
 		      "\"event\":\"x\"}\n", stderr);

@@ -15,6 +15,8 @@ import fcntl
 import json
 import multiprocessing
 import os
+import resource
+import select
 import shutil
 import signal
 import socket
@@ -606,6 +608,18 @@ def test_restart_types():
     c = s.wait_child("worker/1", state="failed")
     expect("next_restart_ms" not in c, str(c))
     expect(s.ask(cmd="start", name="worker/1")["ok"], "start")
+    # of each service its own
+    s = System(env={"ROOKERY_RESTART": "on-failure gateway=never,api=always"})
+    expect([c["restart"] for c in s.snapshot()["children"]] == ["always", "never", "on-failure"], str(s.snapshot()))
+    s.ask(cmd="signal", name="api", signal="TERM")
+    s.wait_child("api", state="ready", generation=2)
+    s.ask(cmd="signal", name="worker/1", signal="TERM")
+    s.wait_child("worker/1", state="stopped")
+    s.ask(cmd="signal", name="gateway", signal="9")
+    s.wait_child("gateway", state="failed")
+    for value in ("worker=perhaps", "seldom", "nobody=always", "=always"):
+        s = System(env={"ROOKERY_RESTART": value}, wait=None)
+        expect(s.p.wait(DEADLINE_S) == 78 and "setting=ROOKERY_RESTART" in s.said(), value)
 
 
 def test_signal():
@@ -642,6 +656,35 @@ def test_limits():
         s.behave(name, [])
     s.wait_state("ready")
     expect("what=rss_kib" in s.said() and "what=fds" in s.said(), s.said())
+
+
+def test_limit_of_processor_time():
+    s = System(behave={"worker/1": ["spin"]}, wait=None,
+               env={"ROOKERY_WORKERS": "2", "ROOKERY_CHILD_CPU": "10", "ROOKERY_CHILD_CPU_S": "1"})
+    c = until("over", lambda: (lambda c: c and c["restarts"] > 0 and c)(s.child("worker/1")))
+    expect(c["last_exit"]["cause"] == "over a limit" and "what=cpu_percent" in s.said(), str(c))
+    s.behave("worker/1", [])
+    s.wait_state("ready")
+    expect(s.child("worker/2")["restarts"] == 0, "one that does nothing")
+    # without a limit it is only shown
+    s = System(behave={"worker/1": ["spin"]}, env={"ROOKERY_CHILD_CPU_S": "1"})
+    c = until("a share", lambda: (lambda c: c["cpu_percent"] > 20 and c)(s.child("worker/1")))
+    expect(c["restarts"] == 0, str(c))
+
+
+def test_children_have_the_limit_of_files_we_were_given():
+    def less():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+    def soft(pid):
+        with open("/proc/%d/limits" % pid) as f:
+            return [line.split()[3] for line in f if line.startswith("Max open files")][0]
+    s = System(before=less)
+    expect(soft(s.child("worker/1")["pid"]) == "256" and soft(s.p.pid) != "256", "worker: " +
+           soft(s.child("worker/1")["pid"]))
+    expect(s.ask(cmd="upgrade")["ok"], "upgrade")
+    s.ask(cmd="restart", name="worker/1")
+    expect(soft(s.child("worker/1")["pid"]) == "256" and soft(s.p.pid) != "256", "after an upgrade")
 
 
 def remove_group(top):
@@ -1109,6 +1152,31 @@ def test_hostile_clients():
     until("an answer", served)
 
 
+def test_idle_clients_give_way():
+    s = System()
+    watcher = s.connect()
+    watcher.ask(cmd="watch")
+    idle = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(31)]
+    for c in idle:
+        c.connect(s.status_path())
+    idle[7].send(b'{"cmd":')      # half a request is none
+
+    def served():
+        try:
+            return s.ask(cmd="ping")["ok"]
+        except OSError:           # turned away
+            return False
+    expect(not served(), "32 places, and more")
+    until("a place", served)
+    idle[0].settimeout(DEADLINE_S)
+    expect(idle[0].recv(10) == b"", "it was another's place")
+    s.ask(cmd="restart", name="worker/1")
+    expect(watcher.next()["child"]["name"] == "worker/1", "who waits for something has gone")
+    for c in idle:
+        c.close()
+    watcher.close()
+
+
 def test_slow_watcher_is_cut_off():
     s = System(behave={"worker/%d" % i: ["flood"] for i in (1, 2, 3)})
     slow = s.connect()
@@ -1481,6 +1549,24 @@ def test_upgrade():
     expect(s.stop()[0] == 0 and not os.path.exists(s.status_path()), "stop")
 
 
+def test_upgrade_loses_no_line():
+    r, w = os.pipe()
+    s = System(stderr=w, behave={"worker/1": ["count-aloud"]})     # more than the pipe holds
+    os.close(w)
+    expect(s.ask(cmd="dump")["dump"]["unwritten"] > 0, "all of it was taken")
+    expect(s.ask(cmd="upgrade")["ok"], "upgrade")
+    said = b""
+    while b"number 003999" not in said:
+        expect(select.select([r], [], [], DEADLINE_S)[0], "not in time: the last line")
+        said += os.read(r, 65536)
+    numbers = [int(line.split()[-1]) for line in said.decode().splitlines() if "number 00" in line]
+    expect(numbers == list(range(4000)), "%d lines of 4000" % len(numbers))
+    expect(s.snapshot()["supervisor"]["dropped_log_lines"] == 0, "counted")
+    os.set_blocking(r, False)
+    s.ask(cmd="shutdown")
+    os.close(r)
+
+
 def test_upgrade_to_nothing_good():
     s = System(env={"ROOKERY_READY_MS": "1500"})
     before = pids(s)
@@ -1743,6 +1829,19 @@ def test_cli_without_supervisor():
                        env={"PATH": os.environ["PATH"], "ROOKERY_RUN_DIR": d})
     expect(p.returncode == 3, "dead socket: %d" % p.returncode)
     shutil.rmtree(d)
+
+
+def test_cli_is_told_of_a_stopped_supervisor():
+    s = System()
+    os.kill(s.p.pid, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        asked = {args: pool.submit(s.cli, *args) for args in
+                 (("restart", "worker"), ("status",), ("start", "api", "--timeout", "1"), ("stop",))}
+        for args, p in asked.items():
+            p = p.result()
+            expect(p.returncode == 2 and "SIGSTOP" in p.stderr, "%s: %s" % (args, p))
+    os.kill(s.p.pid, signal.SIGCONT)
+    expect(s.cli("restart", "worker").returncode == 0, "it goes on")
 
 
 def test_cli_usage():
