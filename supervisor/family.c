@@ -778,6 +778,12 @@ family_reload(struct family *f)
 		              "stays in force"));
 		return e;
 	}
+	if ((e = output_reopen(f->output, &f->settings->conf)) != ERR_OK) {
+		settings_take_back(f->settings, &changed);
+		take_limits(f);
+		renew(f, changed, true); /* of a reload before this one */
+		return e;
+	}
 	take_limits(f);
 	f->has_level = false;
 	if (log_level_of(slice_of(f->settings->conf.log_level), &level))

@@ -203,8 +203,8 @@ open_all(struct rookeryd *r)
 	/* Orphans of our children are ours to reap, whatever pid we have. */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return ERR_SYSTEM;
-	output_open(&r->output, r->loop,
-	    strcmp(c->log_format, "json") == 0);
+	if ((e = output_open(&r->output, r->loop, c)) != ERR_OK)
+		return e;
 	if (r->left == NULL)
 		tell_what_runs(&r->settings);
 	if ((e = family_open(&r->family, r->loop, &r->settings, &r->output,

@@ -172,6 +172,8 @@ snapshot_put_dump(struct json *answer, struct family *f)
 	json_put_int(dump, "oom_kills", (int64_t)f->oom_kills);
 	put_text(dump, "groups", f->kin.base);
 	json_put_int(dump, "stop_signals", f->stop_signals);
+	json_put_int(dump, "log_files_put_aside",
+	    (int64_t)f->output->file.turned);
 	json_put_int(dump, "unwritten", (int64_t)f->output->pending.n);
 	for (size_t i = 0; i < f->nchildren; i++)
 		json_push_take(list, dump_child(f->children[i],

@@ -151,9 +151,11 @@ replace_us(struct upgrade *u)
 	handover_keep(doc, true);
 	fcntl(state, F_SETFD, 0);
 	spawn_give_back_files();
+	output_give_back(f->output);
 	execve(u->path, argv, environ);
 	snprintf(why, sizeof why, "%s", strerror(errno));
 	spawn_take_files();
+	output_reopen(f->output, &f->settings->conf);
 	handover_keep(doc, false);
 	close(state);
 	json_free(&doc);

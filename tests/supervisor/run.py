@@ -1749,6 +1749,46 @@ def test_SV10_the_log_is_removed_or_its_disk_full():
     expect(s.snapshot()["state"] == "ready" and s.stop()[0] == 0, "a reader that has gone")
 
 
+def test_log_file():
+    d = tempfile.mkdtemp(prefix="rk-")
+    path = os.path.join(d, "log")
+
+    def read(name=path):
+        with open(name) as f:
+            return f.read()
+    s = System(env={"ROOKERY_LOG_PATH": path, "ROOKERY_LOG_KIB": "16", "ROOKERY_LOG_KEPT": "2"})
+    expect("event=family.up" in read() or "family.up" in read(), read())
+    expect("child.state" not in s.said(), "it is said twice: " + s.said())
+    s.behave("worker/1", ["count-aloud"])           # 80 KB
+    s.ask(cmd="restart", name="worker/1")
+    until("the files are put aside", lambda: "number 003999" in "".join(read(os.path.join(d, n))
+                                                                        for n in sorted(os.listdir(d), reverse=True)))
+    expect(sorted(os.listdir(d)) == ["log", "log.1", "log.2"], str(os.listdir(d)))
+    expect(s.ask(cmd="dump")["dump"]["log_files_put_aside"] > 0, "not counted")
+    expect(s.snapshot()["supervisor"]["dropped_log_lines"] == 0, "lines are lost")
+    # moved away by another; the same again by the next program
+    for deed in ("reload", "upgrade"):
+        os.rename(path, path + ".away")
+        expect(s.cli(deed).returncode == 0 and os.path.exists(path), deed)
+    os.kill(s.child("api")["pid"], signal.SIGKILL)
+    s.wait_child("api", state="ready", generation=2)
+    expect("name=api" in read(), read())
+    # a folder that goes away stops nothing
+    os.rename(d, d + "-away")
+    s.ask(cmd="restart", name="worker/1")
+    expect(s.snapshot()["state"] == "ready", "without a folder")
+    expect(s.ask(cmd="reload")["error"] == "CONFIG", "no such folder")
+    os.rename(d + "-away", d)
+    expect(s.ask(cmd="reload")["ok"], "the folder is there again")
+    expect(s.stop()[0] == 0 and "family.stop" in read(), read())
+    shutil.rmtree(d)
+    s = System(env={"ROOKERY_LOG_PATH": "/dev/full"}, behave={"worker/1": ["talk"]})
+    s.ask(cmd="restart", name="worker/1")
+    expect(s.snapshot()["supervisor"]["dropped_log_lines"] > 0 and s.stop()[0] == 0, "a full disk")
+    s = System(env={"ROOKERY_LOG_PATH": "/no/such/folder/log"}, wait=None)
+    expect(s.p.wait(DEADLINE_S) == 78 and "setting=ROOKERY_LOG_PATH" in s.said(), s.said())
+
+
 # SV13
 def test_SV13_words_of_children_do_not_make_us_grow():
     s = System(binaries=PLAIN, env={"ROOKERY_WORKERS": "6"})
