@@ -720,7 +720,7 @@ family_log_level(struct family *f, enum log_level level)
 
 /* The child itself, or a process in its session, as it leads one. */
 static void
-on_notified(void *self, pid_t pid, struct slice words)
+on_notified(void *self, pid_t pid, struct slice words, struct notify_fds *fds)
 {
 	struct family *f = self;
 	struct child  *c = find_pid(f, pid);
@@ -729,7 +729,7 @@ on_notified(void *self, pid_t pid, struct slice words)
 	if (c == NULL && leader > 0)
 		c = find_pid(f, leader);
 	if (c != NULL)
-		child_words(c, words);
+		child_words(c, words, fds);
 }
 
 static void

@@ -91,7 +91,7 @@ static struct json *
 child_state(const struct child *from)
 {
 	struct json *o = json_new_object(), *lines = json_new_array();
-	struct json *ends = json_new_array();
+	struct json *ends = json_new_array(), *kept = json_new_array();
 
 	CHILD_NUMBERS(PUT)
 	json_put_text(o, "service", slice_of(service_kind(from->id)->name));
@@ -103,6 +103,14 @@ child_state(const struct child *from)
 	json_put_take(o, "environment", environment_of(from));
 	lines_last(&from->lines, LINES_KEPT, push_line, lines);
 	json_put_take(o, "lines", lines);
+	for (size_t i = 0; i < from->kept.n; i++) {
+		struct json *one = json_new_object();
+
+		json_put_text(one, "name", slice_of(from->kept.row[i].name));
+		json_put_int(one, "fd", from->kept.row[i].fd);
+		json_push_take(kept, one);
+	}
+	json_put_take(o, "kept", kept);
 	put_bytes(o, "partial", buf_slice(&from->lines.partial));
 	for (size_t i = 0; i < SERVICE_ENDS_MAX; i++)
 		json_push_int(ends, (int64_t)from->service.ends_ms[i]);
@@ -213,10 +221,16 @@ handover_keep(const struct json *state, bool stays)
 
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
 		keep(state, fds[i], stays);
-	for (size_t i = 0; i < json_count(children); i++)
+	for (size_t i = 0; i < json_count(children); i++) {
+		const struct json *c = json_at(children, i);
+		const struct json *kept = json_get(c, "kept");
+
 		for (size_t k = 0; k < sizeof child_fds / sizeof *child_fds;
 		     k++)
-			keep(json_at(children, i), child_fds[k], stays);
+			keep(c, child_fds[k], stays);
+		for (size_t k = 0; k < json_count(kept); k++)
+			keep(json_at(kept, k), "fd", stays);
+	}
 }
 
 /* A number that is missing is a 0: there is none in the same format. */
@@ -238,6 +252,7 @@ get_lists(struct child *to, const struct json *o)
 	const struct json *ends = json_get(o, "ends_ms");
 	const struct json *lines = json_get(o, "lines");
 	const struct json *env = json_get(o, "environment");
+	const struct json *kept = json_get(o, "kept");
 	int64_t            v;
 
 	for (size_t i = 0; i < SERVICE_ENDS_MAX; i++)
@@ -248,6 +263,10 @@ get_lists(struct child *to, const struct json *o)
 			lines_keep(&to->lines,
 			    json_text(json_at(json_at(lines, i), 1)),
 			    (uint64_t)v);
+	for (size_t i = 0; i < json_count(kept); i++)
+		if (json_int_at(json_at(kept, i), "fd", &v))
+			kept_put(&to->kept, json_text_at(json_at(kept, i),
+			    "name"), (int)v);
 	get_bytes(&to->lines.partial, json_text_at(o, "partial"));
 	for (size_t i = 0; i < json_count(env); i++) {
 		buf_put(&to->environment, json_text(json_at(env, i)));

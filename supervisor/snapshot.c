@@ -83,6 +83,7 @@ snapshot_child(struct child *c, uint64_t now_ms)
 	put_text(o, "remedy", child_remedy(c, remedy, sizeof remedy));
 	json_put_int(o, "dropped_log_lines", (int64_t)c->lines.dropped);
 	put_text(o, "word", c->word);
+	json_put_int(o, "kept_fds", (int64_t)c->kept.n);
 	if (c->app != NULL)
 		json_put_ref(o, "app", c->app);
 	return o;

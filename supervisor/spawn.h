@@ -11,9 +11,10 @@
 
 #include "buf.h"
 #include "err.h"
+#include "kept.h"
 
 /* Where the child finds what it is given. */
-enum { SPAWN_SOCKET_FD = 3, SPAWN_SECRET_FD = 4 };
+enum { SPAWN_SOCKET_FD = 3, SPAWN_SECRET_FD = 4, SPAWN_KEPT_FD = 5 };
 
 /* As many descriptors as may be had, for this process; those it starts, and
  * one that takes its place after spawn_give_back_files(), have what it was
@@ -25,6 +26,7 @@ struct spawn {
 	const char *path, *program;
 	struct buf *env;            /* NAME=value strings, each ending in NUL */
 	int         output, socket, secret;    /* secret: -1 for none */
+	const struct kept *kept;    /* ROOKERY_CHILD_KEPT tells of them */
 };
 
 /* *pidfd (close-on-exec) stays good for this process even when its number is

@@ -3,7 +3,10 @@
  * beside the program says (worker-1.behave for worker/1), one word per line.
  * It is built under the names of the real daemons.
  */
+#include <sys/socket.h>
 #include <sys/stat.h>
+
+#include <netinet/in.h>
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -411,6 +414,28 @@ misbehave_first(struct fake *f)
 	}
 }
 
+/* A listening socket, from the process before if that has left one. */
+static void
+keep_door(struct fake *f)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET };
+	socklen_t          n = sizeof at;
+	char               text[40];
+	int                fd = proc_kept(&f->conf, "door");
+
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0) {
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (bind(fd, (struct sockaddr *)&at, n) < 0 ||
+		    listen(fd, 100) < 0)
+			_exit(1);
+		proc_keep(&f->proc, "door", fd);
+	}
+	getsockname(fd, (struct sockaddr *)&at, &n);
+	snprintf(text, sizeof text, "%d\n", ntohs(at.sin_port));
+	put_file(f, "door", text);
+}
+
 static void
 misbehave_later(struct fake *f)
 {
@@ -424,6 +449,16 @@ misbehave_later(struct fake *f)
 				noise[100] = '\n';
 			if (write(STDERR_FILENO, noise, sizeof noise) < 0)
 				break;
+		}
+	if (behaves(f, "keep-door"))
+		keep_door(f);
+	if (behaves(f, "keep-many"))
+		for (int i = 0; i < 20; i++) {
+			char name[8];
+
+			snprintf(name, sizeof name, "no-%d", i);
+			proc_keep(&f->proc, name, 0);
+			proc_keep(&f->proc, "No Name", 0);
 		}
 	if (behaves(f, "talk"))
 		fputs("plain words\n\033[31mred\033[0m\nno line end", stderr);

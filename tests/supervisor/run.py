@@ -781,6 +781,63 @@ def test_foreign_programs():
     expect(s.child("worker/3")["state"] == "ready", "the socket after an upgrade")
 
 
+def test_descriptors_are_kept_for_the_next_process():
+    s = System(env={"ROOKERY_WORKERS": "1"}, behave={"gateway": ["keep-door"]})
+    port = int(until("a door", lambda: s.file("gateway", "door")))
+    until("it is kept", lambda: s.child("gateway")["kept_fds"] == 1)
+
+    def opens():
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S).close()
+            return True
+        except ConnectionRefusedError:
+            return False
+    stays = True
+    for generation in range(2, 5):                  # the third waits for a while
+        os.kill(s.child("gateway")["pid"], signal.SIGKILL)
+        stays = stays and all(opens() for _ in range(20))
+        s.wait_child("gateway", state="ready", generation=generation)
+    expect(s.ask(cmd="upgrade")["ok"], "upgrade")
+    s.ask(cmd="restart", name="gateway")
+    s.wait_child("gateway", state="ready", generation=5)
+    until("a door", lambda: s.file("gateway", "door").count("%d\n" % port) == 5)
+    expect(stays and opens() and s.child("gateway")["kept_fds"] == 1, str(s.child("gateway")))
+    s.ask(cmd="stop", name="gateway")
+    expect(not opens() and s.child("gateway")["kept_fds"] == 0, "nobody will come to that door")
+    # as many as may be, with names that are some
+    s.behave("worker/1", ["keep-many"])
+    fds = s.ask(cmd="dump")["dump"]["fds"]
+    s.ask(cmd="restart", name="worker/1")
+    until("the last", lambda: s.child("worker/1")["kept_fds"] == 8 and "err=FULL" in s.said())
+    expect("err=SYNTAX" in s.said() and s.ask(cmd="dump")["dump"]["fds"] <= fds + 8, s.said())
+    # another's program, by words of sd_notify(3)
+    s.behave("worker/1", [])
+    path = os.path.join(s.bin, "workerd")
+    os.remove(path)
+    with open(path, "w") as f:
+        f.write("#!%s\n" % sys.executable + """
+import os, socket, time
+kept = dict(w.split("=") for w in os.environ.get("ROOKERY_CHILD_KEPT", "").split())
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(os.environ["NOTIFY_SOCKET"])
+if "mine" in kept:
+    said = os.pread(int(kept["mine"]), 100, 0)
+    s.send(b"FDSTOREREMOVE=1\\nFDNAME=mine\\nREADY=1\\nSTATUS=" + said)
+else:
+    fd = os.memfd_create("x")
+    os.write(fd, b"from before")
+    socket.send_fds(s, [b"FDNAME=mine\\nFDSTORE=1\\nREADY=1"], [fd])
+time.sleep(1000)
+""")
+    os.chmod(path, 0o755)
+    s.ask(cmd="stop", name="worker/1")
+    s.ask(cmd="start", name="worker/1")
+    expect(s.child("worker/1")["kept_fds"] == 1, str(s.child("worker/1")))
+    s.ask(cmd="restart", name="worker/1")
+    until("its words", lambda: s.child("worker/1")["word"] == "from before")
+    expect(s.child("worker/1")["kept_fds"] == 0, "removed")
+
+
 def test_daemonised_kin_is_gone_before_the_next_start():
     s = System(behave={"worker/1": ["daemon"], "worker/2": ["daemon"]}, env={"ROOKERY_WORKERS": "2"})
     one, two = (int(until("daemon", lambda: s.file(n, "orphan")).split()[0]) for n in ("worker/1", "worker/2"))
