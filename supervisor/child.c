@@ -377,7 +377,8 @@ start_process(struct child *c)
 	const struct service_kind *kind = service_kind(c->id);
 	struct spawn spawn = { .program = kind->program,
 		.env = &c->environment, .output = c->output[1], .socket = -1,
-		.secret = settings_vault(s, c->id), .kept = &c->kept };
+		.secret = settings_vault(s, c->id), .kept = &c->kept,
+		.files = family_files(c->family) };
 	char *path = conf_path(family_bin_dir(c->family), kind->program);
 	int   why = 0;
 

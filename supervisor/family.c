@@ -45,6 +45,12 @@ family_bin_dir(const struct family *f)
 	return f->bin_dir;
 }
 
+uint64_t
+family_files(const struct family *f)
+{
+	return f->files;
+}
+
 char *
 family_scratch(struct family *f)
 {
@@ -831,14 +837,14 @@ resume(struct family *f, const struct json *state)
 
 enum err
 family_open(struct family *f, struct loop *loop, struct settings *settings,
-    struct output *output, const struct json *state)
+    struct output *output, uint64_t files, const struct json *state)
 {
 	int64_t  notify = -1;
 	enum err e;
 
 	json_int_at(state, "notify", &notify);
 	*f = (struct family){ .loop = loop, .settings = settings,
-		.output = output, .opened_ms = loop_clock_ms() };
+		.output = output, .files = files, .opened_ms = loop_clock_ms() };
 	take_limits(f);
 	f->oom_kills = f->oom_before = vitals_oom_kills();
 	f->generation = 1;

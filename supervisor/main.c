@@ -31,6 +31,7 @@ struct rookeryd {
 	struct upgrade  upgrade;
 	struct json    *left;       /* by the program before us, or NULL */
 	int             lock;
+	uint64_t        files;      /* descriptors we were started with */
 };
 
 struct options {
@@ -208,7 +209,7 @@ open_all(struct rookeryd *r)
 	if (r->left == NULL)
 		tell_what_runs(&r->settings);
 	if ((e = family_open(&r->family, r->loop, &r->settings, &r->output,
-	         r->left)) != ERR_OK ||
+	         r->files, r->left)) != ERR_OK ||
 	    (e = control_open(&r->control, &r->family, r->loop, c->run_dir,
 	         r->left)) != ERR_OK)
 		return e;
@@ -277,7 +278,7 @@ main(int argc, char *argv[])
 	log_open("rookeryd", LOG_INFO, false);
 	proc_guard();
 	/* Four per child: 256 workers need more than the usual 1024. */
-	spawn_take_files();
+	r.files = spawn_files(SPAWN_FILES_ALL);
 	if (state >= 0 && (e = handover_read(state, &r.left)) != ERR_OK) {
 		log_error("rookeryd.state", KV("err", err_name(e)),
 		    KV("why", "another version wrote it, or nobody did"));

@@ -16,39 +16,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* --- how many descriptors ----------------------------------------------- */
-
-static rlim_t files_given;      /* 0: not taken more */
-
-static void
-set_files(rlim_t soft)
+uint64_t
+spawn_files(uint64_t soft)
 {
 	struct rlimit l;
+	uint64_t      was;
 
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
-		l.rlim_cur = soft < l.rlim_max ? soft : l.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &l);
-	}
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+		return soft;
+	was = l.rlim_cur;
+	l.rlim_cur = soft < l.rlim_max ? soft : l.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &l);
+	return was;
 }
-
-void
-spawn_take_files(void)
-{
-	struct rlimit l;
-
-	if (files_given == 0 && getrlimit(RLIMIT_NOFILE, &l) == 0)
-		files_given = l.rlim_cur;
-	set_files(RLIM_INFINITY);
-}
-
-void
-spawn_give_back_files(void)
-{
-	if (files_given != 0)
-		set_files(files_given);
-}
-
-/* --- a process ---------------------------------------------------------- */
 
 /* The array that exec wants, pointing into the block; last: one more string,
  * or NULL. */
@@ -152,6 +132,7 @@ spawn_start(const struct spawn *s, pid_t *pid, int *pidfd)
 {
 	struct buf kept = { 0 };
 	char     **env = NULL;
+	uint64_t   ours;
 	int        e = ENOMEM;
 
 	if (s->kept->n > 0) {
@@ -161,11 +142,10 @@ spawn_start(const struct spawn *s, pid_t *pid, int *pidfd)
 	}
 	if (!kept.failed)
 		env = vector_of(s->env, kept.p);
-	/* Those that are open stay so, however many. */
-	spawn_give_back_files();
+	ours = spawn_files(s->files);
 	if (env != NULL)
 		e = run(s, env, pid);
-	spawn_take_files();
+	spawn_files(ours);
 	buf_free(&kept);
 	free(env);
 	if (e != 0) {

@@ -150,11 +150,11 @@ replace_us(struct upgrade *u)
 	snprintf(fd, sizeof fd, "%d", state);
 	handover_keep(doc, true);
 	fcntl(state, F_SETFD, 0);
-	spawn_give_back_files();
+	spawn_files(f->files);
 	output_give_back(f->output);
 	execve(u->path, argv, environ);
 	snprintf(why, sizeof why, "%s", strerror(errno));
-	spawn_take_files();
+	spawn_files(SPAWN_FILES_ALL);
 	output_reopen(f->output, &f->settings->conf);
 	handover_keep(doc, false);
 	close(state);

@@ -1383,6 +1383,44 @@ def test_reload():
     os.rmdir(d)
 
 
+def test_reload_of_bots():
+    """What knows its bots takes them in place; nobody is replaced for them."""
+    s = System(wait="ready")
+    bots = os.path.join(s.dir, "bots")
+    os.mkdir(bots)
+
+    def hash_now():
+        return s.snapshot()["supervisor"]["config"]
+
+    def told(times):
+        until("all are told", lambda: all(s.file(n, "heard").count("reload\n") == times
+                                          for n in ("api", "gateway", "worker/1")))
+    first, before = hash_now(), pids(s)
+    with open(os.path.join(bots, "second.env"), "w") as f:
+        f.write("QQ_APP_ID=102000002\nQQ_CLIENT_SECRET=another-secret\n")
+    expect(s.cli("reload").returncode == 0, s.said())
+    told(1)
+    second = hash_now()
+    expect(second != first and pids(s) == before, "a bot more")
+    with open(os.path.join(bots, "second.env"), "w") as f:
+        f.write("QQ_APP_ID=a bot\n")
+    expect(s.cli("reload").returncode == 1 and "(bot second)" in s.said() and hash_now() == second, s.said())
+    os.remove(os.path.join(bots, "second.env"))
+    expect(s.cli("reload").returncode == 0, s.said())
+    told(2)
+    expect(hash_now() == first and pids(s) == before, "a bot less")
+    # a setting of its own as well: told first, and replaced then
+    s.ask(cmd="stop", name="worker/1")
+    with open(os.path.join(bots, "second.env"), "w") as f:
+        f.write("QQ_APP_ID=102000002\nQQ_CLIENT_SECRET=another-secret\n")
+    with open(os.path.join(s.dir, ".env"), "w") as f:
+        f.write("ROOKERY_DEAD_MAX=77\n")
+    expect(s.cli("reload").returncode == 0, s.said())
+    s.wait_child("gateway", state="ready", generation=2)
+    until("both are told", lambda: all(s.file(n, "heard").count("reload\n") == 3 for n in ("api", "gateway")))
+    expect(s.child("api")["generation"] == 1 and "ROOKERY_DEAD_MAX=77" in s.file("gateway", "given"), "what changed")
+
+
 def test_hangup_without_a_terminal_of_its_own():
     """A terminal that is written to, in a session that has none: setsid rookeryd."""
     master, slave = os.openpty()
