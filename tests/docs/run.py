@@ -72,7 +72,8 @@ def pages_know_every_setting():
 # What a container has a way of its own to say, see docs/containers.md.
 NOT_IN_COMPOSE = {"ROOKERY_RUN_DIR", "ROOKERY_CA_FILE", "ROOKERY_BOTS_DIR",
                   "ROOKERY_ENV_FILE", "ROOKERY_CHILD_FD", "ROOKERY_CHILD_KEPT",
-                  "ROOKERY_CHILD_NAME"}
+                  "ROOKERY_CHILD_NAME",
+                  "ROOKERY_LOG_PATH", "ROOKERY_LOG_KIB", "ROOKERY_LOG_KEPT"}
 
 
 def settings_of(reader):
@@ -83,7 +84,8 @@ def settings_of(reader):
 
 
 def pages_name_the_settings_that_are_read():
-    ours = {"ROOKERY_ENV_FILE", "ROOKERY_CHILD_FD", "ROOKERY_CHILD_KEPT", "ROOKERY_CHILD_NAME"}
+    ours = {"ROOKERY_ENV_FILE", "ROOKERY_CHILD_FD", "ROOKERY_CHILD_KEPT",
+            "ROOKERY_CHILD_NAME"}
     for name, reader in (("gatewayd.8", "G"), ("apid.8", "A"),
                          ("workerd.8", "W"), ("qqsim.1", "Q")):
         part = page(name).split(".Sh ENVIRONMENT")[1].split("\n.Sh ")[0]
