@@ -235,6 +235,7 @@ wire(struct apid *a)
 
 	a->requests.http = a->http;
 	a->requests.again = again;
+	a->requests.raw = a->conf.raw_calls;
 	a->requests.places = a->conf.send_connections;
 	a->requests.find_bot = find_bot;
 	a->requests.send = send_result;

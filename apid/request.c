@@ -45,7 +45,7 @@ struct request {
 	bool                  appears;    /* and is recorded, therefore */
 	bool                  begun;      /* the record says so */
 	bool                  held;       /* until a commit */
-	enum route            route;
+	const struct catalog_row *row;
 	struct attempt        attempt;
 	struct attempt_rules  rules;
 	struct asker         *askers;
@@ -345,8 +345,8 @@ submit(struct request *r)
 	r->state = SENDING;
 	r->generation = r->bot->token.generation;
 	r->http = (struct http_request){
-		.method = route_info(r->route)->method,
-		.url = r->url, .body = r->body, .headers = bot_headers(r->bot),
+		.method = r->row->method,
+		.url = r->url, .body = r->body, .headers = bot_headers(r->bot, r->row->callback),
 		.until_ms = r->rules.until_ms,
 		.once = r->body.n > 0 && !r->rules.has_seq && !rs->again,
 		.on_done = on_answer, .self = r };
@@ -946,7 +946,7 @@ request_new(struct requests *rs, struct bot *b, const struct call *c)
 	r->bot = b;
 	r->operation = c->operation;
 	r->scope = call_scope_name(c);
-	r->route = c->route;
+	r->row = c->row;
 	r->whole = c->whole;
 	r->appears = c->appears;
 	r->rules.has_seq = c->has_seq;
@@ -964,12 +964,10 @@ join_lane(struct request *r, const struct call *c)
 	struct requests *rs = r->owner;
 	struct lane     *l;
 
-	if (!(c->operation->needs & NEEDS_CONV))
-		return true;
 	buf_reset(&rs->url);
-	buf_put(&rs->url, r->bot->app);
-	buf_put(&rs->url, SLICE(" "));
-	buf_put(&rs->url, c->args->conv);
+	call_lane(c, &rs->url);
+	if (rs->url.n == 0 && !rs->url.failed)
+		return true;
 	if (rs->url.failed || (l = lane_of(rs, buf_slice(&rs->url))) == NULL)
 		return false;
 	r->lane = l;
@@ -988,7 +986,7 @@ prepare(struct requests *rs, struct bot *b, const struct call *c,
 	buf_reset(&rs->key);
 	buf_reset(&rs->url);
 	buf_reset(&rs->body);
-	*why = "msg: not an id";
+	*why = "an id in it makes no path";
 	if (call_url(c, b->api, &rs->url) == ERR_SYNTAX)
 		return RESULT_BAD_ARG;
 	call_key(c, from, &rs->key);
@@ -1056,26 +1054,17 @@ join(struct requests *rs, struct request *r, msg_peer from, struct slice id)
 		a->told = false;
 }
 
-void
-requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
+static void
+take(struct requests *rs, struct bot *b, const struct call *c, msg_peer from)
 {
-	struct bot         *b = rs->find_bot(rs->self, m->bot);
-	struct table_entry *e;
-	struct sent_outcome first;
-	enum sent_state     was;
-	struct call         c;
-	const char         *why;
-	enum result         result;
+	const struct msg_call *m = c->args;
+	struct table_entry    *e;
+	struct sent_outcome    first;
+	enum sent_state        was;
+	const char            *why;
+	enum result            result = prepare(rs, b, c, from, &why);
 
-	if (rs->closed)
-		return; /* unanswered: it will be asked of the next of us */
-	if (b == NULL) {
-		refuse(rs, from, m, RESULT_UNKNOWN_TARGET,
-		    "bot: no such bot here");
-		return;
-	}
-	if ((result = call_read(&c, m, &why)) != RESULT_OK ||
-	    (result = prepare(rs, b, &c, from, &why)) != RESULT_OK) {
+	if (result != RESULT_OK) {
 		refuse(rs, from, m, result, why);
 		return;
 	}
@@ -1087,7 +1076,34 @@ requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
 	if (was == SENT_ENDED)
 		repeat(rs, from, m, &first);
 	else
-		begin(rs, b, &c, from, was == SENT_UNDER_WAY);
+		begin(rs, b, c, from, was == SENT_UNDER_WAY);
+}
+
+void
+requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
+{
+	struct bot *b = rs->find_bot(rs->self, m->bot);
+	struct call c;
+	const char *why;
+	enum result result;
+
+	if (rs->closed)
+		return; /* unanswered: it will be asked of the next of us */
+	if (b == NULL) {
+		refuse(rs, from, m, RESULT_UNKNOWN_TARGET, m->bot.n == 0
+		    ? "bot: is missing (whose call is it)"
+		    : "bot: no such bot here");
+		return;
+	}
+	result = call_read(&c, m, rs->raw, &why);
+	if (result == RESULT_OK && (c.work != WORK_REQUEST || c.media.wanted))
+		result = call_wrong(&c, RESULT_UNSUPPORTED,
+		    "files: this version sends none");
+	if (result != RESULT_OK)
+		refuse(rs, from, m, result, c.wrong);
+	else
+		take(rs, b, &c, from);
+	call_free(&c);
 }
 
 /* --- from outside --------------------------------------------------------- */

@@ -47,6 +47,7 @@ struct requests {
 	struct loop     *loop;
 	struct http     *http;
 	bool             again;      /* sends of unknown outcome are repeated */
+	bool             raw;        /* requests that are in no table, too */
 	bool             closed;     /* nothing new is begun */
 	struct bot      *(*find_bot)(void *self, struct slice app);
 	enum err         (*send)(void *self, msg_peer,

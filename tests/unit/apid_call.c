@@ -1,4 +1,4 @@
-// links: apid/call.c apid/route.c common
+// links: apid/body.c apid/call.c apid/params.c apid/shape.c common
 /*
  * Calls: what is refused, and what request the others become.
  */
@@ -52,7 +52,7 @@ TEST(replies_become_requests)
 		m.event = slice_of(requests[i].event);
 		m.text = slice_of(requests[i].text);
 		m.n = requests[i].n;
-		EXPECT_INT(call_read(&c, &m, &why), RESULT_OK);
+		EXPECT_INT(call_read(&c, &m, false, &why), RESULT_OK);
 		EXPECT_INT(call_url(&c, SLICE(""), &url), ERR_OK);
 		EXPECT_INT(call_body(&c, &body), ERR_OK);
 		EXPECT_STR(url.p, requests[i].url);
@@ -61,6 +61,7 @@ TEST(replies_become_requests)
 		EXPECT(c.appears);
 		buf_free(&url);
 		buf_free(&body);
+		call_free(&c);
 	}
 }
 
@@ -89,7 +90,7 @@ TEST(other_operations)
 		struct buf      url = { 0 }, body = { 0 };
 		const char     *why;
 
-		EXPECT_INT(call_read(&c, &m, &why), RESULT_OK);
+		EXPECT_INT(call_read(&c, &m, false, &why), RESULT_OK);
 		EXPECT_INT(call_url(&c, SLICE(""), &url), ERR_OK);
 		EXPECT_INT(call_body(&c, &body), ERR_OK);
 		EXPECT_STR(url.p, others[i].url);
@@ -98,6 +99,7 @@ TEST(other_operations)
 		EXPECT_INT(c.appears, others[i].appears);
 		buf_free(&url);
 		buf_free(&body);
+		call_free(&c);
 	}
 }
 
@@ -138,8 +140,9 @@ static const struct {
 	{ TEXT, SLICE("\xe0\x80\x80"), RESULT_BAD_ARG, "text:" },
 	{ TEXT, SLICE("cut \xe4\xbd"), RESULT_BAD_ARG, "text:" },
 	{ TEXT, SLICE("\x80"), RESULT_BAD_ARG, "text:" },
-	{ WITH, SLICE("\x81\xa5image\xa1x"), RESULT_UNSUPPORTED, "with:" },
-	{ WITH, SLICE("\xc1"), RESULT_UNSUPPORTED, "with:" },
+	{ WITH, SLICE("\x81\xa5imago\xa1x"), RESULT_UNSUPPORTED, "imago:" },
+	{ WITH, SLICE("\xc1"), RESULT_BAD_ARG, "with:" },
+	{ WITH, SLICE("\x91\xc0"), RESULT_BAD_ARG, "with:" },
 	{ WITH, SLICE("\x80"), RESULT_OK, NULL },
 	{ WITH, SLICE("\xc0"), RESULT_OK, NULL },
 	{ TEXT, SLICE("\xf0\x9f\x98\x80 \xe4\xbd\xa0 \xc3\xa9"), RESULT_OK,
@@ -160,11 +163,12 @@ TEST(complaints_name_the_argument)
 			*fields[bad[i].field] = bad[i].value;
 		else if (slice_u64(bad[i].value, &n))
 			m.n = n;
-		EXPECT_INT(call_read(&c, &m, &why), bad[i].result);
+		EXPECT_INT(call_read(&c, &m, false, &why), bad[i].result);
 		if (bad[i].starts != NULL) {
 			EXPECT(strncmp(why, bad[i].starts,
 			           strlen(bad[i].starts)) == 0);
 		}
+		call_free(&c);
 	}
 }
 
@@ -176,9 +180,10 @@ TEST(a_path_cannot_be_left)
 	const char     *why;
 
 	m.conv = SLICE("u:..");
-	EXPECT_INT(call_read(&c, &m, &why), RESULT_OK);
+	EXPECT_INT(call_read(&c, &m, false, &why), RESULT_OK);
 	EXPECT_INT(call_url(&c, SLICE(""), &url), ERR_SYNTAX);
 	buf_free(&url);
+	call_free(&c);
 }
 
 /* Are two calls from these peers the same one? */
@@ -191,10 +196,12 @@ same(const struct msg_call *a, const char *pa, const struct msg_call *b,
 	const char *why;
 	bool        eq;
 
-	EXPECT_INT(call_read(&ca, a, &why), RESULT_OK);
-	EXPECT_INT(call_read(&cb, b, &why), RESULT_OK);
+	EXPECT_INT(call_read(&ca, a, false, &why), RESULT_OK);
+	EXPECT_INT(call_read(&cb, b, false, &why), RESULT_OK);
 	call_key(&ca, slice_of(pa), &ka);
 	call_key(&cb, slice_of(pb), &kb);
+	call_free(&ca);
+	call_free(&cb);
 	eq = slice_eq(buf_slice(&ka), buf_slice(&kb));
 	buf_free(&ka);
 	buf_free(&kb);
