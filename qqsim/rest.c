@@ -510,6 +510,16 @@ hold_for_audit(struct call *c, struct send *s)
 	answer(c, 202, j);
 }
 
+static bool
+has_live_session(const struct bot *b)
+{
+	const struct session *s = b->sessions;
+
+	while (s != NULL && s->conn == NULL)
+		s = s->next;
+	return s != NULL;
+}
+
 static void
 perform_send(struct call *c)
 {
@@ -531,6 +541,10 @@ perform_send(struct call *c)
 		goto out;
 	}
 	platform_id(p, id, sizeof id, "ROBOT1.0_");
+	if (!has_live_session(c->bot) && strike(c, FAULT_send_unshown, &f)) {
+		answer(c, 200, send_answer(c, &s, id));
+		goto out;
+	}
 	if (send_take(&p->ledger, &s, slice_of(id),
 	        sim_wall_ms(c->sim, c->now_us), &m) != ERR_OK) {
 		refuse(c, &refusal_full);
