@@ -23,6 +23,15 @@ struct call_operation {
 	enum route  routes[SCOPES];
 };
 
+/* A file the platform must hold before the message can leave. */
+struct media_want {
+	bool         wanted;
+	unsigned     type;     /* 1 picture, 2 video, 3 voice, 4 file */
+	struct slice source;   /* https URL, path below ROOKERY_MEDIA_DIR, or
+	                          base64:... */
+	struct slice name;     /* shown; may be empty */
+};
+
 enum { CALL_ID_MAX = 512 };   /* bytes of an id that goes into a path */
 
 /* All slices are loans from the message. */
