@@ -186,13 +186,13 @@ used(const struct allowance_entry *e, int64_t day)
 
 unsigned
 allowance_left(struct allowances *as, enum allowance row,
-    const struct allowance_of *of, int64_t day)
+    const struct allowance_of *of, int64_t day, bool counts)
 {
 	unsigned n = used(find(as, row, of), day), count = infos[row].count;
 
 	if (n >= ALL_USED)
 		return 0;
-	if (count == 0)
+	if (count == 0 || !counts)
 		return UINT_MAX;
 	return n < count ? count - n : 0;
 }

@@ -62,9 +62,10 @@ void allowances_close(struct allowances *);
 /* What sent_join() takes: they are saved and read with the record. */
 struct sent_guest allowances_guest(struct allowances *);
 
-/* How many are left today; UINT_MAX: no end is known. */
+/* How many are left today; UINT_MAX: no end is known.  counts: the table's
+ * figures hold; else only what the platform has said. */
 unsigned allowance_left(struct allowances *, enum allowance,
-    const struct allowance_of *, int64_t day);
+    const struct allowance_of *, int64_t day, bool counts);
 /* One is used; NOMEM costs the count of one. */
 void allowance_take(struct allowances *, enum allowance,
     const struct allowance_of *, int64_t day);

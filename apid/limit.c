@@ -187,9 +187,11 @@ target_of(enum limit row, struct slice target)
 
 /* Without limits there is no bucket but of what was paused. */
 static bool
-is_wanted(const struct limits *ls, enum limit row)
+is_wanted(const struct limits *ls, const struct limit_waiter *w,
+    enum limit row)
 {
-	return ls->percent > 0 && infos[row].count > 0;
+	return ls->percent > 0 && infos[row].count > 0 &&
+	    !(w->sandbox && infos[row].free);
 }
 
 static void
@@ -229,7 +231,7 @@ take_all(struct limits *ls, const struct limit_waiter *w, uint64_t now_ms)
 		enum limit           row = w->uses[i];
 		struct limit_bucket *b;
 
-		if (!is_wanted(ls, row))
+		if (!is_wanted(ls, w, row))
 			continue;
 		b = make(ls, w->bot, row, target_of(row, w->target), now_ms);
 		if (b != NULL)
@@ -384,15 +386,27 @@ spread(struct limit_bucket *b, uint64_t until_ms)
 
 void
 limit_pause(struct limits *ls, struct slice bot, enum limit row,
-    struct slice target, uint64_t until_ms)
+    struct slice target, uint64_t wait_ms, uint64_t now_ms)
 {
-	struct limit_bucket *b = make(ls, bot, row, target, until_ms);
+	struct limit_bucket *b = make(ls, bot, row, target, now_ms);
 
-	if (b == NULL || until_ms <= b->paused_ms)
+	if (b == NULL)
 		return;
-	b->paused_ms = until_ms;
+	if (b->paused_ms <= now_ms) {
+		bool soon = b->paused_ms > 0 &&
+		    now_ms - b->paused_ms < LIMIT_SOON_MS;
+
+		b->pauses = soon && b->pauses < 6 ? b->pauses + 1
+		                                  : soon ? b->pauses : 0;
+		wait_ms <<= b->pauses;
+	}
+	if (wait_ms > LIMIT_PAUSE_MAX_MS)
+		wait_ms = LIMIT_PAUSE_MAX_MS;
+	if (now_ms + wait_ms <= b->paused_ms)
+		return;
+	b->paused_ms = now_ms + wait_ms;
 	if (b->count > 0)
-		spread(b, until_ms);
+		spread(b, b->paused_ms);
 	age_out(ls, b);
 	age_in(ls, b);
 }

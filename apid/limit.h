@@ -49,6 +49,7 @@ struct limit_waiter {
 	enum limit           uses[LIMIT_USES_MAX];
 	size_t               nuses;
 	bool                 single;    /* of no conversation */
+	bool                 sandbox;   /* where not all is limited */
 	/* Ours. */
 	struct limit_waiter *next;
 	struct limit_bucket *in;        /* whose line; NULL: none */
@@ -68,6 +69,7 @@ struct limit_bucket {
 	unsigned             turn;             /* which is first */
 	size_t               waiting;
 	uint64_t             paused_ms;        /* nothing goes before it */
+	unsigned             pauses;           /* one soon after the other */
 	uint64_t             per_ms;
 	unsigned             count, used, oldest;
 	uint64_t            *back_ms;          /* ring: when each comes back */
@@ -96,11 +98,14 @@ uint64_t limit_when(const struct limits *);
 /* Waits no longer. */
 void limit_leave(struct limits *, struct limit_waiter *);
 
-/* The platform has had enough: nothing of this row goes before until_ms, and
- * from then on the tokens come one by one.  target: of this conversation only,
- * also where the row is the bot's; empty: as the row says. */
+/* The platform has had enough: nothing of this row goes for wait_ms, and then
+ * the tokens come one by one.  What was refused soon after a pause makes the
+ * next one twice as long, up to LIMIT_PAUSE_MAX_MS; what was refused during
+ * one had left before.  target: of this conversation only, also where the row
+ * is the bot's; empty: as the row says. */
+enum { LIMIT_PAUSE_MAX_MS = 60000, LIMIT_SOON_MS = 3000 };
 void limit_pause(struct limits *, struct slice bot, enum limit row,
-    struct slice target, uint64_t until_ms);
+    struct slice target, uint64_t wait_ms, uint64_t now_ms);
 /* What it must wait for at least: the end of the last pause; 0: none. */
 uint64_t limit_paused_ms(struct limits *, const struct limit_waiter *);
 
