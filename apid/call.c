@@ -16,6 +16,8 @@ static const struct call_operation operations[] = {
 #undef OPERATION
 };
 
+static const struct slice nothing = { NULL, 0 };
+
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 
 static const struct {
@@ -98,19 +100,32 @@ read_conv(struct call *c, struct slice conv)
 	return false;
 }
 
-/* nil, or a map with nothing in it. */
+/* nil, or a map of what every operation knows. */
 static bool
-is_nothing(struct slice packed)
+read_with(struct call *c, struct slice packed)
 {
 	struct unpack      u;
-	struct unpack_item item;
+	struct unpack_item map, key, value;
 
 	if (packed.n == 0)
 		return true;
 	unpack_open(&u, packed);
-	return unpack_next(&u, &item) == ERR_OK &&
-	    (item.type == UNPACK_NIL ||
-	        (item.type == UNPACK_MAP && item.count == 0));
+	if (unpack_next(&u, &map) != ERR_OK ||
+	    (map.type != UNPACK_NIL && map.type != UNPACK_MAP))
+		return false;
+	for (size_t i = 0; map.type == UNPACK_MAP && i < map.count; i++) {
+		if (unpack_next(&u, &key) != ERR_OK ||
+		    unpack_next(&u, &value) != ERR_OK)
+			return false;
+		if (slice_is(key.bytes, "key") && value.type == UNPACK_STR)
+			c->own_key = value.bytes;
+		else if (slice_is(key.bytes, "audit_wait_ms") &&
+		    value.type == UNPACK_UINT)
+			c->audit_wait_ms = value.u;
+		else
+			return false;
+	}
+	return true;
 }
 
 static const char *
@@ -149,7 +164,7 @@ call_read(struct call *c, const struct msg_call *m, const char **wrong)
 	if (c->operation == NULL)
 		return RESULT_UNSUPPORTED;
 	*wrong = "with: this version sends text only";
-	if (c->operation->needs & NEEDS_TEXT && !is_nothing(m->with))
+	if (c->operation->needs & NEEDS_TEXT && !read_with(c, m->with))
 		return RESULT_UNSUPPORTED;
 	if ((*wrong = check(c)) != NULL)
 		return RESULT_BAD_ARG;
@@ -211,6 +226,12 @@ call_key(const struct call *c, struct slice peer, struct buf *key)
 
 	put_part(key, m->bot);
 	put_part(key, slice_of(c->operation->name));
+	if (c->own_key.n > 0 && !(c->operation->needs & NEEDS_N)) {
+		put_part(key, SLICE("key"));
+		put_part(key, c->own_key);
+		put_part(key, nothing);
+		return;
+	}
 	put_part(key, m->ev);
 	if (c->operation->needs & NEEDS_N) {
 		buf_put(key, (struct slice){ (const char *)&m->n,

@@ -47,6 +47,12 @@ struct call {
 	bool                         appears;
 	/* What came back is the answer's whole object. */
 	bool                         whole;
+	/* The caller's own name for it, by which a repeat is known. */
+	struct slice                 own_key;
+	/* How long the caller waits for the end of a review. */
+	uint64_t                     audit_wait_ms;
+	/* It calls its user back. */
+	bool                         wakeup;
 };
 
 /* OK, UNSUPPORTED or BAD_ARG; *wrong names the argument and what it lacks,

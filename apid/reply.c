@@ -244,9 +244,9 @@ judge(struct reply *r)
 	row = r->code != 0 ? find_code(r->code) : NULL;
 	if (row == NULL)
 		row = of_status;
-	/* Whatever its body says, 401 is about the token; and an audit is an
-	 * audit with or without its code. */
-	if (of_status->cls == CLASS_REFRESH_TOKEN)
+	/* Whatever its body says, 401 is about the token, unless no token will
+	 * do; and an audit is an audit with or without its code. */
+	if (of_status->cls == CLASS_REFRESH_TOKEN && row->cls != CLASS_CONFIG)
 		row = of_status;
 	r->cls = row->cls;
 	r->result = row->result;

@@ -1,4 +1,4 @@
-// links: apid/request.c apid/attempt.c apid/call.c apid/reply.c apid/route.c apid/sent.c apid/table.c common
+// links: apid/request.c apid/allowance.c apid/attempt.c apid/audit.c apid/call.c apid/fallback.c apid/limit.c apid/pace.c apid/reply.c apid/route.c apid/sent.c apid/table.c common
 /*
  * The life of calls against a bot and a platform of our own: order, waiting,
  * joining, repeating, leaving, and what an earlier run has left.  http.c and
@@ -28,7 +28,7 @@ static struct {
 	bool                 dies_when_told;
 	int                  records;    /* times on_record was called */
 	enum token_advice    advice;
-	int                  doubts;
+	int                  doubts, refusals, taken;
 	struct http_request *started[STARTED_MAX];
 	size_t               nstarted;
 	struct {
@@ -57,10 +57,31 @@ http_cancel(struct http *h, struct http_request *r)
 }
 
 bool
-bot_has_token(const struct bot *b)
+bot_may_send(const struct bot *b)
 {
 	(void)b;
 	return w.has_token;
+}
+
+void
+bot_refused(struct bot *b, bool config, uint64_t code, struct slice message)
+{
+	(void)b, (void)config, (void)code, (void)message;
+	w.refusals++;
+}
+
+void
+bot_taken(struct bot *b)
+{
+	(void)b;
+	w.taken++;
+}
+
+void
+bot_why(const struct bot *b, char *why, size_t size)
+{
+	(void)b;
+	snprintf(why, size, "no access token");
 }
 
 struct http_headers *
@@ -142,11 +163,14 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 static void
 run_open(bool again)
 {
+	struct sent_guest allowances;
+
 	memset(&w, 0, sizeof w);
 	log_open("test", LOG_ERROR, false);
 	signal(SIGXFSZ, SIG_IGN);
 	w.has_token = true;
 	w.bot.app = SLICE("7");
+	w.bot.conf = &w.conf;
 	w.bot.token.generation = 1;
 	w.rs.again = again;
 	w.rs.find_bot = find_bot;
@@ -155,6 +179,9 @@ run_open(bool again)
 	EXPECT_INT(loop_new(&w.rs.loop), ERR_OK);
 	EXPECT_INT(sent_open(&w.rs.sent, dir, STORE_PROCESS, loop_wall_ms()),
 	    ERR_OK);
+	allowances_open(&w.rs.pace.allowances);
+	allowances = allowances_guest(&w.rs.pace.allowances);
+	EXPECT_INT(sent_join(&w.rs.sent, &allowances), ERR_OK);
 	EXPECT_INT(requests_open(&w.rs), ERR_OK);
 }
 
