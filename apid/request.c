@@ -880,10 +880,26 @@ send_again(struct request *r, const struct reply *p, uint64_t wait_ms)
 	wait_until(r, loop_now(rs->loop) + wait_ms);
 }
 
+/* It had left before it was known that no call of its bot is taken: as those
+ * after it, it waits until that is over. */
+static void
+wait_with_others(struct request *r)
+{
+	unsay(r);
+	r->attempt.refreshed = false;
+	token_enter(r);
+	wait_until(r, r->rules.until_ms);
+}
+
 /* Refused, unless it may leave once more in another form. */
 static void
-end(struct request *r, const struct reply *p, enum result result)
+end(struct request *r, const struct reply *p, enum result result, bool known)
 {
+	if (known && !r->attempt.unsure && !r->owner->closed &&
+	    (p->cls == CLASS_REFRESH_TOKEN || p->cls == CLASS_CONFIG)) {
+		wait_with_others(r);
+		return;
+	}
 	if (result == RESULT_OK) {
 		keep_data(r, p);
 		note_audit(r, p->audit);
@@ -903,6 +919,7 @@ act(struct request *r, const struct reply *p)
 	struct requests       *rs = r->owner;
 	struct attempt_verdict v;
 	uint64_t               wait_ms, now = loop_now(rs->loop);
+	bool known = r->bot->breaker.state != BREAKER_CLOSED;
 
 	/* Asking the kernel for chance costs a call: not for a mere success. */
 	v = attempt_judge(&r->attempt, &r->rules, p, now,
@@ -921,7 +938,7 @@ act(struct request *r, const struct reply *p)
 		/* We leave; the worker will ask the next of us. */
 		r->state = PAUSING;
 	else if (v.next == NEXT_DONE)
-		end(r, p, v.result);
+		end(r, p, v.result, known);
 	else if (v.next == NEXT_WAIT)
 		send_again(r, p, wait_ms);
 	else
