@@ -34,7 +34,7 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
     const char *shard, const struct payload *p)
 {
 	struct normal_context ctx = { &g->rules, bot->conf->qq_app_id, user,
-		shard, 0, g->nbots > 1 };
+		shard, 0 };
 	struct msg_event ev;
 	char             head[MSG_HEAD];
 	enum err         e;
