@@ -147,30 +147,34 @@ bot_set_away(struct bot *b, bool away)
 }
 
 struct http_headers *
-bot_headers(struct bot *b)
+bot_headers(struct bot *b, bool callback)
 {
-	struct buf   auth = { 0 };
-	char         app[64];
-	const char  *lines[5];
+	struct http_headers **to = &b->headers[callback];
+	struct buf            auth = { 0 };
+	char                  app[64], answers[64];
+	const char           *lines[6];
 
-	if (b->headers != NULL && b->headers_of == b->token.generation)
-		return b->headers;
-	http_headers_free(&b->headers);
+	if (*to != NULL && b->headers_of[callback] == b->token.generation)
+		return *to;
+	http_headers_free(to);
 	buf_puts(&auth, "Authorization: QQBot ");
 	buf_put(&auth, secret_reveal(&b->token.value));
 	snprintf(app, sizeof app, "X-Union-Appid: %.*s", (int)b->app.n,
 	    b->app.p);
+	snprintf(answers, sizeof answers, "X-Callback-AppID: %.*s",
+	    (int)b->app.n, b->app.p);
 	lines[0] = auth.p;
 	lines[1] = app;
 	lines[2] = "Content-Type: application/json";
 	lines[3] = "Expect:";
-	lines[4] = NULL;
+	lines[4] = callback ? answers : NULL;
+	lines[5] = NULL;
 	if (!auth.failed)
-		b->headers = http_headers_new(lines);
-	b->headers_of = b->token.generation;
+		*to = http_headers_new(lines);
+	b->headers_of[callback] = b->token.generation;
 	wipe(buf_slice(&auth));
 	buf_free(&auth);
-	return b->headers;
+	return *to;
 }
 
 enum token_advice
@@ -307,7 +311,7 @@ on_look_due(void *self)
 	if (b->looking)
 		return;
 	b->look = (struct http_request){ .method = "GET", .url = b->look_url,
-		.headers = bot_has_token(b) ? bot_headers(b) : NULL,
+		.headers = bot_has_token(b) ? bot_headers(b, false) : NULL,
 		.urgent = true, .most_ms = BOT_ASK_MS, .on_done = on_look,
 		.self = b };
 	b->looked_with = b->token.generation;
@@ -443,6 +447,7 @@ bot_close(struct bot *b)
 	token_close(&b->token);
 	secret_wipe(&b->question);
 	http_headers_free(&b->ask_headers);
-	http_headers_free(&b->headers);
+	http_headers_free(&b->headers[0]);
+	http_headers_free(&b->headers[1]);
 	signature_free(&b->signature);
 }

@@ -38,10 +38,12 @@ struct bot {
 	struct timer         timer;
 	struct http_request  ask;
 	struct secret        question;      /* body of ask, while it runs */
-	struct http_headers *ask_headers, *headers;
-	uint64_t             headers_of;    /* generation of its token */
 	uint64_t             away_ms;       /* its sessions are, since; 0: live,
 	                                       or nobody has said */
+	struct http_headers *ask_headers;
+	struct http_headers *headers[2];    /* the second: with its id for
+	                                       answers to buttons */
+	uint64_t             headers_of[2]; /* generation of its token */
 	struct signature    *signature;
 	const char          *trouble;       /* why there is no token; static */
 	int64_t              trouble_code;
@@ -82,8 +84,9 @@ void bot_wake(struct bot *);
 void bot_why(const struct bot *, char *why, size_t size);
 /* gatewayd says whether the bot has a live session; true: it is news. */
 bool bot_set_away(struct bot *, bool away);
-/* For requests with the token of now; on loan, NULL when out of memory. */
-struct http_headers *bot_headers(struct bot *);
+/* For requests with the token of now; callback: with X-Callback-AppID too.  On
+ * loan, NULL when out of memory. */
+struct http_headers *bot_headers(struct bot *, bool callback);
 /* The platform has refused the token of this generation. */
 enum token_advice bot_doubt(struct bot *, uint64_t generation);
 

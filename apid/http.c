@@ -659,6 +659,7 @@ set_file(struct http_slot *s, const struct http_request *r)
 static bool
 set_method(struct http_slot *s, const struct http_request *r)
 {
+	bool     get = strcmp(r->method, "GET") == 0;
 	CURL    *e = s->easy;
 	CURLcode c = CURLE_OK;
 
@@ -666,17 +667,19 @@ set_method(struct http_slot *s, const struct http_request *r)
 		return set_form(s, r);
 	if (r->file != NULL)
 		return set_file(s, r);
-	if (strcmp(r->method, "POST") != 0) {
+	/* What may have a body says how long it is, also when it has none. */
+	if (get || (r->body.n == 0 && strcmp(r->method, "DELETE") == 0)) {
 		c |= curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
 		c |= curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST,
-		    strcmp(r->method, "GET") == 0 ? NULL : r->method);
+		    get ? NULL : r->method);
 		return c == CURLE_OK;
 	}
 	s->upload = r->body;
 	c |= curl_easy_setopt(e, CURLOPT_POST, 1L);
-	c |= curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, NULL);
+	c |= curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST,
+	    strcmp(r->method, "POST") == 0 ? NULL : r->method);
 	c |= curl_easy_setopt(e, CURLOPT_POSTFIELDS,
-	    r->once ? NULL : r->body.p);
+	    r->body.n == 0 ? "" : r->once ? NULL : r->body.p);
 	c |= curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)r->body.n);
 	return c == CURLE_OK;
 }

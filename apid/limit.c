@@ -27,6 +27,15 @@ limit_info(enum limit row)
 	return &infos[row];
 }
 
+enum limit
+limit_named(const char *name)
+{
+	for (int i = 0; i < LIMITS; i++)
+		if (strcmp(infos[i].name, name) == 0)
+			return (enum limit)i;
+	return LIMIT_none;
+}
+
 /* --- buckets -------------------------------------------------------------- */
 
 static struct slice

@@ -39,6 +39,8 @@ struct limit_info {
 	bool        free;       /* in the sandbox */
 };
 const struct limit_info *limit_info(enum limit);
+/* `none` when there is no such row. */
+enum limit limit_named(const char *name);
 
 struct limit_bucket;
 

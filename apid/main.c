@@ -260,6 +260,7 @@ wire(struct apid *a)
 
 	a->requests.http = a->http;
 	a->requests.again = again;
+	a->requests.raw = a->conf.raw_calls;
 	a->requests.places = a->conf.send_connections;
 	a->requests.hold = strcmp(a->conf.hold_sends, "all") == 0
 	    ? HOLD_ALL

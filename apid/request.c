@@ -51,7 +51,7 @@ struct request {
 	bool                  replies;    /* it answers something */
 	bool                  begun;      /* the record says so */
 	bool                  held;       /* until a commit */
-	enum route            route;
+	const struct catalog_row *row;
 	enum call_scope       to;
 	struct pace_call      pace;
 	uint64_t              audit_wait_ms;
@@ -509,8 +509,8 @@ submit(struct request *r)
 	r->state = SENDING;
 	r->generation = r->bot->token.generation;
 	r->http = (struct http_request){
-		.method = route_info(r->route)->method,
-		.url = r->url, .body = r->body, .headers = bot_headers(r->bot),
+		.method = r->row->method,
+		.url = r->url, .body = r->body, .headers = bot_headers(r->bot, r->row->callback),
 		.until_ms = r->rules.until_ms,
 		.once = r->body.n > 0 && !r->rules.has_seq && !rs->again,
 		.on_done = on_answer, .self = r };
@@ -1490,32 +1490,15 @@ set_window(struct attempt_rules *rules, int64_t deadline, uint64_t now_ms)
 	return left > 0;
 }
 
-static enum limit
-limit_of(enum route route)
-{
-	switch (route) {
-	case ROUTE_c2c_send:
-	case ROUTE_group_send:
-		return LIMIT_c2c_group_send;
-	case ROUTE_c2c_recall:
-	case ROUTE_group_recall:
-		return LIMIT_recall;
-	case ROUTE_channel_send:
-		return LIMIT_channel_send;
-	default:
-		return LIMIT_guild;
-	}
-}
-
 /* What it counts against. */
 static void
 set_pace(struct request *r, const struct call *c)
 {
-	bool has_conv = c->operation->needs & NEEDS_CONV;
-
 	r->pace = (struct pace_call){ .bot = r->bot->app, .conv = r->pace.conv,
-		.scope = has_conv ? (enum pace_scope)c->scope : PACE_NONE,
-		.row = limit_of(c->route), .active = c->appears && !r->replies,
+		.scope = r->pace.conv.n > 0 ? (enum pace_scope)c->scope
+		                            : PACE_NONE,
+		.row = limit_named(c->row->limit),
+		.active = c->speaks && c->appears && !c->passive,
 		.wakeup = c->wakeup,
 		.verified = r->bot->conf->qq_verified,
 		.sandbox = r->bot->conf->qq_sandbox };
@@ -1538,7 +1521,7 @@ keep_slice(char **at, struct slice s)
 static struct request *
 request_new(struct requests *rs, struct bot *b, const struct call *c)
 {
-	size_t n = rs->key.n + c->args->conv.n + rs->url.n + 1 + rs->body.n;
+	size_t n = rs->key.n + rs->conv.n + rs->url.n + 1 + rs->body.n;
 	struct request *r = calloc(1, sizeof *r + n);
 	char           *at;
 
@@ -1546,20 +1529,19 @@ request_new(struct requests *rs, struct bot *b, const struct call *c)
 		return NULL;
 	at = r->store;
 	r->entry.key = keep_slice(&at, buf_slice(&rs->key));
-	r->pace.conv = keep_slice(&at, c->args->conv);
+	r->pace.conv = keep_slice(&at, buf_slice(&rs->conv));
 	r->url = keep_slice(&at, (struct slice){ rs->url.p, rs->url.n + 1 }).p;
 	r->body = keep_slice(&at, buf_slice(&rs->body));
 	r->bot = b;
 	r->operation = c->operation;
 	r->scope = call_scope_name(c);
 	r->to = c->scope;
-	r->route = c->route;
+	r->row = c->row;
 	r->whole = c->whole;
 	r->appears = c->appears;
-	r->replies = c->operation->needs & NEEDS_ANCHOR;
+	r->replies = c->speaks && c->passive;
 	r->guild = c->scope == SCOPE_CHANNEL || c->scope == SCOPE_DM;
-	r->audit_wait_ms = c->audit_wait_ms < CALL_AUDIT_MAX_MS
-	    ? c->audit_wait_ms : CALL_AUDIT_MAX_MS;
+	r->audit_wait_ms = c->audit_wait_ms;
 	r->rules.has_seq = c->has_seq;
 	r->rules.again = rs->again || !c->appears;
 	r->began_ms = loop_now(rs->loop);
@@ -1576,12 +1558,10 @@ join_lane(struct request *r, const struct call *c)
 	struct requests *rs = r->owner;
 	struct lane     *l;
 
-	if (!(c->operation->needs & NEEDS_CONV))
-		return true;
 	buf_reset(&rs->url);
-	buf_put(&rs->url, r->bot->app);
-	buf_put(&rs->url, SLICE(" "));
-	buf_put(&rs->url, c->args->conv);
+	call_lane(c, &rs->url);
+	if (rs->url.n == 0 && !rs->url.failed)
+		return true;
 	if (rs->url.failed || (l = lane_of(rs, buf_slice(&rs->url))) == NULL)
 		return false;
 	r->lane = l;
@@ -1600,13 +1580,15 @@ prepare(struct requests *rs, struct bot *b, const struct call *c,
 	buf_reset(&rs->key);
 	buf_reset(&rs->url);
 	buf_reset(&rs->body);
-	*why = "msg: not an id";
+	buf_reset(&rs->conv);
+	*why = "an id in it makes no path";
 	if (call_url(c, b->api, &rs->url) == ERR_SYNTAX)
 		return RESULT_BAD_ARG;
 	call_key(c, from, &rs->key);
+	call_conv(c, &rs->conv);
 	*why = "out of memory";
 	if (call_body(c, &rs->body) != ERR_OK || rs->key.failed ||
-	    rs->url.failed)
+	    rs->url.failed || rs->conv.failed)
 		return RESULT_RATE_LIMITED;
 	return RESULT_OK;
 }
@@ -1616,8 +1598,7 @@ static bool
 is_too_late(struct requests *rs, msg_peer from, const struct call *c,
     bool unsure)
 {
-	if (!unsure && rs->expired_active && c->appears &&
-	    c->operation->needs & NEEDS_ANCHOR)
+	if (!unsure && rs->expired_active && c->speaks && c->passive)
 		return false;
 	refuse(rs, from, c->args, unsure ? RESULT_TIMEOUT : RESULT_REPLY_EXPIRED,
 	    unsure ? unknown : "the window for replies is over; nothing was "
@@ -1692,26 +1673,17 @@ join(struct requests *rs, struct request *r, msg_peer from, struct slice id)
 		a->told = false;
 }
 
-void
-requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
+static void
+take(struct requests *rs, struct bot *b, const struct call *c, msg_peer from)
 {
-	struct bot         *b = rs->find_bot(rs->self, m->bot);
-	struct table_entry *e;
-	struct sent_outcome first;
-	enum sent_state     was;
-	struct call         c;
-	const char         *why;
-	enum result         result;
+	const struct msg_call *m = c->args;
+	struct table_entry    *e;
+	struct sent_outcome    first;
+	enum sent_state        was;
+	const char            *why;
+	enum result            result = prepare(rs, b, c, from, &why);
 
-	if (rs->closed)
-		return; /* unanswered: it will be asked of the next of us */
-	if (b == NULL) {
-		refuse(rs, from, m, RESULT_UNKNOWN_TARGET,
-		    "bot: no such bot here");
-		return;
-	}
-	if ((result = call_read(&c, m, &why)) != RESULT_OK ||
-	    (result = prepare(rs, b, &c, from, &why)) != RESULT_OK) {
+	if (result != RESULT_OK) {
 		refuse(rs, from, m, result, why);
 		return;
 	}
@@ -1723,7 +1695,34 @@ requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
 	if (was == SENT_ENDED)
 		repeat(rs, from, m, &first);
 	else
-		begin(rs, b, &c, from, was == SENT_UNDER_WAY);
+		begin(rs, b, c, from, was == SENT_UNDER_WAY);
+}
+
+void
+requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
+{
+	struct bot *b = rs->find_bot(rs->self, m->bot);
+	struct call c;
+	const char *why;
+	enum result result;
+
+	if (rs->closed)
+		return; /* unanswered: it will be asked of the next of us */
+	if (b == NULL) {
+		refuse(rs, from, m, RESULT_UNKNOWN_TARGET, m->bot.n == 0
+		    ? "bot: is missing (whose call is it)"
+		    : "bot: no such bot here");
+		return;
+	}
+	result = call_read(&c, m, rs->raw, &why);
+	if (result == RESULT_OK && (c.work != WORK_REQUEST || c.media.wanted))
+		result = call_wrong(&c, RESULT_UNSUPPORTED,
+		    "files: this version sends none");
+	if (result != RESULT_OK)
+		refuse(rs, from, m, result, c.wrong);
+	else
+		take(rs, b, &c, from);
+	call_free(&c);
 }
 
 /* --- from outside --------------------------------------------------------- */
@@ -1824,4 +1823,5 @@ requests_close(struct requests *rs)
 	buf_free(&rs->key);
 	buf_free(&rs->url);
 	buf_free(&rs->body);
+	buf_free(&rs->conv);
 }

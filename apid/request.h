@@ -44,7 +44,6 @@ enum {
 	CALL_DATA_MAX = MSG_MAX / 2, /* of what came back, packed */
 	CALL_HAND_OVER_MS = 20,      /* a worker's pipe was full: try again */
 	CALL_GIVE_UP_MS = 10000,     /* and then it has a new pipe anyway */
-	CALL_AUDIT_MAX_MS = 600000,  /* one may wait for the end of a review */
 	CALL_PLAIN_MS = 600000,      /* refused markdown is not tried again */
 	RECORD_LATE_MS = 100         /* an outcome nobody waits for is on disk */
 };
@@ -69,7 +68,8 @@ struct requests {
 	bool             again;      /* sends of unknown outcome are repeated */
 	bool             expired_active;   /* late replies go unasked */
 	bool             markdown_plain;   /* refused markdown goes as text */
-	unsigned         replies[SCOPES];  /* to one message; 0: any number */
+	unsigned         replies[SCOPE_APP + 1];  /* to one message; 0: any number */
+	bool             raw;        /* requests that are in no table, too */
 	bool             closed;     /* nothing new is begun */
 	enum requests_hold hold;
 	uint64_t         hold_ms;    /* at most, since the session went */
@@ -97,7 +97,7 @@ struct requests {
 	unsigned         depth;             /* of calls that ended at once */
 	size_t           without_session;   /* wait for a live one */
 	struct request_counts counts;
-	struct buf       key, url, body;    /* scratch */
+	struct buf       key, url, body, conv;   /* scratch */
 };
 
 /* loop, sent (opened, if it could be), pace.limits.percent and what stands

@@ -1,4 +1,4 @@
-// links: apid/request.c apid/allowance.c apid/attempt.c apid/audit.c apid/call.c apid/fallback.c apid/limit.c apid/pace.c apid/reply.c apid/route.c apid/sent.c apid/table.c common
+// links: apid/request.c apid/allowance.c apid/attempt.c apid/audit.c apid/body.c apid/call.c apid/fallback.c apid/limit.c apid/pace.c apid/params.c apid/reply.c apid/sent.c apid/shape.c apid/table.c common
 /*
  * The life of calls against a bot and a platform of our own: order, waiting,
  * joining, repeating, leaving, and what an earlier run has left.  http.c and
@@ -86,11 +86,11 @@ bot_why(const struct bot *b, char *why, size_t size)
 }
 
 struct http_headers *
-bot_headers(struct bot *b)
+bot_headers(struct bot *b, bool callback)
 {
 	static char some;
 
-	(void)b;
+	(void)b, (void)callback;
 	return (struct http_headers *)(void *)&some;
 }
 
