@@ -458,6 +458,27 @@ make(struct call *c)
 	return RESULT_OK;
 }
 
+/* What is about the call, and not about its request. */
+static enum result
+read_manner(struct call *c)
+{
+	int64_t wait = 0;
+
+	c->wakeup = json_truth(json_get(c->with, "wakeup")) ||
+	    json_truth(json_get(c->with, "is_wakeup"));
+	if (c->operation->makes != MAKES_MESSAGE)
+		return RESULT_OK;
+	c->own_key = argument(c, "key");
+	if (c->own_key.n > 0 && !call_is_id(c->own_key))
+		return call_wrong(c, RESULT_BAD_ARG, "key: not an id");
+	json_int_at(c->with, "audit_wait_ms", &wait);
+	if (wait < 0 || wait > CALL_AUDIT_MAX_MS)
+		return call_wrong(c, RESULT_BAD_ARG,
+		    "audit_wait_ms: 0 to %d", CALL_AUDIT_MAX_MS);
+	c->audit_wait_ms = (uint64_t)wait;
+	return RESULT_OK;
+}
+
 static enum result
 read_call(struct call *c, bool raw)
 {
@@ -483,6 +504,7 @@ read_call(struct call *c, bool raw)
 	if ((result = read_with(c)) != RESULT_OK ||
 	    (c->operation->makes != MAKES_PARAMS &&
 	        (result = check_arguments(c)) != RESULT_OK) ||
+	    (result = read_manner(c)) != RESULT_OK ||
 	    (result = make(c)) != RESULT_OK)
 		return result;
 	/* Text and ids were checked; what else came in is checked as a whole,
@@ -591,6 +613,12 @@ call_key(const struct call *c, struct slice peer, struct buf *key)
 
 	put_part(key, m->bot);
 	put_part(key, slice_of(c->operation->name));
+	if (c->own_key.n > 0 && !(c->operation->needs & NEEDS_N)) {
+		put_part(key, SLICE("key"));
+		put_part(key, c->own_key);
+		put_part(key, (struct slice){ NULL, 0 });
+		return;
+	}
 	put_part(key, m->ev);
 	if (c->operation->needs & NEEDS_N) {
 		buf_put(key, (struct slice){ (const char *)&m->n,
@@ -600,6 +628,18 @@ call_key(const struct call *c, struct slice peer, struct buf *key)
 	if (m->ev.n == 0)
 		put_part(key, peer);
 	put_part(key, m->id);
+}
+
+void
+call_conv(const struct call *c, struct buf *conv)
+{
+	char prefix[2] = { 0, ':' };
+
+	if (c->target.n == 0 || c->scope >= SCOPES)
+		return;
+	prefix[0] = prefixes[c->scope];
+	buf_put(conv, (struct slice){ prefix, 2 });
+	buf_put(conv, c->target);
 }
 
 void

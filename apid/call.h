@@ -12,7 +12,8 @@
 
 enum {
 	CALL_ID_MAX = 512,       /* bytes of an id that goes into a path */
-	CALL_SEGMENTS = 4        /* of a path, that are filled in */
+	CALL_SEGMENTS = 4,       /* of a path, that are filled in */
+	CALL_AUDIT_MAX_MS = 600000   /* one may wait for the end of a review */
 };
 
 /* What is done for it. */
@@ -51,6 +52,12 @@ struct call {
 	bool                         appears;
 	/* What came back is the answer's whole object. */
 	bool                         whole;
+	/* It calls its user back. */
+	bool                         wakeup;
+	/* The caller's own name for it, by which a repeat is known. */
+	struct slice                 own_key;
+	/* How long the caller waits for the end of a review. */
+	uint64_t                     audit_wait_ms;
 	struct media_want            media;
 	/* Ours. */
 	struct slice                 segments[CALL_SEGMENTS];
@@ -79,6 +86,10 @@ enum err call_put_media(enum call_scope, struct slice body,
  * of the bot, the event and n for replies, of the event and the id for what
  * else belongs to an event, else of the peer and the id. */
 void call_key(const struct call *, struct slice peer, struct buf *key);
+
+/* The conversation it belongs to, as events name it ("u:..."); appends nothing
+ * when there is none. */
+void call_conv(const struct call *, struct buf *conv);
 
 /* The line it waits in: of its bot and conversation.  Appends nothing when it
  * belongs to no conversation. */

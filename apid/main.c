@@ -100,6 +100,8 @@ on_notice(void *self, msg_peer from, const struct msg_notice *m)
 	(void)from;
 	if (live != NULL)
 		requests_on_live(&p->apid->requests, live);
+	requests_on_notice(&p->apid->requests, m);
+	report_touch(&p->apid->report);
 }
 
 /* A peer we do not know believes in an earlier run of ours: tell it, and it
@@ -178,7 +180,19 @@ static const struct msg_handlers trust_takes = {
 	.session_ask = on_session_ask, .key_ask = on_key_ask,
 	.sign_ask = on_sign_ask, .notice = on_notice,
 };
-static const struct msg_handlers parent_says = { .drain = on_drain };
+/* What a person has mended is tried now. */
+static void
+on_reload(void *self, msg_peer from, const struct msg_reload *m)
+{
+	struct apid *a = self;
+
+	(void)from, (void)m;
+	for (size_t i = 0; i < a->nbots; i++)
+		bot_wake(&a->bots[i]);
+}
+
+static const struct msg_handlers parent_says = { .drain = on_drain,
+	.reload = on_reload };
 
 static enum err
 open_endpoint(struct apid *a, struct endpoint *p, int which)
@@ -253,6 +267,12 @@ wire(struct apid *a)
 	    : strcmp(a->conf.hold_sends, "guild") == 0 ? HOLD_GUILD
 	                                               : HOLD_NONE;
 	a->requests.hold_ms = a->conf.hold_ms;
+	a->requests.expired_active =
+	    strcmp(a->conf.expired_replies, "active") == 0;
+	a->requests.markdown_plain = a->conf.markdown_fallback;
+	a->requests.replies[SCOPE_C2C] = (unsigned)a->conf.c2c_replies;
+	a->requests.replies[SCOPE_GROUP] = (unsigned)a->conf.group_replies;
+	a->requests.pace.limits.percent = (unsigned)a->conf.limits;
 	a->requests.find_bot = find_bot;
 	a->requests.send = send_result;
 	a->requests.on_record = on_record;
@@ -282,6 +302,26 @@ open_path(struct apid *a, const struct http_options *http)
 	return e;
 }
 
+/* A disk that is full is no reason not to start: it is tried again. */
+static enum err
+open_record(struct apid *a)
+{
+	struct requests  *rs = &a->requests;
+	struct sent_guest allowances;
+	enum err          e;
+
+	allowances_open(&rs->pace.allowances);
+	allowances = allowances_guest(&rs->pace.allowances);
+	e = sent_open(&rs->sent, a->conf.state_dir,
+	    store_durability_of(slice_of(a->conf.durability)),
+	    loop_wall_ms());
+	if (e == ERR_OK)
+		e = sent_join(&rs->sent, &allowances);
+	else if (e == ERR_FULL || e == ERR_SYSTEM)
+		rs->sent.guest = allowances;
+	return e == ERR_FULL || e == ERR_SYSTEM ? ERR_OK : e;
+}
+
 static enum err
 apid_open(struct apid *a)
 {
@@ -303,9 +343,7 @@ apid_open(struct apid *a)
 	    (e = proc_open(&a->proc, a->loop, &a->conf, &parent_says, a)) !=
 	        ERR_OK ||
 	    (e = make_folders(&a->conf)) != ERR_OK ||
-	    (e = sent_open(&a->requests.sent, a->conf.state_dir,
-	         store_durability_of(slice_of(a->conf.durability)),
-	         loop_wall_ms())) != ERR_OK ||
+	    (e = open_record(a)) != ERR_OK ||
 	    (e = open_path(a, &http)) != ERR_OK ||
 	    (e = open_bots(a)) != ERR_OK)
 		return e;

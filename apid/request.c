@@ -1,19 +1,23 @@
 /*
  * The life of a call.  States: in line behind another call of its
- * conversation, waiting for the token, waiting for the record, being sent,
- * waiting to be sent again, done and handed to whoever asked.  The decisions
- * are attempt.c's and token.c's, the meaning of answers reply.c's.
+ * conversation, waiting for a session, for the token, for its turn in the
+ * limits, for a place, for the record (or for what the record's file holds),
+ * being sent, waiting to be sent again, under review, done and handed to
+ * whoever asked.  The decisions are attempt.c's, pace.c's and token.c's, the
+ * meaning of answers reply.c's.
  */
 #include "request.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
+#include "fallback.h"
 #include "log.h"
 #include "pack.h"
 
 enum state {
-	IN_LINE, WANTS_SESSION, WANTS_TOKEN, WANTS_PLACE, WANTS_RECORD, SENDING, PAUSING,
-	HANDING_OVER
+	IN_LINE, WANTS_SESSION, WANTS_TOKEN, WANTS_LIMIT, WANTS_PLACE,
+	WANTS_FILE, WANTS_RECORD, SENDING, PAUSING, WANTS_REVIEW, HANDING_OVER
 };
 
 /* One who waits for the outcome. */
@@ -44,15 +48,24 @@ struct request {
 	bool                  whole, known, refused;
 	bool                  appears;    /* and is recorded, therefore */
 	bool                  guild;      /* to a channel, or as dm */
+	bool                  replies;    /* it answers something */
 	bool                  begun;      /* the record says so */
 	bool                  held;       /* until a commit */
 	const struct catalog_row *row;
+	enum call_scope       to;
+	struct pace_call      pace;
+	uint64_t              audit_wait_ms;
+	/* It is in another form than was asked for, and why. */
+	bool                  plain, unasked;
+	uint64_t              plain_after, unasked_after;
+	char                  audit[128];   /* it is under review */
+	struct buf            own_body;
 	struct attempt        attempt;
 	struct attempt_rules  rules;
 	struct asker         *askers;
 	uint64_t              began_ms, generation, answers;
 	uint64_t              give_up_ms;
-	int64_t               window_ms;  /* its end, wall clock; 0: none */
+	int64_t               window_ms;  /* its end, by steady_ms(); 0: none */
 	struct timer          timer;
 	struct http_request   http;
 	struct slice          body;
@@ -64,20 +77,37 @@ struct request {
 	struct buf            data;
 	char                  trace[128], message[256];
 	const char           *url;
-	char                  store[];      /* key, url, body */
+	char                  store[];      /* key, conv, url, body */
 };
 
-enum { SUBMIT_AGAIN_MS = 200 };
+enum { SUBMIT_AGAIN_MS = 200, LANE_DEPTH = 8, LIMITED_MS = 1000 };
 
 static const uint32_t reopen_ms[] = { 1000, 2000, 5000, 0 };
 
 static void go(struct request *);
+static void wait_until(struct request *, uint64_t at_ms);
+static void unsay(struct request *);
+static bool make_unasked(struct request *, uint64_t code);
 static void finish(struct request *, enum result);
 static void commit_soon(struct requests *);
 
 static const struct slice nothing = { NULL, 0 };
 static const char unknown[] =
     "being sent when an earlier run of apid ended; not sent again";
+
+/* Milliseconds since 1970 by a clock that nobody sets. */
+static int64_t
+steady_ms(const struct requests *rs)
+{
+	return rs->born_wall_ms +
+	    (int64_t)(loop_boot_ms() - rs->born_boot_ms);
+}
+
+static int64_t
+today(void)
+{
+	return allowance_day(loop_wall_ms());
+}
 
 /* --- results -------------------------------------------------------------- */
 
@@ -165,6 +195,22 @@ lane_free_if_empty(struct requests *rs, struct lane *l)
 	free(l);
 }
 
+/* It may end at once, and so may the next: not on one stack. */
+static void
+go_next(struct request *r)
+{
+	struct requests *rs = r->owner;
+
+	if (rs->depth < LANE_DEPTH) {
+		rs->depth++;
+		go(r);
+		rs->depth--;
+	} else {
+		r->state = PAUSING;
+		wait_until(r, 0);
+	}
+}
+
 /* The one at its head has its outcome: the next may leave. */
 static void
 lane_leave(struct request *r)
@@ -183,7 +229,7 @@ lane_leave(struct request *r)
 	if (l->first == NULL)
 		lane_free_if_empty(r->owner, l);
 	else if (l->first->state == IN_LINE)
-		go(l->first);
+		go_next(l->first);
 }
 
 /* --- the line for a token ------------------------------------------------- */
@@ -308,6 +354,22 @@ wait_until(struct request *r, uint64_t at_ms)
 	    on_time, r);
 }
 
+/* Its window is over, it may go without it: from where it stood. */
+static void
+go_unasked(struct request *r)
+{
+	held_leave(r);
+	unsay(r);
+	r->message[0] = '\0';
+	if (r->lane != NULL && r->lane->first != r) {
+		r->state = IN_LINE;
+		wait_until(r, r->rules.until_ms);
+		return;
+	}
+	r->state = PAUSING;
+	go(r);
+}
+
 /* The window has closed over a call that waited. */
 static void
 expire(struct request *r)
@@ -316,20 +378,121 @@ expire(struct request *r)
 		token_leave(r);
 	if (r->state == WANTS_PLACE)
 		place_leave(r);
-	if (r->message[0] == '\0' && r->state == WANTS_RECORD)
+	if (r->state == WANTS_LIMIT) {
+		/* Whatever it was told before, this is why it has ended. */
+		pace_why(&r->pace, r->message, sizeof r->message);
+		r->result = RESULT_RATE_LIMITED;
+		limit_leave(&r->owner->pace.limits, &r->pace.waiter);
+	}
+	if (r->rules.window && !r->attempt.unsure &&
+	    make_unasked(r, 0)) {
+		go_unasked(r);
+		return;
+	}
+	if (r->message[0] == '\0' &&
+	    (r->state == WANTS_RECORD || r->state == WANTS_FILE))
 		snprintf(r->message, sizeof r->message,
 		    "nothing is sent that cannot be recorded: "
 		    "ROOKERY_STATE_DIR: %s", err_text(r->owner->sent.trouble));
 	else if (r->message[0] == '\0' && r->state == WANTS_TOKEN)
-		snprintf(r->message, sizeof r->message,
-		    "no access token: %s", r->bot->trouble != NULL
-		        ? r->bot->trouble : "not in time");
-	else if (r->message[0] == '\0')
+		bot_why(r->bot, r->message, sizeof r->message);
+	if (r->message[0] == '\0')
 		snprintf(r->message, sizeof r->message,
 		    "its turn did not come in time");
 	if (r->code == 0 && r->state == WANTS_TOKEN)
-		r->code = (uint64_t)r->bot->trouble_code;
+		r->code = r->bot->breaker.state != BREAKER_CLOSED
+		    ? r->bot->refused_code
+		    : (uint64_t)r->bot->trouble_code;
 	finish(r, attempt_expired(&r->attempt, &r->rules, r->result));
+}
+
+/* --- in another form ------------------------------------------------------- */
+
+/* The body that it is sent with from now on; taken. */
+static void
+use_body(struct request *r, struct buf *body)
+{
+	struct requests *rs = r->owner;
+
+	r->bytes -= r->own_body.n;
+	rs->bytes -= r->own_body.n;
+	buf_free(&r->own_body);
+	r->own_body = *body;
+	r->body = buf_slice(&r->own_body);
+	r->bytes += r->own_body.n;
+	rs->bytes += r->own_body.n;
+}
+
+/* As a message that answers nothing, in time of its own; once.  code: what the
+ * platform said, 0 when the window was over here.  False: that is not for it. */
+static bool
+make_unasked(struct request *r, uint64_t code)
+{
+	struct requests *rs = r->owner;
+	struct buf       body = { 0 };
+
+	if (!rs->expired_active || rs->closed || r->unasked || !r->appears ||
+	    r->pace.active || !r->replies ||
+	    fallback_active(r->body, &body) != ERR_OK) {
+		buf_free(&body);
+		return false;
+	}
+	use_body(r, &body);
+	r->unasked = r->pace.active = true;
+	r->unasked_after = code;
+	r->rules.has_seq = r->rules.window = false;
+	r->rules.again = rs->again;
+	r->rules.until_ms = loop_now(rs->loop) + CALL_PATIENCE_MS;
+	r->window_ms = 0;
+	pace_prepare(&r->pace);
+	rs->counts.unasked++;
+	log_info("call.unasked", KV("bot", r->bot->app),
+	    KV("scope", r->scope), KV("code", code));
+	return true;
+}
+
+/* As plain text; once. */
+static bool
+make_plain(struct request *r, uint64_t code)
+{
+	struct requests *rs = r->owner;
+	struct buf       body = { 0 };
+
+	if (!rs->markdown_plain || r->plain ||
+	    !fallback_has_markdown(r->body) ||
+	    fallback_plain(r->body, &body) != ERR_OK) {
+		buf_free(&body);
+		return false;
+	}
+	use_body(r, &body);
+	r->plain = true;
+	r->plain_after = code;
+	rs->counts.plain++;
+	log_info("call.plain", KV("bot", r->bot->app), KV("scope", r->scope),
+	    KV("code", code));
+	return true;
+}
+
+/* The platform has surely not sent it, and would not. */
+static bool
+change_form(struct request *r, const struct reply *p)
+{
+	struct bot *b = r->bot;
+	bool        lasting;
+
+	if (r->attempt.unsure || r->owner->closed)
+		return false;
+	if (p->result == RESULT_REPLY_EXPIRED)
+		return make_unasked(r, p->code);
+	if (!fallback_is_markdown(p->code, &lasting) ||
+	    !make_plain(r, p->code))
+		return false;
+	if (lasting) {
+		b->plain_until_ms[r->to] = loop_now(r->owner->loop) +
+		    CALL_PLAIN_MS;
+		b->plain_code[r->to] = p->code;
+	}
+	return true;
 }
 
 /* --- sending -------------------------------------------------------------- */
@@ -371,7 +534,13 @@ leave_a_word(struct request *r)
 	struct requests *rs = r->owner;
 	enum err         e;
 
-	e = sent_begin(&rs->sent, r->entry.key, r->window_ms, loop_wall_ms());
+	/* What an earlier run has sent is not known yet. */
+	if (!rs->sent.loaded && !r->rules.has_seq) {
+		r->state = WANTS_FILE;
+		wait_until(r, r->rules.until_ms);
+		return;
+	}
+	e = sent_begin(&rs->sent, r->entry.key, r->window_ms, steady_ms(rs));
 	if (e != ERR_OK && e != ERR_DUPLICATE) {
 		snprintf(r->message, sizeof r->message, "%s", err_text(e));
 		r->state = PAUSING;
@@ -389,15 +558,102 @@ leave_a_word(struct request *r)
 		wait_until(r, r->rules.until_ms);
 }
 
+/* Its tokens are taken. */
+static void
+leave(struct request *r)
+{
+	pace_count(&r->owner->pace, &r->pace, today());
+	if (!r->appears || r->begun)
+		submit(r);
+	else
+		leave_a_word(r);
+}
+
+static void
+ask_limit(struct request *r)
+{
+	struct requests *rs = r->owner;
+
+	r->state = WANTS_LIMIT;
+	if (limit_ask(&rs->pace.limits, &r->pace.waiter, loop_now(rs->loop)))
+		leave(r);
+	else
+		wait_until(r, r->rules.until_ms);
+}
+
+/* The calls to one message: what their keys begin with.  Keys of replies end
+ * in their number; see call_key(). */
+static struct slice
+family_of(struct slice key)
+{
+	struct slice rest = key;
+	size_t       n;
+
+	for (int part = 0; part < 3; part++) {
+		if (rest.n < sizeof n)
+			return nothing;
+		memcpy(&n, rest.p, sizeof n);
+		if (rest.n - sizeof n < n)
+			return nothing;
+		rest = slice_from(rest, sizeof n + n);
+	}
+	return rest.n == sizeof(uint64_t)
+	    ? (struct slice){ key.p, key.n - rest.n }
+	    : nothing;
+}
+
+/* All replies that the platform allows to its message have been sent. */
+static bool
+is_one_too_many(const struct request *r)
+{
+	const struct requests *rs = r->owner;
+	unsigned               most = rs->replies[r->to];
+	struct slice           family = family_of(r->entry.key);
+
+	return r->rules.has_seq && !r->begun && most > 0 && family.n > 0 &&
+	    sent_family(&rs->sent, family) >= most;
+}
+
+/* False: it has ended, for it may not go, not in time at any rate. */
+static bool
+may_go(struct request *r)
+{
+	struct requests *rs = r->owner;
+	enum result      result = RESULT_OK;
+	uint64_t paused = limit_paused_ms(&rs->pace.limits, &r->pace.waiter);
+
+	if (is_one_too_many(r)) {
+		result = RESULT_QUOTA;
+		snprintf(r->message, sizeof r->message, "refused here: %u "
+		    "replies to this message have been sent, and the platform "
+		    "allows no more (%s)", rs->replies[r->to],
+		    r->to == SCOPE_C2C ? "ROOKERY_C2C_REPLIES"
+		                       : "ROOKERY_GROUP_REPLIES");
+	} else if (paused >= r->rules.until_ms) {
+		result = RESULT_RATE_LIMITED;
+		snprintf(r->message, sizeof r->message, "refused here: the "
+		    "platform wants a pause that is longer than the time it "
+		    "has");
+	} else
+		result = pace_check(&rs->pace, &r->pace, today(), r->message,
+		    sizeof r->message);
+	if (result == RESULT_OK)
+		return true;
+	finish(r, r->attempt.unsure ? RESULT_TIMEOUT : result);
+	return false;
+}
+
 static void
 depart(struct request *r)
 {
 	struct requests *rs = r->owner;
 
-	if (!r->appears || r->begun)
-		submit(r);
-	else if (rs->lined == NULL && has_place(rs))
-		leave_a_word(r);
+	if (r->bot->plain_until_ms[r->to] > loop_now(rs->loop))
+		make_plain(r, r->bot->plain_code[r->to]);
+	if (!may_go(r))
+		return;
+	if (!r->appears || r->begun || (rs->lined == NULL && has_place(rs)))
+		ask_limit(r);
 	else {
 		place_enter(r);
 		wait_until(r, r->rules.until_ms);
@@ -448,7 +704,7 @@ go(struct request *r)
 		session_wait(r, patience);
 		return;
 	}
-	if (bot_has_token(r->bot) && !r->refused) {
+	if (bot_may_send(r->bot) && !r->refused) {
 		depart(r);
 		return;
 	}
@@ -457,6 +713,7 @@ go(struct request *r)
 }
 
 static void hand_over(struct request *);
+static void tell_all(struct request *);
 
 static void
 on_time(void *self)
@@ -469,6 +726,8 @@ on_time(void *self)
 		go(r);
 	else if (r->state == HANDING_OVER)
 		hand_over(r);
+	else if (r->state == WANTS_REVIEW)
+		tell_all(r);
 	else
 		expire(r);
 }
@@ -527,7 +786,7 @@ pack_data(struct request *r, const struct reply *p)
 	}
 	pack_open(&k, &r->data);
 	pack_map(&k, (p->msg.n > 0) + (size_t)(p->time_ms != 0) +
-	        (p->audit.n > 0));
+	        (p->audit.n > 0) + r->plain + r->unasked);
 	if (p->msg.n > 0) {
 		pack_str(&k, SLICE("msg"));
 		pack_str(&k, p->msg);
@@ -539,6 +798,14 @@ pack_data(struct request *r, const struct reply *p)
 	if (p->audit.n > 0) {
 		pack_str(&k, SLICE("audit"));
 		pack_str(&k, p->audit);
+	}
+	if (r->plain) {
+		pack_str(&k, SLICE("plain"));
+		pack_uint(&k, r->plain_after);
+	}
+	if (r->unasked) {
+		pack_str(&k, SLICE("unasked"));
+		pack_uint(&k, r->unasked_after);
 	}
 }
 
@@ -555,6 +822,7 @@ keep_data(struct request *r, const struct reply *p)
 static void
 unsay(struct request *r)
 {
+	pace_uncount(&r->owner->pace, &r->pace);
 	if (!r->begun)
 		return;
 	r->begun = false;
@@ -572,43 +840,109 @@ want_token(struct request *r)
 	go(r);
 }
 
+static void note_audit(struct request *, struct slice id);
+
+/* What the answer says about the bot, and about the calls after this one. */
+static void
+tell_others(struct request *r, const struct reply *p,
+    const struct attempt_verdict *v, uint64_t wait_ms)
+{
+	struct requests *rs = r->owner;
+
+	if (p->cls == CLASS_CONFIG ||
+	    (p->cls == CLASS_REFRESH_TOKEN && v->next == NEXT_DONE))
+		bot_refused(r->bot, p->cls == CLASS_CONFIG, p->code,
+		    p->message);
+	else if (p->status > 0 && p->cls != CLASS_REFRESH_TOKEN &&
+	    p->cls != CLASS_RETRY_LATER && p->cls != CLASS_UNSURE)
+		bot_taken(r->bot);
+	if (p->cls == CLASS_DONE)
+		return;
+	pace_refused(&rs->pace, &r->pace, p, wait_ms, loop_now(rs->loop),
+	    today());
+	if (sent_is_unsaved(&rs->sent))
+		commit_soon(rs);
+}
+
+static void
+send_again(struct request *r, const struct reply *p, uint64_t wait_ms)
+{
+	struct requests *rs = r->owner;
+
+	rs->counts.retried++;
+	log_warn("call.retry", KV("bot", r->bot->app),
+	    KV("op", r->operation->name), KV("scope", r->scope),
+	    KV("class", class_name(p->cls)), KV("status", r->status),
+	    KV("code", r->code), KV("trace", (const char *)r->trace),
+	    KV("why", (const char *)r->message),
+	    KV("try", r->attempt.tries), KV("wait_ms", wait_ms));
+	r->state = PAUSING;
+	wait_until(r, loop_now(rs->loop) + wait_ms);
+}
+
+/* It had left before it was known that no call of its bot is taken: as those
+ * after it, it waits until that is over. */
+static void
+wait_with_others(struct request *r)
+{
+	unsay(r);
+	r->attempt.refreshed = false;
+	token_enter(r);
+	wait_until(r, r->rules.until_ms);
+}
+
+/* Refused, unless it may leave once more in another form. */
+static void
+end(struct request *r, const struct reply *p, enum result result, bool known)
+{
+	if (known && !r->attempt.unsure && !r->owner->closed &&
+	    (p->cls == CLASS_REFRESH_TOKEN || p->cls == CLASS_CONFIG)) {
+		wait_with_others(r);
+		return;
+	}
+	if (result == RESULT_OK) {
+		keep_data(r, p);
+		note_audit(r, p->audit);
+	} else if (change_form(r, p)) {
+		unsay(r);
+		r->message[0] = '\0';
+		r->state = PAUSING;
+		go(r);
+		return;
+	}
+	finish(r, result);
+}
+
 static void
 act(struct request *r, const struct reply *p)
 {
 	struct requests       *rs = r->owner;
 	struct attempt_verdict v;
+	uint64_t               wait_ms, now = loop_now(rs->loop);
+	bool known = r->bot->breaker.state != BREAKER_CLOSED;
 
 	/* Asking the kernel for chance costs a call: not for a mere success. */
-	v = attempt_judge(&r->attempt, &r->rules, p, loop_now(rs->loop),
+	v = attempt_judge(&r->attempt, &r->rules, p, now,
 	    p->cls == CLASS_DONE ? 0 : backoff_chance());
+	wait_ms = reply_retry_ms(p->retry_after, loop_wall_ms());
+	if (wait_ms < v.wait_ms)
+		wait_ms = v.wait_ms;
+	if (v.next == NEXT_WAIT && now + wait_ms >= r->rules.until_ms)
+		v = (struct attempt_verdict){ .next = NEXT_DONE,
+			.result = attempt_expired(&r->attempt, &r->rules,
+			    p->result) };
+	tell_others(r, p, &v, wait_ms > 0 ? wait_ms : LIMITED_MS);
 	if (v.next != NEXT_DONE && !r->attempt.unsure)
 		unsay(r); /* it surely was not sent; it may be yet */
-	if (v.next != NEXT_DONE && rs->closed) {
+	if (v.next != NEXT_DONE && rs->closed)
 		/* We leave; the worker will ask the next of us. */
 		r->state = PAUSING;
-		return;
-	}
-	switch (v.next) {
-	case NEXT_DONE:
-		if (v.result == RESULT_OK)
-			keep_data(r, p);
-		finish(r, v.result);
-		break;
-	case NEXT_WAIT:
-		rs->counts.retried++;
-		log_warn("call.retry", KV("bot", r->bot->app),
-		    KV("op", r->operation->name), KV("scope", r->scope),
-		    KV("class", class_name(p->cls)), KV("status", r->status),
-		    KV("code", r->code), KV("trace", (const char *)r->trace),
-		    KV("why", (const char *)r->message),
-		    KV("try", r->attempt.tries), KV("wait_ms", v.wait_ms));
-		r->state = PAUSING;
-		wait_until(r, loop_now(rs->loop) + v.wait_ms);
-		break;
-	case NEXT_TOKEN:
+	else if (v.next == NEXT_DONE)
+		end(r, p, v.result, known);
+	else if (v.next == NEXT_WAIT)
+		send_again(r, p, wait_ms);
+	else
 		want_token(r);
-		break;
-	}
 }
 
 static void
@@ -618,7 +952,8 @@ on_answer(void *self, const struct http_answer *a)
 	struct reply       p;
 	struct reply_input in = { .status = a->status, .body = a->body,
 		.trace = a->trace, .reached = a->reached,
-		.cut = a->err != ERR_OK, .why = slice_of(a->why) };
+		.retry_after = a->retry_after, .cut = a->err != ERR_OK,
+		.why = slice_of(a->why) };
 
 	r->owner->running--;
 	/* A success that broke off is none: its body may have said no. */
@@ -649,6 +984,7 @@ request_free(struct request *r)
 		token_leave(r);
 	if (r->state == WANTS_PLACE)
 		place_leave(r);
+	limit_leave(&rs->pace.limits, &r->pace.waiter);
 	held_leave(r);
 	if (r->known)
 		table_remove(&rs->calls, &r->entry);
@@ -660,6 +996,7 @@ request_free(struct request *r)
 	rs->n--;
 	rs->bytes -= r->bytes;
 	buf_free(&r->data);
+	buf_free(&r->own_body);
 	free(r);
 }
 
@@ -677,7 +1014,7 @@ record(struct request *r)
 		unsay(r);
 		return;
 	}
-	sent_end(&rs->sent, r->entry.key, &o, loop_wall_ms());
+	sent_end(&rs->sent, r->entry.key, &o, steady_ms(rs));
 	commit_soon(rs);
 }
 
@@ -707,6 +1044,8 @@ conclude(struct request *r, enum result result)
 	*(result == RESULT_OK ? &c->done : &c->failed) += 1;
 	if (result == RESULT_TIMEOUT)
 		buf_free(&r->data);
+	if (result == RESULT_OK)
+		pace_heard(&r->owner->pace, &r->pace, today());
 	if (r->message[0] == '\0')
 		copy(r->message, sizeof r->message,
 		    slice_of(result_meaning(result)));
@@ -740,20 +1079,117 @@ hand_over(struct request *r)
  * So where the platform would show a double, the record comes first; but not
  * for longer than its window, after which a repeat is refused anyway. */
 static void
-finish(struct request *r, enum result result)
+tell_all(struct request *r)
 {
 	struct requests *rs = r->owner;
-	bool             hold;
+	bool             hold = r->begun && !r->rules.has_seq;
 
-	conclude(r, result);
-	hold = r->begun && !r->rules.has_seq;
-	if (!hold || loop_now(rs->loop) >= r->rules.until_ms) {
+	r->state = HANDING_OVER;
+	if (!hold || !sent_is_unsaved(&rs->sent) ||
+	    loop_now(rs->loop) >= r->rules.until_ms) {
 		hand_over(r);
 		return;
 	}
 	held_enter(r);
 	if (rs->sent.trouble != ERR_OK)
 		wait_until(r, r->rules.until_ms);
+}
+
+static void
+finish(struct request *r, enum result result)
+{
+	uint64_t now = loop_now(r->owner->loop);
+
+	conclude(r, result);
+	if (result == RESULT_OK && r->audit[0] != '\0' &&
+	    r->audit_wait_ms > 0) {
+		r->state = WANTS_REVIEW;
+		wait_until(r, now + r->audit_wait_ms);
+	} else
+		tell_all(r);
+}
+
+/* --- reviews -------------------------------------------------------------- */
+
+/* {audit passed msg why}: the review is over. */
+static void
+pack_review(struct request *r, const struct audit *a)
+{
+	struct pack k;
+
+	buf_reset(&r->data);
+	pack_open(&k, &r->data);
+	pack_map(&k, 2 + (a->msg != NULL) + (size_t)(a->why != NULL));
+	pack_str(&k, SLICE("audit"));
+	pack_str(&k, slice_of(r->audit));
+	pack_str(&k, SLICE("passed"));
+	pack_bool(&k, a->state == AUDIT_PASSED);
+	if (a->msg != NULL) {
+		pack_str(&k, SLICE("msg"));
+		pack_str(&k, slice_of(a->msg));
+	}
+	if (a->why != NULL) {
+		pack_str(&k, SLICE("why"));
+		pack_str(&k, slice_of(a->why));
+	}
+	if (r->data.failed)
+		buf_free(&r->data);
+}
+
+/* The event may have come before the answer. */
+static void
+note_audit(struct request *r, struct slice id)
+{
+	const struct audit *a;
+
+	if (id.n == 0 || id.n >= sizeof r->audit)
+		return;
+	copy(r->audit, sizeof r->audit, id);
+	a = audit_held(&r->owner->audits, r->bot->app, id);
+	if (a != NULL && a->state != AUDIT_PENDING) {
+		pack_review(r, a);
+		r->audit_wait_ms = 0;
+	}
+}
+
+static void
+on_audit(struct requests *rs, const struct msg_notice *m, bool passed)
+{
+	const struct audit *a = audit_done(&rs->audits, m->bot, m->audit,
+	    passed, m->msg, m->why);
+	struct request     *r = rs->all, *next;
+
+	log_info("audit.done", KV("bot", m->bot), KV("audit", m->audit),
+	    KV("passed", passed), KV("msg", m->msg), KV("why", m->why));
+	for (; r != NULL && a != NULL; r = next) {
+		next = r->after;
+		if (r->state != WANTS_REVIEW ||
+		    !slice_eq(r->bot->app, m->bot) ||
+		    !slice_is(m->audit, r->audit))
+			continue;
+		pack_review(r, a);
+		loop_cancel(rs->loop, &r->timer);
+		tell_all(r);
+	}
+}
+
+void
+requests_on_notice(struct requests *rs, const struct msg_notice *m)
+{
+	struct allowance_of of = { m->bot, m->conv };
+	bool                off = slice_is(m->what, "push_off");
+
+	if (slice_is(m->what, "audit_pass") && m->audit.n > 0)
+		on_audit(rs, m, true);
+	else if (slice_is(m->what, "audit_reject") && m->audit.n > 0)
+		on_audit(rs, m, false);
+	else if ((off || slice_is(m->what, "push_on")) && m->conv.n > 0) {
+		allowance_refuse(&rs->pace.allowances, &of, today(),
+		    off ? REFUSING_TOLD_DAYS : 0);
+		log_info("push.changed", KV("bot", m->bot),
+		    KV("conv", m->conv), KV("what", m->what));
+		commit_soon(rs);
+	}
 }
 
 /* --- calls that end where they begin ----------------------------------------- */
@@ -833,7 +1269,7 @@ release(struct request *r)
 {
 	if (r->state == HANDING_OVER)
 		hand_over(r);
-	else if (!r->owner->closed && bot_has_token(r->bot))
+	else if (!r->owner->closed && bot_may_send(r->bot))
 		submit(r);
 	else {
 		unsay(r);
@@ -861,12 +1297,53 @@ release_held(struct requests *rs, bool all)
 	}
 }
 
+/* It was sent, or may have been, by an earlier run. */
+static void
+end_as_recorded(struct request *r, const struct sent_outcome *o)
+{
+	r->appears = false; /* and is recorded as it is */
+	if (o != NULL) {
+		r->status = o->status;
+		buf_put(&r->data, o->data);
+		copy(r->trace, sizeof r->trace, o->trace);
+		r->owner->counts.repeated++;
+	} else
+		copy(r->message, sizeof r->message, slice_of(unknown));
+	finish(r, o != NULL ? o->result : RESULT_TIMEOUT);
+}
+
+/* What the file holds is known at last. */
+static void
+compare_with_file(struct requests *rs)
+{
+	struct request     *r = rs->all, *next;
+	struct sent_outcome o;
+	enum sent_state     was;
+
+	for (; r != NULL; r = next) {
+		next = r->after;
+		if (r->state != WANTS_FILE)
+			continue;
+		loop_cancel(rs->loop, &r->timer);
+		was = sent_find(&rs->sent, r->entry.key, &o);
+		r->state = PAUSING;
+		if (was == SENT_ENDED)
+			end_as_recorded(r, &o);
+		else if (was == SENT_UNDER_WAY && !rs->again)
+			end_as_recorded(r, NULL);
+		else {
+			r->begun = r->attempt.unsure = was == SENT_UNDER_WAY;
+			go(r);
+		}
+	}
+}
+
 static void
 reopen(void *self)
 {
 	struct requests *rs = self;
 
-	if (sent_reopen(&rs->sent, loop_wall_ms()) != ERR_OK) {
+	if (sent_reopen(&rs->sent, steady_ms(rs)) != ERR_OK) {
 		loop_after(rs->loop, &rs->commit,
 		    backoff_next(&rs->reopen, backoff_chance()), reopen, rs);
 		return;
@@ -876,6 +1353,7 @@ reopen(void *self)
 	backoff_reset(&rs->reopen);
 	rs->on_record(rs->self);
 	release_held(rs, true);
+	compare_with_file(rs);
 }
 
 /* In the order in which they came to the line. */
@@ -888,18 +1366,61 @@ give_places(struct requests *rs)
 		place_leave(r);
 		loop_cancel(rs->loop, &r->timer);
 		r->state = PAUSING;
-		if (bot_has_token(r->bot) && !r->refused)
-			leave_a_word(r);
+		if (bot_may_send(r->bot) && !r->refused)
+			ask_limit(r);
 		else
 			go(r);
 	}
+}
+
+static bool
+limit_is_due(const struct requests *rs)
+{
+	return rs->pace.limits.waiting > 0 && has_place(rs) &&
+	    limit_when(&rs->pace.limits) <= loop_now(rs->loop);
+}
+
+static void on_limit(void *);
+
+/* Whose tokens have come back leaves, while there are places. */
+static void
+give_tokens(struct requests *rs)
+{
+	struct limits       *ls = &rs->pace.limits;
+	uint64_t             now = loop_now(rs->loop), at;
+	struct limit_waiter *w;
+
+	while (ls->waiting > 0 && has_place(rs) &&
+	    (w = limit_next(ls, now)) != NULL) {
+		struct request *r = (struct request *)(void *)((char *)w -
+		    offsetof(struct request, pace.waiter));
+
+		loop_cancel(rs->loop, &r->timer);
+		r->state = PAUSING;
+		if (bot_may_send(r->bot) && !r->refused)
+			leave(r);
+		else
+			go(r);
+	}
+	if (ls->waiting == 0 || !has_place(rs))
+		return;
+	at = limit_when(ls);
+	if (at > now && (rs->limit.slot == 0 || rs->limit.at_ms != at))
+		loop_after(rs->loop, &rs->limit, at - now, on_limit, rs);
+}
+
+/* The turn does it. */
+static void
+on_limit(void *self)
+{
+	(void)self;
 }
 
 static void
 commit(void *self)
 {
 	struct requests *rs = self;
-	enum err         e = sent_commit(&rs->sent, loop_wall_ms());
+	enum err         e = sent_commit(&rs->sent, steady_ms(rs));
 
 	loop_cancel(rs->loop, &rs->commit);
 	if (e != ERR_OK) {
@@ -927,7 +1448,8 @@ turn_pending(void *self)
 {
 	const struct requests *rs = self;
 
-	return must_commit(rs) || (rs->lined != NULL && has_place(rs));
+	return must_commit(rs) || (rs->lined != NULL && has_place(rs)) ||
+	    limit_is_due(rs);
 }
 
 static void
@@ -935,7 +1457,10 @@ turn(void *self)
 {
 	struct requests *rs = self;
 
+	give_tokens(rs);
 	give_places(rs);
+	if (rs->pace.limits.waiting > 0)
+		give_tokens(rs);
 	if (must_commit(rs))
 		commit(rs);
 }
@@ -965,35 +1490,62 @@ set_window(struct attempt_rules *rules, int64_t deadline, uint64_t now_ms)
 	return left > 0;
 }
 
+/* What it counts against. */
+static void
+set_pace(struct request *r, const struct call *c)
+{
+	r->pace = (struct pace_call){ .bot = r->bot->app, .conv = r->pace.conv,
+		.scope = r->pace.conv.n > 0 ? (enum pace_scope)c->scope
+		                            : PACE_NONE,
+		.row = limit_named(c->row->limit),
+		.active = c->speaks && c->appears && !c->passive,
+		.wakeup = c->wakeup,
+		.verified = r->bot->conf->qq_verified,
+		.sandbox = r->bot->conf->qq_sandbox };
+	pace_prepare(&r->pace);
+}
+
+/* A copy in the store, which is moved behind it. */
+static struct slice
+keep_slice(char **at, struct slice s)
+{
+	struct slice kept = { *at, s.n };
+
+	if (s.n > 0)
+		memcpy(*at, s.p, s.n);
+	*at += s.n;
+	return kept;
+}
+
 /* Key, address and body are in the scratch buffers. */
 static struct request *
 request_new(struct requests *rs, struct bot *b, const struct call *c)
 {
-	size_t n = rs->key.n + rs->url.n + 1 + rs->body.n;
+	size_t n = rs->key.n + rs->conv.n + rs->url.n + 1 + rs->body.n;
 	struct request *r = calloc(1, sizeof *r + n);
 	char           *at;
 
 	if (r == NULL)
 		return NULL;
 	at = r->store;
-	r->entry.key = (struct slice){ memcpy(at, rs->key.p, rs->key.n),
-		rs->key.n };
-	at += rs->key.n;
-	r->url = memcpy(at, rs->url.p, rs->url.n + 1);
-	at += rs->url.n + 1;
-	if (rs->body.n > 0)
-		r->body = (struct slice){ memcpy(at, rs->body.p, rs->body.n),
-			rs->body.n };
+	r->entry.key = keep_slice(&at, buf_slice(&rs->key));
+	r->pace.conv = keep_slice(&at, buf_slice(&rs->conv));
+	r->url = keep_slice(&at, (struct slice){ rs->url.p, rs->url.n + 1 }).p;
+	r->body = keep_slice(&at, buf_slice(&rs->body));
 	r->bot = b;
 	r->operation = c->operation;
 	r->scope = call_scope_name(c);
+	r->to = c->scope;
 	r->row = c->row;
 	r->whole = c->whole;
 	r->appears = c->appears;
+	r->replies = c->speaks && c->passive;
 	r->guild = c->scope == SCOPE_CHANNEL || c->scope == SCOPE_DM;
+	r->audit_wait_ms = c->audit_wait_ms;
 	r->rules.has_seq = c->has_seq;
 	r->rules.again = rs->again || !c->appears;
 	r->began_ms = loop_now(rs->loop);
+	set_pace(r, c);
 	attempt_open(&r->attempt);
 	request_link(r, rs, sizeof *r + n);
 	return r;
@@ -1028,15 +1580,53 @@ prepare(struct requests *rs, struct bot *b, const struct call *c,
 	buf_reset(&rs->key);
 	buf_reset(&rs->url);
 	buf_reset(&rs->body);
+	buf_reset(&rs->conv);
 	*why = "an id in it makes no path";
 	if (call_url(c, b->api, &rs->url) == ERR_SYNTAX)
 		return RESULT_BAD_ARG;
 	call_key(c, from, &rs->key);
+	call_conv(c, &rs->conv);
 	*why = "out of memory";
 	if (call_body(c, &rs->body) != ERR_OK || rs->key.failed ||
-	    rs->url.failed)
+	    rs->url.failed || rs->conv.failed)
 		return RESULT_RATE_LIMITED;
 	return RESULT_OK;
+}
+
+/* Its window is over: what is said, unless it may go without one. */
+static bool
+is_too_late(struct requests *rs, msg_peer from, const struct call *c,
+    bool unsure)
+{
+	if (!unsure && rs->expired_active && c->speaks && c->passive)
+		return false;
+	refuse(rs, from, c->args, unsure ? RESULT_TIMEOUT : RESULT_REPLY_EXPIRED,
+	    unsure ? unknown : "the window for replies is over; nothing was "
+	                       "sent");
+	return true;
+}
+
+/* It is known, and its turn has come or will. */
+static void
+line_up(struct request *r, const struct attempt_rules *window, bool late)
+{
+	struct requests *rs = r->owner;
+
+	r->rules.window = window->window;
+	r->rules.until_ms = window->until_ms;
+	if (window->window)
+		r->window_ms = steady_ms(rs) +
+		    (int64_t)(window->until_ms - loop_now(rs->loop));
+	table_put(&rs->calls, &r->entry);
+	r->known = true;
+	if (late && !make_unasked(r, 0)) {
+		snprintf(r->message, sizeof r->message,
+		    "the window for replies is over; nothing was sent");
+		finish(r, RESULT_REPLY_EXPIRED);
+	} else if (r->lane == NULL || r->lane->first == r)
+		go(r);
+	else
+		wait_until(r, r->rules.until_ms);
 }
 
 /* unsure: an earlier run of ours was sending it when it ended. */
@@ -1047,18 +1637,15 @@ begin(struct requests *rs, struct bot *b, const struct call *c, msg_peer from,
 	const struct msg_call *m = c->args;
 	struct request        *r = NULL;
 	struct attempt_rules   window;
+	bool                   late;
 
 	if (unsure && !c->has_seq && !rs->again) {
 		refuse(rs, from, m, RESULT_TIMEOUT, unknown);
 		return;
 	}
-	if (!set_window(&window, m->deadline, loop_now(rs->loop))) {
-		refuse(rs, from, m,
-		    unsure ? RESULT_TIMEOUT : RESULT_REPLY_EXPIRED,
-		    unsure ? unknown : "the window for replies is over; "
-		                       "nothing was sent");
+	late = !set_window(&window, m->deadline, loop_now(rs->loop));
+	if (late && is_too_late(rs, from, c, unsure))
 		return;
-	}
 	if (rs->n >= CALLS_MAX || rs->bytes >= CALLS_BYTES_MAX) {
 		refuse(rs, from, m, RESULT_RATE_LIMITED,
 		    "busy: too many calls wait");
@@ -1071,18 +1658,8 @@ begin(struct requests *rs, struct bot *b, const struct call *c, msg_peer from,
 		refuse(rs, from, m, RESULT_RATE_LIMITED, "out of memory");
 		return;
 	}
-	r->rules.window = window.window;
-	r->rules.until_ms = window.until_ms;
-	if (window.window)
-		r->window_ms = loop_wall_ms() +
-		    (int64_t)(window.until_ms - loop_now(rs->loop));
 	r->begun = r->attempt.unsure = unsure;
-	table_put(&rs->calls, &r->entry);
-	r->known = true;
-	if (r->lane == NULL || r->lane->first == r)
-		go(r);
-	else
-		wait_until(r, r->rules.until_ms);
+	line_up(r, &window, late);
 }
 
 /* It is under way: one more who is told.  Who asks again was not reached. */
@@ -1156,6 +1733,12 @@ requests_open(struct requests *rs)
 	struct loop_source src = { turn_pending, turn, rs };
 
 	rs->reopen.steps_ms = reopen_ms;
+	rs->born_wall_ms = loop_wall_ms();
+	rs->born_boot_ms = loop_boot_ms();
+	sent_count_families(&rs->sent, family_of);
+	if (rs->sent.trouble != ERR_OK)
+		loop_after(rs->loop, &rs->commit,
+		    backoff_next(&rs->reopen, backoff_chance()), reopen, rs);
 	return loop_add_source(rs->loop, &src);
 }
 
@@ -1164,7 +1747,7 @@ requests_on_token(struct requests *rs, struct bot *b)
 {
 	struct request *r = b->first, *next;
 
-	if (rs->closed || !bot_has_token(b))
+	if (rs->closed || !bot_may_send(b))
 		return;
 	b->first = b->last = NULL;
 	for (; r != NULL; r = next) {
@@ -1231,9 +1814,14 @@ requests_close(struct requests *rs)
 	if (rs->loop != NULL) {
 		loop_remove_source(rs->loop, rs);
 		loop_cancel(rs->loop, &rs->commit);
+		loop_cancel(rs->loop, &rs->limit);
 	}
+	limits_close(&rs->pace.limits);
+	audits_close(&rs->audits);
 	sent_close(&rs->sent);
+	allowances_close(&rs->pace.allowances);
 	buf_free(&rs->key);
 	buf_free(&rs->url);
 	buf_free(&rs->body);
+	buf_free(&rs->conv);
 }

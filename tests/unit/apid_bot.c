@@ -1,4 +1,4 @@
-// links: apid/bot.c apid/token.c apid/signature.c common
+// links: apid/bot.c apid/breaker.c apid/reply.c apid/token.c apid/signature.c common
 // libs: libcrypto
 /*
  * A bot's errands for its token; http.c is played here.
