@@ -101,39 +101,40 @@ digest_close(struct digest *d)
 }
 
 enum err
-md5_open(struct md5 *m)
+sum_open(struct sum *s, enum sum_kind kind)
 {
-	*m = (struct md5){ .ctx = EVP_MD_CTX_new() };
-	if (m->ctx == NULL)
+	*s = (struct sum){ .ctx = EVP_MD_CTX_new(), .kind = kind };
+	if (s->ctx == NULL)
 		return ERR_NOMEM;
-	md5_reset(m);
+	sum_reset(s);
 	return ERR_OK;
 }
 
 void
-md5_reset(struct md5 *m)
+sum_reset(struct sum *s)
 {
-	EVP_DigestInit_ex(m->ctx, EVP_md5(), NULL);
-	m->n = 0;
+	EVP_DigestInit_ex(s->ctx,
+	    s->kind == SUM_MD5 ? EVP_md5() : EVP_sha256(), NULL);
+	s->n = 0;
 }
 
 void
-md5_add(struct md5 *m, struct slice s)
+sum_add(struct sum *s, struct slice bytes)
 {
-	EVP_DigestUpdate(m->ctx, s.p, s.n);
-	m->n += s.n;
+	EVP_DigestUpdate(s->ctx, bytes.p, bytes.n);
+	s->n += bytes.n;
 }
 
 void
-md5_end(struct md5 *m, char hex[33])
+sum_end(struct sum *s, char hex[SUM_HEX])
 {
-	if (!finish(m->ctx, hex))
+	if (!finish(s->ctx, hex))
 		hex[0] = '\0';
 }
 
 void
-md5_close(struct md5 *m)
+sum_close(struct sum *s)
 {
-	EVP_MD_CTX_free(m->ctx);
-	m->ctx = NULL;
+	EVP_MD_CTX_free(s->ctx);
+	s->ctx = NULL;
 }

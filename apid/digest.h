@@ -31,17 +31,21 @@ void digest_add(struct digest *, struct slice);
 enum err digest_end(struct digest *, struct sums *);
 void digest_close(struct digest *);
 
-/* A running MD5 alone, for a part. */
-struct md5 {
-	void    *ctx;
-	uint64_t n;
+/* A running sum alone: of a part, or for a name nobody can choose. */
+enum sum_kind { SUM_MD5, SUM_SHA256 };
+enum { SUM_HEX = 65 };
+
+struct sum {
+	void         *ctx;
+	enum sum_kind kind;
+	uint64_t      n;
 };
-enum err md5_open(struct md5 *);
+enum err sum_open(struct sum *, enum sum_kind);
 /* Begins anew. */
-void md5_reset(struct md5 *);
-void md5_add(struct md5 *, struct slice);
+void sum_reset(struct sum *);
+void sum_add(struct sum *, struct slice);
 /* It may go on afterwards only after a reset. */
-void md5_end(struct md5 *, char hex[33]);
-void md5_close(struct md5 *);
+void sum_end(struct sum *, char hex[SUM_HEX]);
+void sum_close(struct sum *);
 
 #endif

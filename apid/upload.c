@@ -18,10 +18,10 @@ struct put {
 	struct part        *part;       /* NULL: free */
 	struct http_request request;
 	struct http_file    file;
-	struct md5          md5;
+	struct sum          md5;
 	bool                torn;       /* md5 has not seen it in order */
 	bool                numbers;    /* as it was told */
-	char                sum[33];
+	char                sum[SUM_HEX];
 	struct errand       finish;
 	struct timer        timer;      /* until it is tried again */
 	unsigned            tries;
@@ -306,11 +306,11 @@ on_read(void *self, uint64_t offset, struct slice bytes)
 	struct put *p = self;
 
 	if (offset == 0) {
-		md5_reset(&p->md5);
+		sum_reset(&p->md5);
 		p->torn = false;
 	}
 	p->torn = p->torn || offset != p->md5.n;
-	md5_add(&p->md5, bytes);
+	sum_add(&p->md5, bytes);
 }
 
 static void
@@ -410,7 +410,7 @@ on_put(void *self, const struct http_answer *a)
 	}
 	if (a->err == ERR_OK && a->status / 100 == 2 && !p->torn &&
 	    p->md5.n == p->file.n) {
-		md5_end(&p->md5, p->sum);
+		sum_end(&p->md5, p->sum);
 		p->tries = 0;
 		finish_part(p);
 		return;
@@ -451,7 +451,7 @@ put_start(struct put *p)
 	p->tries++;
 	p->sum[0] = '\0';
 	p->torn = false;
-	md5_reset(&p->md5);
+	sum_reset(&p->md5);
 	p->file = (struct http_file){ .fd = u->o.fd,
 		.at = parts_offset(&u->parts, p->part),
 		.n = parts_length(&u->parts, p->part), .on_read = on_read,
@@ -524,7 +524,7 @@ upload_start(struct upload **out, const struct upload_options *o)
 	u->headers = http_headers_new(lines);
 	for (int i = 0; i < PARTS_AT_ONCE; i++) {
 		u->puts[i].upload = u;
-		if (md5_open(&u->puts[i].md5) != ERR_OK)
+		if (sum_open(&u->puts[i].md5, SUM_MD5) != ERR_OK)
 			goto out;
 	}
 	if (u->headers != NULL)
@@ -558,7 +558,7 @@ upload_free(struct upload **up)
 	for (int i = 0; i < PARTS_AT_ONCE; i++) {
 		put_stop(&u->puts[i]);
 		errand_close(&u->puts[i].finish);
-		md5_close(&u->puts[i].md5);
+		sum_close(&u->puts[i].md5);
 	}
 	errand_close(&u->talk);
 	http_headers_free(&u->headers);

@@ -71,18 +71,24 @@ TEST(sums)
 
 TEST(a_part_begun_anew)
 {
-	struct md5 m;
-	char       hex[33];
+	struct sum m;
+	char       hex[SUM_HEX];
 
-	EXPECT_INT(md5_open(&m), ERR_OK);
-	md5_add(&m, SLICE("gone"));
-	md5_reset(&m);
-	md5_add(&m, SLICE("a"));
-	md5_add(&m, SLICE("bc"));
+	EXPECT_INT(sum_open(&m, SUM_MD5), ERR_OK);
+	sum_add(&m, SLICE("gone"));
+	sum_reset(&m);
+	sum_add(&m, SLICE("a"));
+	sum_add(&m, SLICE("bc"));
 	EXPECT_INT(m.n, 3);
-	md5_end(&m, hex);
+	sum_end(&m, hex);
 	EXPECT_STR(hex, "900150983cd24fb0d6963f7d28e17f72");
-	md5_close(&m);
+	sum_close(&m);
+	EXPECT_INT(sum_open(&m, SUM_SHA256), ERR_OK);
+	sum_add(&m, SLICE("abc"));
+	sum_end(&m, hex);
+	EXPECT_STR(hex, "ba7816bf8f01cfea414140de5dae2223"
+	                "b00361a396177a9cb410ff61f20015ad");
+	sum_close(&m);
 }
 
 int
