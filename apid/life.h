@@ -7,10 +7,11 @@
 #ifndef LIFE_H
 #define LIFE_H
 
+#include "attach.h"
 #include "request.h"
 
 enum state {
-	IN_LINE, WANTS_SESSION, WANTS_TOKEN, WANTS_LIMIT, WANTS_PLACE,
+	IN_LINE, WANTS_SESSION, WANTS_TOKEN, WANTS_FILES, WANTS_LIMIT, WANTS_PLACE,
 	WANTS_FILE, WANTS_RECORD, SENDING, PAUSING, WANTS_REVIEW, HANDING_OVER
 };
 
@@ -54,6 +55,7 @@ struct request {
 	uint64_t              plain_after, unasked_after;
 	char                  audit[128];   /* it is under review */
 	struct buf            own_body;
+	struct attachment     files;
 	struct attempt        attempt;
 	struct attempt_rules  rules;
 	struct asker         *askers;

@@ -263,6 +263,9 @@ wire(struct apid *a)
 	bool again = strcmp(a->conf.unsure_sends, "again") == 0;
 
 	a->requests.http = a->http;
+	a->requests.media = a->media;
+	a->requests.fetch = a->fetch;
+	a->requests.slow_ms = a->conf.media_timeout_ms;
 	a->requests.again = again;
 	a->requests.raw = a->conf.raw_calls;
 	a->requests.places = a->conf.send_connections;

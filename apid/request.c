@@ -129,6 +129,12 @@ expire(struct request *r)
 		token_leave(r);
 	if (r->state == WANTS_PLACE)
 		place_leave(r);
+	if (r->state == WANTS_FILES) {
+		attach_cancel(r);
+		r->result = RESULT_MEDIA;
+		request_copy(r->message, sizeof r->message,
+		    SLICE("its file was not ready in time"));
+	}
 	if (r->state == WANTS_LIMIT) {
 		/* Whatever it was told before, this is why it has ended. */
 		pace_why(&r->pace, r->message, sizeof r->message);
@@ -171,11 +177,16 @@ request_submit(struct request *r)
 	r->state = SENDING;
 	r->generation = r->bot->token.generation;
 	r->http = (struct http_request){
-		.method = r->row->method,
-		.url = r->url, .body = r->body, .headers = bot_headers(r->bot, r->row->callback),
+		.method = r->row->method, .url = r->url,
+		.headers = bot_headers(r->bot, r->row->callback),
 		.until_ms = r->rules.until_ms,
+		.slow_ms = r->row->slow ? rs->slow_ms : 0,
 		.once = r->body.n > 0 && !r->rules.has_seq && !rs->again,
 		.on_done = on_answer, .self = r };
+	if (r->files.has_form)
+		r->http.form = &r->files.form.http;
+	else
+		r->http.body = r->body;
 	if (r->http.headers != NULL)
 		e = http_start(r->bot->http, &r->http);
 	if (e == ERR_OK) {
@@ -225,7 +236,9 @@ void
 request_leave(struct request *r)
 {
 	pace_count(&r->owner->pace, &r->pace, requests_today());
-	if (!r->appears || r->begun)
+	if (r->files.work == WORK_UPLOAD)
+		attach_start(r);
+	else if (!r->appears || r->begun)
 		request_submit(r);
 	else
 		leave_a_word(r);
@@ -314,7 +327,9 @@ depart(struct request *r)
 		request_make_plain(r, r->bot->plain_code[r->to]);
 	if (!may_go(r))
 		return;
-	if (!r->appears || r->begun || (rs->lined == NULL && has_place(rs)))
+	if (attach_is_due(r))
+		attach_start(r);
+	else if (!r->appears || r->begun || (rs->lined == NULL && has_place(rs)))
 		request_ask_limit(r);
 	else {
 		place_enter(r);
@@ -366,7 +381,9 @@ request_go(struct request *r)
 		session_wait(r, patience);
 		return;
 	}
-	if (bot_may_send(r->bot) && !r->refused) {
+	/* To fetch what anybody may have, no token is needed. */
+	if (r->files.work == WORK_DOWNLOAD ||
+	    (bot_may_send(r->bot) && !r->refused)) {
 		depart(r);
 		return;
 	}
@@ -561,7 +578,7 @@ end(struct request *r, const struct reply *p, enum result result, bool known)
 	if (result == RESULT_OK) {
 		keep_data(r, p);
 		request_note_audit(r, p->audit);
-	} else if (request_change_form(r, p)) {
+	} else if (attach_renew(r, p->code) || request_change_form(r, p)) {
 		request_unsay(r);
 		r->message[0] = '\0';
 		r->state = PAUSING;
@@ -644,6 +661,7 @@ request_free(struct request *r)
 		place_leave(r);
 	limit_leave(&rs->pace.limits, &r->pace.waiter);
 	held_leave(r);
+	attach_free(r);
 	if (r->known)
 		table_remove(&rs->calls, &r->entry);
 	*(r->before != NULL ? &r->before->after : &rs->all) = r->after;
@@ -841,9 +859,11 @@ repeat(struct requests *rs, msg_peer from, const struct msg_call *m,
 
 /* The end of the window on our clock; false when it is over. */
 static bool
-set_window(struct attempt_rules *rules, int64_t deadline, uint64_t now_ms)
+set_window(struct attempt_rules *rules, const struct call *c, uint64_t now_ms)
 {
-	int64_t left = CALL_PATIENCE_MS;
+	int64_t deadline = c->args->deadline;
+	int64_t left = c->work == WORK_REQUEST ? CALL_PATIENCE_MS
+	                                       : CALL_FILE_PATIENCE_MS;
 
 	rules->window = deadline != 0;
 	if (rules->window)
@@ -861,7 +881,8 @@ set_pace(struct request *r, const struct call *c)
 	r->pace = (struct pace_call){ .bot = r->bot->app, .conv = r->pace.conv,
 		.scope = r->pace.conv.n > 0 ? (enum pace_scope)c->scope
 		                            : PACE_NONE,
-		.row = limit_named(c->row->limit),
+		.row = c->row != NULL ? limit_named(c->row->limit)
+		                      : LIMIT_none,
 		.active = c->speaks && c->appears && !c->passive,
 		.wakeup = c->wakeup,
 		.verified = r->bot->conf->qq_verified,
@@ -885,7 +906,8 @@ keep_slice(char **at, struct slice s)
 static struct request *
 request_new(struct requests *rs, struct bot *b, const struct call *c)
 {
-	size_t n = rs->key.n + rs->conv.n + rs->url.n + 1 + rs->body.n;
+	size_t n = rs->key.n + rs->conv.n + rs->url.n + 1 + rs->body.n +
+	    c->media.source.n + c->media.name.n;
 	struct request *r = calloc(1, sizeof *r + n);
 	char           *at;
 
@@ -896,13 +918,17 @@ request_new(struct requests *rs, struct bot *b, const struct call *c)
 	r->pace.conv = keep_slice(&at, buf_slice(&rs->conv));
 	r->url = keep_slice(&at, (struct slice){ rs->url.p, rs->url.n + 1 }).p;
 	r->body = keep_slice(&at, buf_slice(&rs->body));
+	r->files.work = c->work;
+	r->files.want = c->media;
+	r->files.want.source = keep_slice(&at, c->media.source);
+	r->files.want.name = keep_slice(&at, c->media.name);
 	r->bot = b;
 	r->operation = c->operation;
 	r->scope = call_scope_name(c);
 	r->to = c->scope;
 	r->row = c->row;
 	r->whole = c->whole;
-	r->appears = c->appears;
+	r->appears = c->appears && c->work == WORK_REQUEST;
 	r->replies = c->speaks && c->passive;
 	r->guild = c->scope == SCOPE_CHANNEL || c->scope == SCOPE_DM;
 	r->audit_wait_ms = c->audit_wait_ms;
@@ -1007,7 +1033,7 @@ begin(struct requests *rs, struct bot *b, const struct call *c, msg_peer from,
 		refuse(rs, from, m, RESULT_TIMEOUT, request_unknown);
 		return;
 	}
-	late = !set_window(&window, m->deadline, loop_now(rs->loop));
+	late = !set_window(&window, c, loop_now(rs->loop));
 	if (late && is_too_late(rs, from, c, unsure))
 		return;
 	if (rs->n >= CALLS_MAX || rs->bytes >= CALLS_BYTES_MAX) {
@@ -1079,9 +1105,6 @@ requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
 		return;
 	}
 	result = call_read(&c, m, rs->raw, &why);
-	if (result == RESULT_OK && (c.work != WORK_REQUEST || c.media.wanted))
-		result = call_wrong(&c, RESULT_UNSUPPORTED,
-		    "files: this version sends none");
 	if (result != RESULT_OK)
 		refuse(rs, from, m, result, c.wrong);
 	else
