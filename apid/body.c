@@ -422,7 +422,7 @@ body_stream(struct call *c)
 {
 	const struct msg_call *m = c->args;
 	bool        append = json_truth(json_get(c->with, "append"));
-	bool        markdown, wakeup = json_truth(json_get(c->with, "wakeup"));
+	bool        markdown = true, wakeup = json_truth(json_get(c->with, "wakeup"));
 	int64_t     at;
 	enum result result = check_stream(c, &at, &markdown);
 

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 
 #include "bus.h"
+#include "fetch.h"
 #include "log.h"
+#include "media.h"
 #include "peers.h"
 #include "report.h"
 #include "request.h"
@@ -33,6 +35,8 @@ struct apid {
 	struct loop    *loop;
 	struct proc     proc;
 	struct http    *http;
+	struct media   *media;
+	struct fetch   *fetch;
 	struct bot     *bots;
 	size_t          nbots;
 	struct requests requests;
@@ -259,6 +263,9 @@ wire(struct apid *a)
 	bool again = strcmp(a->conf.unsure_sends, "again") == 0;
 
 	a->requests.http = a->http;
+	a->requests.media = a->media;
+	a->requests.fetch = a->fetch;
+	a->requests.slow_ms = a->conf.media_timeout_ms;
 	a->requests.again = again;
 	a->requests.raw = a->conf.raw_calls;
 	a->requests.places = a->conf.send_connections;
@@ -280,7 +287,8 @@ wire(struct apid *a)
 	a->trust = (struct trust){ .loop = a->loop, .http = a->http,
 		.find_bot = find_bot, .send = send_trust, .self = a };
 	a->report = (struct report){ .proc = &a->proc, .loop = a->loop,
-		.http = a->http, .bots = a->bots, .nbots = a->nbots,
+		.http = a->http, .media = a->media, .fetch = a->fetch,
+		.bots = a->bots, .nbots = a->nbots,
 		.requests = &a->requests };
 	snprintf(a->session, sizeof a->session, "%08x%08x", backoff_chance(),
 	    backoff_chance());
@@ -323,6 +331,24 @@ open_record(struct apid *a)
 }
 
 static enum err
+open_media(struct apid *a)
+{
+	const struct conf   *c = &a->conf;
+	struct media_options media = { .loop = a->loop, .dir = c->media_dir,
+		.state_dir = c->state_dir,
+		.durability = store_durability_of(slice_of(c->durability)),
+		.ca_file = c->ca_file, .timeout_ms = c->media_timeout_ms,
+		.inline_max = c->media_inline_max };
+	struct fetch_options fetch = { .loop = a->loop, .dir = c->media_dir,
+		.max = c->fetch_max, .timeout_ms = c->fetch_timeout_ms,
+		.inbox_bytes = c->inbox_bytes, .private = c->fetch_private,
+		.ca_file = c->ca_file };
+	enum err             e = media_new(&a->media, &media);
+
+	return e == ERR_OK ? fetch_new(&a->fetch, &fetch) : e;
+}
+
+static enum err
 apid_open(struct apid *a)
 {
 	struct http_options http;
@@ -345,6 +371,7 @@ apid_open(struct apid *a)
 	    (e = make_folders(&a->conf)) != ERR_OK ||
 	    (e = open_record(a)) != ERR_OK ||
 	    (e = open_path(a, &http)) != ERR_OK ||
+	    (e = open_media(a)) != ERR_OK ||
 	    (e = open_bots(a)) != ERR_OK)
 		return e;
 	wire(a);
@@ -392,6 +419,8 @@ apid_close(struct apid *a)
 {
 	requests_close(&a->requests);
 	trust_close(&a->trust);
+	media_free(&a->media);
+	fetch_free(&a->fetch);
 	for (size_t i = 0; i < a->nbots; i++)
 		bot_close(&a->bots[i]);
 	http_free(&a->http);

@@ -83,6 +83,6 @@ void media_forget(struct media *, struct slice file_info);
 
 /* Orders that are not answered yet. */
 size_t media_orders(const struct media *);
-const struct media_counts *media_counts(const struct media *);
+struct media_counts media_counts(const struct media *);
 
 #endif

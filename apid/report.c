@@ -250,6 +250,28 @@ platform_object(const struct report *r)
 }
 
 static struct json *
+media_object(const struct report *r)
+{
+	struct json        *o = json_new_object();
+	struct media_counts m = media_counts(r->media);
+	struct fetch_counts f = fetch_counts(r->fetch);
+
+	json_put_int(o, "waiting", (int64_t)media_orders(r->media));
+	json_put_int(o, "uploaded", (int64_t)m.uploads);
+	json_put_int(o, "parts", (int64_t)m.parts);
+	json_put_int(o, "bytes", (int64_t)m.bytes);
+	json_put_int(o, "cached", (int64_t)m.cached);
+	json_put_int(o, "joined", (int64_t)m.joined);
+	json_put_int(o, "resumed", (int64_t)m.resumed);
+	json_put_int(o, "retried", (int64_t)m.retried);
+	json_put_int(o, "failed", (int64_t)m.failed);
+	json_put_int(o, "fetched", (int64_t)f.fetched);
+	json_put_int(o, "fetch_failed", (int64_t)f.failed);
+	json_put_int(o, "inbox_removed", (int64_t)f.removed);
+	return o;
+}
+
+static struct json *
 record_object(const struct report *r)
 {
 	struct sent *s = &r->requests->sent;
@@ -292,6 +314,7 @@ report_make(const struct report *r)
 	json_put_take(o, "quotas", quotas_array(r));
 	json_put_take(o, "audits", audits_object(r));
 	json_put_take(o, "record", record_object(r));
+	json_put_take(o, "media", media_object(r));
 	json_put_take(o, "platform", platform_object(r));
 	return o;
 }

@@ -6,105 +6,29 @@
  * whoever asked.  The decisions are attempt.c's, pace.c's and token.c's, the
  * meaning of answers reply.c's.
  */
-#include "request.h"
+#include "life.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 
-#include "fallback.h"
 #include "log.h"
 #include "pack.h"
 
-enum state {
-	IN_LINE, WANTS_SESSION, WANTS_TOKEN, WANTS_LIMIT, WANTS_PLACE,
-	WANTS_FILE, WANTS_RECORD, SENDING, PAUSING, WANTS_REVIEW, HANDING_OVER
-};
-
-/* One who waits for the outcome. */
-struct asker {
-	struct asker *next;
-	size_t        npeer, nid;
-	bool          told;
-	char          bytes[];    /* peer, id */
-};
-
-/* The calls of one conversation, first to leave first. */
-struct lane {
-	struct table_entry entry;   /* first: found by it */
-	struct request    *first, *last;
-	char               name[];
-};
-
-struct request {
-	struct table_entry    entry;   /* first: found by it */
-	struct requests      *owner;
-	struct request       *before, *after;            /* of all */
-	struct request       *lane_next, *token_next, *place_next, *held_next;
-	struct lane          *lane;
-	struct bot           *bot;
-	const struct call_operation *operation;
-	const char           *scope;
-	enum state            state;
-	bool                  whole, known, refused;
-	bool                  appears;    /* and is recorded, therefore */
-	bool                  guild;      /* to a channel, or as dm */
-	bool                  replies;    /* it answers something */
-	bool                  begun;      /* the record says so */
-	bool                  held;       /* until a commit */
-	const struct catalog_row *row;
-	enum call_scope       to;
-	struct pace_call      pace;
-	uint64_t              audit_wait_ms;
-	/* It is in another form than was asked for, and why. */
-	bool                  plain, unasked;
-	uint64_t              plain_after, unasked_after;
-	char                  audit[128];   /* it is under review */
-	struct buf            own_body;
-	struct attempt        attempt;
-	struct attempt_rules  rules;
-	struct asker         *askers;
-	uint64_t              began_ms, generation, answers;
-	uint64_t              give_up_ms;
-	int64_t               window_ms;  /* its end, by steady_ms(); 0: none */
-	struct timer          timer;
-	struct http_request   http;
-	struct slice          body;
-	size_t                bytes;
-	/* What the last answer said. */
-	enum result           result;
-	unsigned              status;
-	uint64_t              code;
-	struct buf            data;
-	char                  trace[128], message[256];
-	const char           *url;
-	char                  store[];      /* key, conv, url, body */
-};
-
-enum { SUBMIT_AGAIN_MS = 200, LANE_DEPTH = 8, LIMITED_MS = 1000 };
-
-static const uint32_t reopen_ms[] = { 1000, 2000, 5000, 0 };
-
-static void go(struct request *);
-static void wait_until(struct request *, uint64_t at_ms);
-static void unsay(struct request *);
-static bool make_unasked(struct request *, uint64_t code);
-static void finish(struct request *, enum result);
-static void commit_soon(struct requests *);
+enum { SUBMIT_AGAIN_MS = 200, LIMITED_MS = 1000 };
 
 static const struct slice nothing = { NULL, 0 };
-static const char unknown[] =
+const char request_unknown[] =
     "being sent when an earlier run of apid ended; not sent again";
 
 /* Milliseconds since 1970 by a clock that nobody sets. */
-static int64_t
-steady_ms(const struct requests *rs)
+int64_t
+requests_steady_ms(const struct requests *rs)
 {
 	return rs->born_wall_ms +
 	    (int64_t)(loop_boot_ms() - rs->born_boot_ms);
 }
 
-static int64_t
-today(void)
+int64_t
+requests_today(void)
 {
 	return allowance_day(loop_wall_ms());
 }
@@ -168,185 +92,12 @@ asker_add(struct request *r, msg_peer from, struct slice id)
 	return a;
 }
 
-/* --- lanes ---------------------------------------------------------------- */
-
-static struct lane *
-lane_of(struct requests *rs, struct slice name)
-{
-	struct table_entry *e = table_find(&rs->lanes, name);
-	struct lane        *l;
-
-	if (e != NULL)
-		return (struct lane *)(void *)e;
-	if ((l = calloc(1, sizeof *l + name.n)) == NULL)
-		return NULL;
-	memcpy(l->name, name.p, name.n);
-	l->entry.key = (struct slice){ l->name, name.n };
-	table_put(&rs->lanes, &l->entry);
-	return l;
-}
-
-static void
-lane_free_if_empty(struct requests *rs, struct lane *l)
-{
-	if (l == NULL || l->first != NULL)
-		return;
-	table_remove(&rs->lanes, &l->entry);
-	free(l);
-}
-
-/* It may end at once, and so may the next: not on one stack. */
-static void
-go_next(struct request *r)
-{
-	struct requests *rs = r->owner;
-
-	if (rs->depth < LANE_DEPTH) {
-		rs->depth++;
-		go(r);
-		rs->depth--;
-	} else {
-		r->state = PAUSING;
-		wait_until(r, 0);
-	}
-}
-
-/* The one at its head has its outcome: the next may leave. */
-static void
-lane_leave(struct request *r)
-{
-	struct lane     *l = r->lane;
-	struct request **at, *last = NULL;
-
-	if (l == NULL)
-		return;
-	r->lane = NULL;
-	for (at = &l->first; *at != r; at = &(*at)->lane_next)
-		last = *at;
-	*at = r->lane_next;
-	if (l->last == r)
-		l->last = last;
-	if (l->first == NULL)
-		lane_free_if_empty(r->owner, l);
-	else if (l->first->state == IN_LINE)
-		go_next(l->first);
-}
-
-/* --- the line for a token ------------------------------------------------- */
-
-static void
-token_enter(struct request *r)
-{
-	struct bot *b = r->bot;
-
-	r->state = WANTS_TOKEN;
-	r->token_next = NULL;
-	if (b->last != NULL)
-		b->last->token_next = r;
-	else
-		b->first = r;
-	b->last = r;
-}
-
-static void
-token_leave(struct request *r)
-{
-	struct bot      *b = r->bot;
-	struct request **at = &b->first, *last = NULL;
-
-	for (; *at != NULL && *at != r; at = &(*at)->token_next)
-		last = *at;
-	if (*at == NULL)
-		return;
-	*at = r->token_next;
-	if (b->last == r)
-		b->last = last;
-}
-
-/* --- what is held until a commit -------------------------------------------- */
-
-static void
-held_enter(struct request *r)
-{
-	struct requests *rs = r->owner;
-
-	r->held = true;
-	r->held_next = NULL;
-	if (rs->held != NULL)
-		rs->held_last->held_next = r;
-	else
-		rs->held = r;
-	rs->held_last = r;
-}
-
-static void
-held_leave(struct request *r)
-{
-	struct requests *rs = r->owner;
-	struct request **at = &rs->held, *last = NULL;
-
-	if (!r->held)
-		return;
-	r->held = false;
-	for (; *at != r; at = &(*at)->held_next)
-		last = *at;
-	*at = r->held_next;
-	if (rs->held_last == r)
-		rs->held_last = last;
-}
-
-/* --- the line for a place among those under way ------------------------------ */
-
-/* What is recorded as under way is soon under way: when we are killed nobody
- * has to wonder about what had only waited. */
-static bool
-has_place(const struct requests *rs)
-{
-	size_t taken = rs->running;
-
-	/* Without a record they wait for long, and not in others' way. */
-	if (rs->sent.trouble == ERR_OK)
-		for (const struct request *r = rs->held; r != NULL;
-		     r = r->held_next)
-			taken += r->state == WANTS_RECORD;
-	return !rs->closed && (rs->places == 0 || taken < rs->places);
-}
-
-static void
-place_enter(struct request *r)
-{
-	struct requests *rs = r->owner;
-
-	r->state = WANTS_PLACE;
-	r->place_next = NULL;
-	if (rs->lined != NULL)
-		rs->lined_last->place_next = r;
-	else
-		rs->lined = r;
-	rs->lined_last = r;
-}
-
-static void
-place_leave(struct request *r)
-{
-	struct requests *rs = r->owner;
-	struct request **at = &rs->lined, *last = NULL;
-
-	for (; *at != NULL && *at != r; at = &(*at)->place_next)
-		last = *at;
-	if (*at == NULL)
-		return;
-	*at = r->place_next;
-	if (rs->lined_last == r)
-		rs->lined_last = last;
-}
-
 /* --- waiting -------------------------------------------------------------- */
 
 static void on_time(void *);
 
-static void
-wait_until(struct request *r, uint64_t at_ms)
+void
+request_wait_until(struct request *r, uint64_t at_ms)
 {
 	uint64_t now = loop_now(r->owner->loop);
 
@@ -359,15 +110,15 @@ static void
 go_unasked(struct request *r)
 {
 	held_leave(r);
-	unsay(r);
+	request_unsay(r);
 	r->message[0] = '\0';
 	if (r->lane != NULL && r->lane->first != r) {
 		r->state = IN_LINE;
-		wait_until(r, r->rules.until_ms);
+		request_wait_until(r, r->rules.until_ms);
 		return;
 	}
 	r->state = PAUSING;
-	go(r);
+	request_go(r);
 }
 
 /* The window has closed over a call that waited. */
@@ -378,6 +129,12 @@ expire(struct request *r)
 		token_leave(r);
 	if (r->state == WANTS_PLACE)
 		place_leave(r);
+	if (r->state == WANTS_FILES) {
+		attach_cancel(r);
+		r->result = RESULT_MEDIA;
+		request_copy(r->message, sizeof r->message,
+		    SLICE("its file was not ready in time"));
+	}
 	if (r->state == WANTS_LIMIT) {
 		/* Whatever it was told before, this is why it has ended. */
 		pace_why(&r->pace, r->message, sizeof r->message);
@@ -385,7 +142,7 @@ expire(struct request *r)
 		limit_leave(&r->owner->pace.limits, &r->pace.waiter);
 	}
 	if (r->rules.window && !r->attempt.unsure &&
-	    make_unasked(r, 0)) {
+	    request_make_unasked(r, 0)) {
 		go_unasked(r);
 		return;
 	}
@@ -403,104 +160,15 @@ expire(struct request *r)
 		r->code = r->bot->breaker.state != BREAKER_CLOSED
 		    ? r->bot->refused_code
 		    : (uint64_t)r->bot->trouble_code;
-	finish(r, attempt_expired(&r->attempt, &r->rules, r->result));
-}
-
-/* --- in another form ------------------------------------------------------- */
-
-/* The body that it is sent with from now on; taken. */
-static void
-use_body(struct request *r, struct buf *body)
-{
-	struct requests *rs = r->owner;
-
-	r->bytes -= r->own_body.n;
-	rs->bytes -= r->own_body.n;
-	buf_free(&r->own_body);
-	r->own_body = *body;
-	r->body = buf_slice(&r->own_body);
-	r->bytes += r->own_body.n;
-	rs->bytes += r->own_body.n;
-}
-
-/* As a message that answers nothing, in time of its own; once.  code: what the
- * platform said, 0 when the window was over here.  False: that is not for it. */
-static bool
-make_unasked(struct request *r, uint64_t code)
-{
-	struct requests *rs = r->owner;
-	struct buf       body = { 0 };
-
-	if (!rs->expired_active || rs->closed || r->unasked || !r->appears ||
-	    r->pace.active || !r->replies ||
-	    fallback_active(r->body, &body) != ERR_OK) {
-		buf_free(&body);
-		return false;
-	}
-	use_body(r, &body);
-	r->unasked = r->pace.active = true;
-	r->unasked_after = code;
-	r->rules.has_seq = r->rules.window = false;
-	r->rules.again = rs->again;
-	r->rules.until_ms = loop_now(rs->loop) + CALL_PATIENCE_MS;
-	r->window_ms = 0;
-	pace_prepare(&r->pace);
-	rs->counts.unasked++;
-	log_info("call.unasked", KV("bot", r->bot->app),
-	    KV("scope", r->scope), KV("code", code));
-	return true;
-}
-
-/* As plain text; once. */
-static bool
-make_plain(struct request *r, uint64_t code)
-{
-	struct requests *rs = r->owner;
-	struct buf       body = { 0 };
-
-	if (!rs->markdown_plain || r->plain ||
-	    !fallback_has_markdown(r->body) ||
-	    fallback_plain(r->body, &body) != ERR_OK) {
-		buf_free(&body);
-		return false;
-	}
-	use_body(r, &body);
-	r->plain = true;
-	r->plain_after = code;
-	rs->counts.plain++;
-	log_info("call.plain", KV("bot", r->bot->app), KV("scope", r->scope),
-	    KV("code", code));
-	return true;
-}
-
-/* The platform has surely not sent it, and would not. */
-static bool
-change_form(struct request *r, const struct reply *p)
-{
-	struct bot *b = r->bot;
-	bool        lasting;
-
-	if (r->attempt.unsure || r->owner->closed)
-		return false;
-	if (p->result == RESULT_REPLY_EXPIRED)
-		return make_unasked(r, p->code);
-	if (!fallback_is_markdown(p->code, &lasting) ||
-	    !make_plain(r, p->code))
-		return false;
-	if (lasting) {
-		b->plain_until_ms[r->to] = loop_now(r->owner->loop) +
-		    CALL_PLAIN_MS;
-		b->plain_code[r->to] = p->code;
-	}
-	return true;
+	request_finish(r, attempt_expired(&r->attempt, &r->rules, r->result));
 }
 
 /* --- sending -------------------------------------------------------------- */
 
 static void on_answer(void *, const struct http_answer *);
 
-static void
-submit(struct request *r)
+void
+request_submit(struct request *r)
 {
 	struct requests *rs = r->owner;
 	enum err         e = ERR_NOMEM;
@@ -509,11 +177,16 @@ submit(struct request *r)
 	r->state = SENDING;
 	r->generation = r->bot->token.generation;
 	r->http = (struct http_request){
-		.method = r->row->method,
-		.url = r->url, .body = r->body, .headers = bot_headers(r->bot, r->row->callback),
+		.method = r->row->method, .url = r->url,
+		.headers = bot_headers(r->bot, r->row->callback),
 		.until_ms = r->rules.until_ms,
+		.slow_ms = r->row->slow ? rs->slow_ms : 0,
 		.once = r->body.n > 0 && !r->rules.has_seq && !rs->again,
 		.on_done = on_answer, .self = r };
+	if (r->files.has_form)
+		r->http.form = &r->files.form.http;
+	else
+		r->http.body = r->body;
 	if (r->http.headers != NULL)
 		e = http_start(r->bot->http, &r->http);
 	if (e == ERR_OK) {
@@ -523,7 +196,7 @@ submit(struct request *r)
 	/* Out of memory: it stays at the head of its lane a little longer. */
 	snprintf(r->message, sizeof r->message, "%s", err_text(e));
 	r->state = PAUSING;
-	wait_until(r, loop_now(rs->loop) + SUBMIT_AGAIN_MS);
+	request_wait_until(r, loop_now(rs->loop) + SUBMIT_AGAIN_MS);
 }
 
 /* There is a token and a place.  The record must say so first; where it
@@ -537,48 +210,50 @@ leave_a_word(struct request *r)
 	/* What an earlier run has sent is not known yet. */
 	if (!rs->sent.loaded && !r->rules.has_seq) {
 		r->state = WANTS_FILE;
-		wait_until(r, r->rules.until_ms);
+		request_wait_until(r, r->rules.until_ms);
 		return;
 	}
-	e = sent_begin(&rs->sent, r->entry.key, r->window_ms, steady_ms(rs));
+	e = sent_begin(&rs->sent, r->entry.key, r->window_ms, requests_steady_ms(rs));
 	if (e != ERR_OK && e != ERR_DUPLICATE) {
 		snprintf(r->message, sizeof r->message, "%s", err_text(e));
 		r->state = PAUSING;
-		wait_until(r, loop_now(rs->loop) + SUBMIT_AGAIN_MS);
+		request_wait_until(r, loop_now(rs->loop) + SUBMIT_AGAIN_MS);
 		return;
 	}
 	r->begun = true;
 	if (rs->sent.trouble != ERR_OK && r->rules.has_seq) {
-		submit(r);
+		request_submit(r);
 		return;
 	}
 	r->state = WANTS_RECORD;
 	held_enter(r);
 	if (rs->sent.trouble != ERR_OK)
-		wait_until(r, r->rules.until_ms);
+		request_wait_until(r, r->rules.until_ms);
 }
 
 /* Its tokens are taken. */
-static void
-leave(struct request *r)
+void
+request_leave(struct request *r)
 {
-	pace_count(&r->owner->pace, &r->pace, today());
-	if (!r->appears || r->begun)
-		submit(r);
+	pace_count(&r->owner->pace, &r->pace, requests_today());
+	if (r->files.work == WORK_UPLOAD)
+		attach_start(r);
+	else if (!r->appears || r->begun)
+		request_submit(r);
 	else
 		leave_a_word(r);
 }
 
-static void
-ask_limit(struct request *r)
+void
+request_ask_limit(struct request *r)
 {
 	struct requests *rs = r->owner;
 
 	r->state = WANTS_LIMIT;
 	if (limit_ask(&rs->pace.limits, &r->pace.waiter, loop_now(rs->loop)))
-		leave(r);
+		request_leave(r);
 	else
-		wait_until(r, r->rules.until_ms);
+		request_wait_until(r, r->rules.until_ms);
 }
 
 /* The calls to one message: what their keys begin with.  Keys of replies end
@@ -635,11 +310,11 @@ may_go(struct request *r)
 		    "platform wants a pause that is longer than the time it "
 		    "has");
 	} else
-		result = pace_check(&rs->pace, &r->pace, today(), r->message,
+		result = pace_check(&rs->pace, &r->pace, requests_today(), r->message,
 		    sizeof r->message);
 	if (result == RESULT_OK)
 		return true;
-	finish(r, r->attempt.unsure ? RESULT_TIMEOUT : result);
+	request_finish(r, r->attempt.unsure ? RESULT_TIMEOUT : result);
 	return false;
 }
 
@@ -649,14 +324,16 @@ depart(struct request *r)
 	struct requests *rs = r->owner;
 
 	if (r->bot->plain_until_ms[r->to] > loop_now(rs->loop))
-		make_plain(r, r->bot->plain_code[r->to]);
+		request_make_plain(r, r->bot->plain_code[r->to]);
 	if (!may_go(r))
 		return;
-	if (!r->appears || r->begun || (rs->lined == NULL && has_place(rs)))
-		ask_limit(r);
+	if (attach_is_due(r))
+		attach_start(r);
+	else if (!r->appears || r->begun || (rs->lined == NULL && has_place(rs)))
+		request_ask_limit(r);
 	else {
 		place_enter(r);
-		wait_until(r, r->rules.until_ms);
+		request_wait_until(r, r->rules.until_ms);
 	}
 }
 
@@ -679,7 +356,7 @@ session_wait(struct request *r, uint64_t until_ms)
 {
 	r->state = WANTS_SESSION;
 	r->owner->without_session++;
-	wait_until(r, until_ms);
+	request_wait_until(r, until_ms);
 }
 
 static void
@@ -692,8 +369,8 @@ session_leave(struct request *r)
 }
 
 /* It is this call's turn. */
-static void
-go(struct request *r)
+void
+request_go(struct request *r)
 {
 	uint64_t patience;
 
@@ -704,16 +381,16 @@ go(struct request *r)
 		session_wait(r, patience);
 		return;
 	}
-	if (bot_may_send(r->bot) && !r->refused) {
+	/* To fetch what anybody may have, no token is needed. */
+	if (r->files.work == WORK_DOWNLOAD ||
+	    (bot_may_send(r->bot) && !r->refused)) {
 		depart(r);
 		return;
 	}
 	token_enter(r);
-	wait_until(r, r->rules.until_ms);
+	request_wait_until(r, r->rules.until_ms);
 }
 
-static void hand_over(struct request *);
-static void tell_all(struct request *);
 
 static void
 on_time(void *self)
@@ -723,19 +400,19 @@ on_time(void *self)
 	session_leave(r); /* it has waited for long enough */
 	if (r->state == PAUSING &&
 	    loop_now(r->owner->loop) < r->rules.until_ms)
-		go(r);
+		request_go(r);
 	else if (r->state == HANDING_OVER)
-		hand_over(r);
+		request_hand_over(r);
 	else if (r->state == WANTS_REVIEW)
-		tell_all(r);
+		request_tell_all(r);
 	else
 		expire(r);
 }
 
 /* --- answers -------------------------------------------------------------- */
 
-static void
-copy(char *to, size_t size, struct slice s)
+void
+request_copy(char *to, size_t size, struct slice s)
 {
 	size_t n = s.n < size ? s.n : size - 1;
 
@@ -755,8 +432,8 @@ note_error(struct request *r)
 	c->error_code = r->code;
 	c->error_status = r->status;
 	c->error_wall_ms = loop_wall_ms();
-	copy(c->error_trace, sizeof c->error_trace, slice_of(r->trace));
-	copy(c->error_message, sizeof c->error_message, slice_of(r->message));
+	request_copy(c->error_trace, sizeof c->error_trace, slice_of(r->trace));
+	request_copy(c->error_message, sizeof c->error_message, slice_of(r->message));
 }
 
 static void
@@ -765,8 +442,8 @@ note(struct request *r, const struct reply *p)
 	r->status = p->status;
 	r->code = p->code;
 	r->result = p->result;
-	copy(r->message, sizeof r->message, p->message);
-	copy(r->trace, sizeof r->trace, p->trace);
+	request_copy(r->message, sizeof r->message, p->message);
+	request_copy(r->trace, sizeof r->trace, p->trace);
 	if (p->cls != CLASS_DONE && p->cls != CLASS_NEEDS_AUDIT &&
 	    p->cls != CLASS_DUPLICATE)
 		note_error(r);
@@ -819,15 +496,15 @@ keep_data(struct request *r, const struct reply *p)
 }
 
 /* Nothing of it has reached anybody: the record need not say that it has. */
-static void
-unsay(struct request *r)
+void
+request_unsay(struct request *r)
 {
 	pace_uncount(&r->owner->pace, &r->pace);
 	if (!r->begun)
 		return;
 	r->begun = false;
 	sent_undo(&r->owner->sent, r->entry.key);
-	commit_soon(r->owner);
+	requests_commit_soon(r->owner);
 }
 
 /* The platform refuses the token: the token is asked for anew, and the call
@@ -837,10 +514,8 @@ want_token(struct request *r)
 {
 	r->refused = bot_doubt(r->bot, r->generation) == TOKEN_WAIT;
 	r->answers = r->bot->token.answers;
-	go(r);
+	request_go(r);
 }
-
-static void note_audit(struct request *, struct slice id);
 
 /* What the answer says about the bot, and about the calls after this one. */
 static void
@@ -859,9 +534,9 @@ tell_others(struct request *r, const struct reply *p,
 	if (p->cls == CLASS_DONE)
 		return;
 	pace_refused(&rs->pace, &r->pace, p, wait_ms, loop_now(rs->loop),
-	    today());
+	    requests_today());
 	if (sent_is_unsaved(&rs->sent))
-		commit_soon(rs);
+		requests_commit_soon(rs);
 }
 
 static void
@@ -877,7 +552,7 @@ send_again(struct request *r, const struct reply *p, uint64_t wait_ms)
 	    KV("why", (const char *)r->message),
 	    KV("try", r->attempt.tries), KV("wait_ms", wait_ms));
 	r->state = PAUSING;
-	wait_until(r, loop_now(rs->loop) + wait_ms);
+	request_wait_until(r, loop_now(rs->loop) + wait_ms);
 }
 
 /* It had left before it was known that no call of its bot is taken: as those
@@ -885,10 +560,10 @@ send_again(struct request *r, const struct reply *p, uint64_t wait_ms)
 static void
 wait_with_others(struct request *r)
 {
-	unsay(r);
+	request_unsay(r);
 	r->attempt.refreshed = false;
 	token_enter(r);
-	wait_until(r, r->rules.until_ms);
+	request_wait_until(r, r->rules.until_ms);
 }
 
 /* Refused, unless it may leave once more in another form. */
@@ -902,15 +577,15 @@ end(struct request *r, const struct reply *p, enum result result, bool known)
 	}
 	if (result == RESULT_OK) {
 		keep_data(r, p);
-		note_audit(r, p->audit);
-	} else if (change_form(r, p)) {
-		unsay(r);
+		request_note_audit(r, p->audit);
+	} else if (attach_renew(r, p->code) || request_change_form(r, p)) {
+		request_unsay(r);
 		r->message[0] = '\0';
 		r->state = PAUSING;
-		go(r);
+		request_go(r);
 		return;
 	}
-	finish(r, result);
+	request_finish(r, result);
 }
 
 static void
@@ -933,7 +608,7 @@ act(struct request *r, const struct reply *p)
 			    p->result) };
 	tell_others(r, p, &v, wait_ms > 0 ? wait_ms : LIMITED_MS);
 	if (v.next != NEXT_DONE && !r->attempt.unsure)
-		unsay(r); /* it surely was not sent; it may be yet */
+		request_unsay(r); /* it surely was not sent; it may be yet */
 	if (v.next != NEXT_DONE && rs->closed)
 		/* We leave; the worker will ask the next of us. */
 		r->state = PAUSING;
@@ -986,6 +661,7 @@ request_free(struct request *r)
 		place_leave(r);
 	limit_leave(&rs->pace.limits, &r->pace.waiter);
 	held_leave(r);
+	attach_free(r);
 	if (r->known)
 		table_remove(&rs->calls, &r->entry);
 	*(r->before != NULL ? &r->before->after : &rs->all) = r->after;
@@ -1011,11 +687,11 @@ record(struct request *r)
 	if (!r->appears)
 		return;
 	if (r->result != RESULT_OK && r->result != RESULT_TIMEOUT) {
-		unsay(r);
+		request_unsay(r);
 		return;
 	}
-	sent_end(&rs->sent, r->entry.key, &o, steady_ms(rs));
-	commit_soon(rs);
+	sent_end(&rs->sent, r->entry.key, &o, requests_steady_ms(rs));
+	requests_commit_soon(rs);
 }
 
 static void
@@ -1045,9 +721,9 @@ conclude(struct request *r, enum result result)
 	if (result == RESULT_TIMEOUT)
 		buf_free(&r->data);
 	if (result == RESULT_OK)
-		pace_heard(&r->owner->pace, &r->pace, today());
+		pace_heard(&r->owner->pace, &r->pace, requests_today());
 	if (r->message[0] == '\0')
-		copy(r->message, sizeof r->message,
+		request_copy(r->message, sizeof r->message,
 		    slice_of(result_meaning(result)));
 	record(r);
 	log_done(r);
@@ -1055,8 +731,8 @@ conclude(struct request *r, enum result result)
 }
 
 /* Tells those who asked; where a pipe is full, again in a moment. */
-static void
-hand_over(struct request *r)
+void
+request_hand_over(struct request *r)
 {
 	struct requests *rs = r->owner;
 	uint64_t         now = loop_now(rs->loop);
@@ -1072,14 +748,14 @@ hand_over(struct request *r)
 	if (all || now >= r->give_up_ms)
 		request_free(r);
 	else
-		wait_until(r, now + CALL_HAND_OVER_MS);
+		request_wait_until(r, now + CALL_HAND_OVER_MS);
 }
 
 /* Once its worker knows, the event may be acknowledged and never come back.
  * So where the platform would show a double, the record comes first; but not
  * for longer than its window, after which a repeat is refused anyway. */
-static void
-tell_all(struct request *r)
+void
+request_tell_all(struct request *r)
 {
 	struct requests *rs = r->owner;
 	bool             hold = r->begun && !r->rules.has_seq;
@@ -1087,16 +763,16 @@ tell_all(struct request *r)
 	r->state = HANDING_OVER;
 	if (!hold || !sent_is_unsaved(&rs->sent) ||
 	    loop_now(rs->loop) >= r->rules.until_ms) {
-		hand_over(r);
+		request_hand_over(r);
 		return;
 	}
 	held_enter(r);
 	if (rs->sent.trouble != ERR_OK)
-		wait_until(r, r->rules.until_ms);
+		request_wait_until(r, r->rules.until_ms);
 }
 
-static void
-finish(struct request *r, enum result result)
+void
+request_finish(struct request *r, enum result result)
 {
 	uint64_t now = loop_now(r->owner->loop);
 
@@ -1104,92 +780,9 @@ finish(struct request *r, enum result result)
 	if (result == RESULT_OK && r->audit[0] != '\0' &&
 	    r->audit_wait_ms > 0) {
 		r->state = WANTS_REVIEW;
-		wait_until(r, now + r->audit_wait_ms);
+		request_wait_until(r, now + r->audit_wait_ms);
 	} else
-		tell_all(r);
-}
-
-/* --- reviews -------------------------------------------------------------- */
-
-/* {audit passed msg why}: the review is over. */
-static void
-pack_review(struct request *r, const struct audit *a)
-{
-	struct pack k;
-
-	buf_reset(&r->data);
-	pack_open(&k, &r->data);
-	pack_map(&k, 2 + (a->msg != NULL) + (size_t)(a->why != NULL));
-	pack_str(&k, SLICE("audit"));
-	pack_str(&k, slice_of(r->audit));
-	pack_str(&k, SLICE("passed"));
-	pack_bool(&k, a->state == AUDIT_PASSED);
-	if (a->msg != NULL) {
-		pack_str(&k, SLICE("msg"));
-		pack_str(&k, slice_of(a->msg));
-	}
-	if (a->why != NULL) {
-		pack_str(&k, SLICE("why"));
-		pack_str(&k, slice_of(a->why));
-	}
-	if (r->data.failed)
-		buf_free(&r->data);
-}
-
-/* The event may have come before the answer. */
-static void
-note_audit(struct request *r, struct slice id)
-{
-	const struct audit *a;
-
-	if (id.n == 0 || id.n >= sizeof r->audit)
-		return;
-	copy(r->audit, sizeof r->audit, id);
-	a = audit_held(&r->owner->audits, r->bot->app, id);
-	if (a != NULL && a->state != AUDIT_PENDING) {
-		pack_review(r, a);
-		r->audit_wait_ms = 0;
-	}
-}
-
-static void
-on_audit(struct requests *rs, const struct msg_notice *m, bool passed)
-{
-	const struct audit *a = audit_done(&rs->audits, m->bot, m->audit,
-	    passed, m->msg, m->why);
-	struct request     *r = rs->all, *next;
-
-	log_info("audit.done", KV("bot", m->bot), KV("audit", m->audit),
-	    KV("passed", passed), KV("msg", m->msg), KV("why", m->why));
-	for (; r != NULL && a != NULL; r = next) {
-		next = r->after;
-		if (r->state != WANTS_REVIEW ||
-		    !slice_eq(r->bot->app, m->bot) ||
-		    !slice_is(m->audit, r->audit))
-			continue;
-		pack_review(r, a);
-		loop_cancel(rs->loop, &r->timer);
-		tell_all(r);
-	}
-}
-
-void
-requests_on_notice(struct requests *rs, const struct msg_notice *m)
-{
-	struct allowance_of of = { m->bot, m->conv };
-	bool                off = slice_is(m->what, "push_off");
-
-	if (slice_is(m->what, "audit_pass") && m->audit.n > 0)
-		on_audit(rs, m, true);
-	else if (slice_is(m->what, "audit_reject") && m->audit.n > 0)
-		on_audit(rs, m, false);
-	else if ((off || slice_is(m->what, "push_on")) && m->conv.n > 0) {
-		allowance_refuse(&rs->pace.allowances, &of, today(),
-		    off ? REFUSING_TOLD_DAYS : 0);
-		log_info("push.changed", KV("bot", m->bot),
-		    KV("conv", m->conv), KV("what", m->what));
-		commit_soon(rs);
-	}
+		request_tell_all(r);
 }
 
 /* --- calls that end where they begin ----------------------------------------- */
@@ -1223,12 +816,12 @@ answer_now(struct requests *rs, msg_peer from, const struct msg_result *m,
 	r->result = result;
 	r->status = (unsigned)m->status;
 	buf_put(&r->data, m->data);
-	copy(r->message, sizeof r->message, m->message);
-	copy(r->trace, sizeof r->trace, m->trace);
+	request_copy(r->message, sizeof r->message, m->message);
+	request_copy(r->trace, sizeof r->trace, m->trace);
 	if (asker_add(r, from, m->id) == NULL)
 		request_free(r);
 	else
-		hand_over(r);
+		request_hand_over(r);
 }
 
 static void
@@ -1262,224 +855,15 @@ repeat(struct requests *rs, msg_peer from, const struct msg_call *m,
 	answer_now(rs, from, &r, o->result);
 }
 
-/* --- commits -------------------------------------------------------------- */
-
-static void
-release(struct request *r)
-{
-	if (r->state == HANDING_OVER)
-		hand_over(r);
-	else if (!r->owner->closed && bot_may_send(r->bot))
-		submit(r);
-	else {
-		unsay(r);
-		r->state = PAUSING;
-		go(r);
-	}
-}
-
-/* What the platform tells doubles of may leave; the rest waits on. */
-static void
-release_held(struct requests *rs, bool all)
-{
-	struct request *r = rs->held, *next;
-
-	rs->held = rs->held_last = NULL;
-	for (; r != NULL; r = next) {
-		next = r->held_next;
-		r->held = false;
-		if (all || r->rules.has_seq)
-			release(r);
-		else {
-			held_enter(r);
-			wait_until(r, r->rules.until_ms);
-		}
-	}
-}
-
-/* It was sent, or may have been, by an earlier run. */
-static void
-end_as_recorded(struct request *r, const struct sent_outcome *o)
-{
-	r->appears = false; /* and is recorded as it is */
-	if (o != NULL) {
-		r->status = o->status;
-		buf_put(&r->data, o->data);
-		copy(r->trace, sizeof r->trace, o->trace);
-		r->owner->counts.repeated++;
-	} else
-		copy(r->message, sizeof r->message, slice_of(unknown));
-	finish(r, o != NULL ? o->result : RESULT_TIMEOUT);
-}
-
-/* What the file holds is known at last. */
-static void
-compare_with_file(struct requests *rs)
-{
-	struct request     *r = rs->all, *next;
-	struct sent_outcome o;
-	enum sent_state     was;
-
-	for (; r != NULL; r = next) {
-		next = r->after;
-		if (r->state != WANTS_FILE)
-			continue;
-		loop_cancel(rs->loop, &r->timer);
-		was = sent_find(&rs->sent, r->entry.key, &o);
-		r->state = PAUSING;
-		if (was == SENT_ENDED)
-			end_as_recorded(r, &o);
-		else if (was == SENT_UNDER_WAY && !rs->again)
-			end_as_recorded(r, NULL);
-		else {
-			r->begun = r->attempt.unsure = was == SENT_UNDER_WAY;
-			go(r);
-		}
-	}
-}
-
-static void
-reopen(void *self)
-{
-	struct requests *rs = self;
-
-	if (sent_reopen(&rs->sent, steady_ms(rs)) != ERR_OK) {
-		loop_after(rs->loop, &rs->commit,
-		    backoff_next(&rs->reopen, backoff_chance()), reopen, rs);
-		return;
-	}
-	log_info("record.back", KV("file", (const char *)rs->sent.path),
-	    KV("rows", rs->sent.n));
-	backoff_reset(&rs->reopen);
-	rs->on_record(rs->self);
-	release_held(rs, true);
-	compare_with_file(rs);
-}
-
-/* In the order in which they came to the line. */
-static void
-give_places(struct requests *rs)
-{
-	struct request *r;
-
-	while ((r = rs->lined) != NULL && has_place(rs)) {
-		place_leave(r);
-		loop_cancel(rs->loop, &r->timer);
-		r->state = PAUSING;
-		if (bot_may_send(r->bot) && !r->refused)
-			ask_limit(r);
-		else
-			go(r);
-	}
-}
-
-static bool
-limit_is_due(const struct requests *rs)
-{
-	return rs->pace.limits.waiting > 0 && has_place(rs) &&
-	    limit_when(&rs->pace.limits) <= loop_now(rs->loop);
-}
-
-static void on_limit(void *);
-
-/* Whose tokens have come back leaves, while there are places. */
-static void
-give_tokens(struct requests *rs)
-{
-	struct limits       *ls = &rs->pace.limits;
-	uint64_t             now = loop_now(rs->loop), at;
-	struct limit_waiter *w;
-
-	while (ls->waiting > 0 && has_place(rs) &&
-	    (w = limit_next(ls, now)) != NULL) {
-		struct request *r = (struct request *)(void *)((char *)w -
-		    offsetof(struct request, pace.waiter));
-
-		loop_cancel(rs->loop, &r->timer);
-		r->state = PAUSING;
-		if (bot_may_send(r->bot) && !r->refused)
-			leave(r);
-		else
-			go(r);
-	}
-	if (ls->waiting == 0 || !has_place(rs))
-		return;
-	at = limit_when(ls);
-	if (at > now && (rs->limit.slot == 0 || rs->limit.at_ms != at))
-		loop_after(rs->loop, &rs->limit, at - now, on_limit, rs);
-}
-
-/* The turn does it. */
-static void
-on_limit(void *self)
-{
-	(void)self;
-}
-
-static void
-commit(void *self)
-{
-	struct requests *rs = self;
-	enum err         e = sent_commit(&rs->sent, steady_ms(rs));
-
-	loop_cancel(rs->loop, &rs->commit);
-	if (e != ERR_OK) {
-		log_error("record.failed",
-		    KV("file", (const char *)rs->sent.path),
-		    KV("err", err_name(e)),
-		    KV("remedy", "make room in ROOKERY_STATE_DIR, or mend its "
-		                 "rights; until then nothing goes to "
-		                 "channels and direct conversations"));
-		loop_after(rs->loop, &rs->commit,
-		    backoff_next(&rs->reopen, backoff_chance()), reopen, rs);
-		rs->on_record(rs->self);
-	}
-	release_held(rs, e == ERR_OK);
-}
-
-static bool
-must_commit(const struct requests *rs)
-{
-	return rs->held != NULL && rs->sent.trouble == ERR_OK;
-}
-
-static bool
-turn_pending(void *self)
-{
-	const struct requests *rs = self;
-
-	return must_commit(rs) || (rs->lined != NULL && has_place(rs)) ||
-	    limit_is_due(rs);
-}
-
-static void
-turn(void *self)
-{
-	struct requests *rs = self;
-
-	give_tokens(rs);
-	give_places(rs);
-	if (rs->pace.limits.waiting > 0)
-		give_tokens(rs);
-	if (must_commit(rs))
-		commit(rs);
-}
-
-/* Nobody waits for it, but it shall not be lost either. */
-static void
-commit_soon(struct requests *rs)
-{
-	if (rs->sent.trouble == ERR_OK && rs->commit.slot == 0)
-		loop_after(rs->loop, &rs->commit, RECORD_LATE_MS, commit, rs);
-}
-
 /* --- the beginning -------------------------------------------------------- */
 
 /* The end of the window on our clock; false when it is over. */
 static bool
-set_window(struct attempt_rules *rules, int64_t deadline, uint64_t now_ms)
+set_window(struct attempt_rules *rules, const struct call *c, uint64_t now_ms)
 {
-	int64_t left = CALL_PATIENCE_MS;
+	int64_t deadline = c->args->deadline;
+	int64_t left = c->work == WORK_REQUEST ? CALL_PATIENCE_MS
+	                                       : CALL_FILE_PATIENCE_MS;
 
 	rules->window = deadline != 0;
 	if (rules->window)
@@ -1497,7 +881,8 @@ set_pace(struct request *r, const struct call *c)
 	r->pace = (struct pace_call){ .bot = r->bot->app, .conv = r->pace.conv,
 		.scope = r->pace.conv.n > 0 ? (enum pace_scope)c->scope
 		                            : PACE_NONE,
-		.row = limit_named(c->row->limit),
+		.row = c->row != NULL ? limit_named(c->row->limit)
+		                      : LIMIT_none,
 		.active = c->speaks && c->appears && !c->passive,
 		.wakeup = c->wakeup,
 		.verified = r->bot->conf->qq_verified,
@@ -1521,7 +906,8 @@ keep_slice(char **at, struct slice s)
 static struct request *
 request_new(struct requests *rs, struct bot *b, const struct call *c)
 {
-	size_t n = rs->key.n + rs->conv.n + rs->url.n + 1 + rs->body.n;
+	size_t n = rs->key.n + rs->conv.n + rs->url.n + 1 + rs->body.n +
+	    c->media.source.n + c->media.name.n;
 	struct request *r = calloc(1, sizeof *r + n);
 	char           *at;
 
@@ -1532,13 +918,17 @@ request_new(struct requests *rs, struct bot *b, const struct call *c)
 	r->pace.conv = keep_slice(&at, buf_slice(&rs->conv));
 	r->url = keep_slice(&at, (struct slice){ rs->url.p, rs->url.n + 1 }).p;
 	r->body = keep_slice(&at, buf_slice(&rs->body));
+	r->files.work = c->work;
+	r->files.want = c->media;
+	r->files.want.source = keep_slice(&at, c->media.source);
+	r->files.want.name = keep_slice(&at, c->media.name);
 	r->bot = b;
 	r->operation = c->operation;
 	r->scope = call_scope_name(c);
 	r->to = c->scope;
 	r->row = c->row;
 	r->whole = c->whole;
-	r->appears = c->appears;
+	r->appears = c->appears && c->work == WORK_REQUEST;
 	r->replies = c->speaks && c->passive;
 	r->guild = c->scope == SCOPE_CHANNEL || c->scope == SCOPE_DM;
 	r->audit_wait_ms = c->audit_wait_ms;
@@ -1601,7 +991,7 @@ is_too_late(struct requests *rs, msg_peer from, const struct call *c,
 	if (!unsure && rs->expired_active && c->speaks && c->passive)
 		return false;
 	refuse(rs, from, c->args, unsure ? RESULT_TIMEOUT : RESULT_REPLY_EXPIRED,
-	    unsure ? unknown : "the window for replies is over; nothing was "
+	    unsure ? request_unknown : "the window for replies is over; nothing was "
 	                       "sent");
 	return true;
 }
@@ -1615,18 +1005,18 @@ line_up(struct request *r, const struct attempt_rules *window, bool late)
 	r->rules.window = window->window;
 	r->rules.until_ms = window->until_ms;
 	if (window->window)
-		r->window_ms = steady_ms(rs) +
+		r->window_ms = requests_steady_ms(rs) +
 		    (int64_t)(window->until_ms - loop_now(rs->loop));
 	table_put(&rs->calls, &r->entry);
 	r->known = true;
-	if (late && !make_unasked(r, 0)) {
+	if (late && !request_make_unasked(r, 0)) {
 		snprintf(r->message, sizeof r->message,
 		    "the window for replies is over; nothing was sent");
-		finish(r, RESULT_REPLY_EXPIRED);
+		request_finish(r, RESULT_REPLY_EXPIRED);
 	} else if (r->lane == NULL || r->lane->first == r)
-		go(r);
+		request_go(r);
 	else
-		wait_until(r, r->rules.until_ms);
+		request_wait_until(r, r->rules.until_ms);
 }
 
 /* unsure: an earlier run of ours was sending it when it ended. */
@@ -1640,10 +1030,10 @@ begin(struct requests *rs, struct bot *b, const struct call *c, msg_peer from,
 	bool                   late;
 
 	if (unsure && !c->has_seq && !rs->again) {
-		refuse(rs, from, m, RESULT_TIMEOUT, unknown);
+		refuse(rs, from, m, RESULT_TIMEOUT, request_unknown);
 		return;
 	}
-	late = !set_window(&window, m->deadline, loop_now(rs->loop));
+	late = !set_window(&window, c, loop_now(rs->loop));
 	if (late && is_too_late(rs, from, c, unsure))
 		return;
 	if (rs->n >= CALLS_MAX || rs->bytes >= CALLS_BYTES_MAX) {
@@ -1715,9 +1105,6 @@ requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
 		return;
 	}
 	result = call_read(&c, m, rs->raw, &why);
-	if (result == RESULT_OK && (c.work != WORK_REQUEST || c.media.wanted))
-		result = call_wrong(&c, RESULT_UNSUPPORTED,
-		    "files: this version sends none");
 	if (result != RESULT_OK)
 		refuse(rs, from, m, result, c.wrong);
 	else
@@ -1730,16 +1117,10 @@ requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
 enum err
 requests_open(struct requests *rs)
 {
-	struct loop_source src = { turn_pending, turn, rs };
-
-	rs->reopen.steps_ms = reopen_ms;
 	rs->born_wall_ms = loop_wall_ms();
 	rs->born_boot_ms = loop_boot_ms();
 	sent_count_families(&rs->sent, family_of);
-	if (rs->sent.trouble != ERR_OK)
-		loop_after(rs->loop, &rs->commit,
-		    backoff_next(&rs->reopen, backoff_chance()), reopen, rs);
-	return loop_add_source(rs->loop, &src);
+	return requests_open_turns(rs);
 }
 
 void
@@ -1773,7 +1154,7 @@ requests_on_live(struct requests *rs, struct bot *b)
 	for (; r != NULL; r = before) {
 		before = r->before;
 		if (r->bot == b && r->state == WANTS_SESSION)
-			go(r);
+			request_go(r);
 	}
 }
 
@@ -1807,7 +1188,7 @@ requests_close(struct requests *rs)
 		if (r->bot != NULL)
 			http_cancel(r->bot->http, &r->http);
 		if (kept && !r->attempt.unsure)
-			unsay(r);
+			request_unsay(r);
 		lane_leave(r);
 		request_free(r);
 	}

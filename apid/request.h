@@ -39,6 +39,7 @@ enum {
 	CALLS_MAX = 10000,
 	CALLS_BYTES_MAX = 64 << 20,
 	CALL_PATIENCE_MS = 60000,    /* of a call without a window */
+	CALL_FILE_PATIENCE_MS = 600000,   /* of one that is a file's only */
 	CALL_WINDOW_MAX_MS = 86400000,
 	CALL_ASKERS_MAX = 8,         /* who wait for the same outcome */
 	CALL_DATA_MAX = MSG_MAX / 2, /* of what came back, packed */
@@ -65,6 +66,9 @@ enum requests_hold { HOLD_NONE, HOLD_GUILD, HOLD_ALL };
 struct requests {
 	struct loop     *loop;
 	struct http     *http;
+	struct media    *media;
+	struct fetch    *fetch;
+	uint64_t         slow_ms;    /* what takes the platform long may take */
 	bool             again;      /* sends of unknown outcome are repeated */
 	bool             expired_active;   /* late replies go unasked */
 	bool             markdown_plain;   /* refused markdown goes as text */

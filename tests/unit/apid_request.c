@@ -1,4 +1,4 @@
-// links: apid/request.c apid/allowance.c apid/attempt.c apid/audit.c apid/body.c apid/call.c apid/fallback.c apid/limit.c apid/pace.c apid/params.c apid/reply.c apid/sent.c apid/shape.c apid/table.c common
+// links: apid/request.c apid/lines.c apid/forms.c apid/reviews.c apid/commits.c apid/attach.c apid/form.c apid/allowance.c apid/attempt.c apid/audit.c apid/body.c apid/call.c apid/fallback.c apid/limit.c apid/pace.c apid/params.c apid/reply.c apid/sent.c apid/shape.c apid/table.c common
 /*
  * The life of calls against a bot and a platform of our own: order, waiting,
  * joining, repeating, leaving, and what an earlier run has left.  http.c and
@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 #include "log.h"
-#include "request.h"
+#include "pack.h"
+#include "life.h"
 
 enum { RESULTS_MAX = 64, STARTED_MAX = 8192, CALLS = 3000 };
 
@@ -28,7 +29,10 @@ static struct {
 	bool                 dies_when_told;
 	int                  records;    /* times on_record was called */
 	enum token_advice    advice;
-	int                  doubts, refusals, taken;
+	int                  doubts, refusals, taken, cancelled, forgotten;
+	struct media_order  *orders[8];
+	struct fetch_order  *fetches[8];
+	size_t               norders, nfetches;
 	struct http_request *started[STARTED_MAX];
 	size_t               nstarted;
 	struct {
@@ -102,6 +106,43 @@ bot_doubt(struct bot *b, uint64_t generation)
 	if (w.advice == TOKEN_WAIT)
 		w.has_token = false;
 	return w.advice;
+}
+
+enum err
+media_start(struct media *m, struct media_order *o)
+{
+	(void)m;
+	w.orders[w.norders++] = o;
+	return ERR_OK;
+}
+
+void
+media_cancel(struct media *m, struct media_order *o)
+{
+	(void)m, (void)o;
+	w.cancelled++;
+}
+
+void
+media_forget(struct media *m, struct slice file_info)
+{
+	(void)m;
+	w.forgotten += slice_is(file_info, "F1");
+}
+
+enum err
+fetch_start(struct fetch *f, struct fetch_order *o)
+{
+	(void)f;
+	w.fetches[w.nfetches++] = o;
+	return ERR_OK;
+}
+
+void
+fetch_cancel(struct fetch *f, struct fetch_order *o)
+{
+	(void)f, (void)o;
+	w.cancelled++;
 }
 
 static struct bot *
@@ -1185,6 +1226,110 @@ TEST(refused_markdown_and_late_replies_change_their_form_once)
 	teardown();
 }
 
+/* A map of two texts. */
+static void
+ask(const char *op, const char *conv, const char *k1, const char *v1,
+    const char *k2, const char *v2)
+{
+	struct buf      with = { 0 };
+	struct pack     k;
+	struct msg_call m = { .id = slice_of(v1), .bot = SLICE("7"),
+		.do_ = slice_of(op), .conv = slice_of(conv) };
+
+	pack_open(&k, &with);
+	pack_map(&k, 1 + (k2 != NULL));
+	pack_str(&k, slice_of(k1));
+	pack_str(&k, slice_of(v1));
+	if (k2 != NULL) {
+		pack_str(&k, slice_of(k2));
+		pack_str(&k, slice_of(v2));
+	}
+	m.with = buf_slice(&with);
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	buf_free(&with);
+}
+
+static void
+file_is(size_t i, enum result result, const char *file_info)
+{
+	struct media_answer a = { .result = result, .file = { .fd = -1 },
+		.file_info = slice_of(file_info), .status = 400,
+		.message = SLICE("no such file") };
+
+	w.orders[i]->on_done(w.orders[i]->self, &a);
+	turn();
+}
+
+static bool
+body_has(size_t i, const char *text)
+{
+	struct slice b = w.started[i]->body;
+
+	return memmem(b.p, b.n, text, strlen(text)) != NULL;
+}
+
+TEST(a_message_waits_for_its_file)
+{
+	setup(false);
+	w.rs.places = 1;
+	ask("send", "u:A", "image", "https://x/a.png", NULL, NULL);
+	EXPECT_INT(w.norders, 1);
+	EXPECT_INT(w.nstarted, 0);
+	EXPECT_SLICE(w.orders[0]->target, "A");
+	EXPECT_SLICE(w.orders[0]->want.source, "https://x/a.png");
+	reply("b", "u:B", 1); /* it takes no place meanwhile */
+	EXPECT_INT(w.nstarted, 1);
+	answer(0, 200, OK_BODY);
+	file_is(0, RESULT_OK, "F1");
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT(body_has(1, "{\"file_info\":\"F1\"}"));
+	/* The platform does not know it any more: once more. */
+	answer(1, 400, "{\"code\":304080}");
+	EXPECT_INT(w.forgotten, 1);
+	EXPECT_INT(w.norders, 2);
+	file_is(1, RESULT_OK, "F2");
+	EXPECT(body_has(2, "{\"file_info\":\"F2\"}"));
+	answer(2, 400, "{\"code\":304080}");
+	EXPECT_STR(w.results[1].code, "MEDIA");
+	EXPECT_INT(w.norders, 2);
+	ask("send", "u:A", "image", "https://x/b.png", NULL, NULL);
+	file_is(2, RESULT_MEDIA, "");
+	EXPECT_STR(w.results[2].code, "MEDIA");
+	EXPECT_INT(w.nstarted, 3);
+	ask("send", "c:A", "image", "https://x/c.png", NULL, NULL);
+	file_is(3, RESULT_OK, "");
+	EXPECT(body_has(3, "\"image\":\"https://x/c.png\""));
+	/* One that is still waited for when we leave. */
+	ask("send", "u:C", "image", "https://x/d.png", NULL, NULL);
+	teardown();
+	EXPECT_INT(w.cancelled, 1);
+}
+
+TEST(files_by_themselves)
+{
+	struct fetch_answer f = { .result = RESULT_OK,
+		.path = SLICE("inbox/a"), .type = SLICE("image/png"),
+		.size = 7 };
+
+	setup(false);
+	ask("upload", "g:A", "source", "https://x/a.png", "type", "image");
+	EXPECT_INT(w.norders, 1);
+	file_is(0, RESULT_OK, "F1");
+	EXPECT(w.results[0].ok);
+	EXPECT(strstr(w.results[0].data, "F1") != NULL);
+	w.has_token = false; /* what anybody may have needs none */
+	ask("download", "", "url", "https://x/a.png", NULL, NULL);
+	EXPECT_INT(w.nfetches, 1);
+	w.fetches[0]->on_done(w.fetches[0]->self, &f);
+	turn();
+	EXPECT(w.results[1].ok);
+	EXPECT(strstr(w.results[1].data, "inbox/a") != NULL);
+	EXPECT_INT(w.nstarted, 0);
+	EXPECT_INT(w.rs.n, 0);
+	teardown();
+}
+
 /* The folder cannot be written when we start. */
 TEST(starts_without_its_record)
 {
@@ -1411,6 +1556,8 @@ main(void)
 	RUN(waits_for_its_tokens_in_nobodys_way);
 	RUN(a_pause_is_everybodys);
 	RUN(refused_markdown_and_late_replies_change_their_form_once);
+	RUN(a_message_waits_for_its_file);
+	RUN(files_by_themselves);
 	RUN(starts_without_its_record);
 	RUN(a_call_is_for_the_bot_it_names);
 	RUN(leaving_with_a_call_held);
