@@ -134,6 +134,18 @@ build/asan/common.a: $(patsubst %.c,build/asan/obj/%.o,$(wildcard common/*.c)) b
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rc $@ $(filter %.o,$^)
 
+# What tests of media drive: apid without its main.
+MEDIA_CLIENT = $(filter-out apid/main.c,$(call srcs_of,apid)) tests/media/client.c
+build/media-client: $(patsubst %.c,build/obj/%.o,$(MEDIA_CLIENT)) build/common.a build/sources
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+	    build/common.a $(call ldlibs,$(LIBS_apid))
+build/asan/media-client: $(patsubst %.c,build/asan/obj/%.o,$(MEDIA_CLIENT)) \
+    build/asan/common.a build/sources
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) $(LINK) $(LDFLAGS) -o $@ \
+	    $(filter %.o,$^) build/asan/common.a $(call ldlibs,$(LIBS_apid))
+
 build/obj/%.o: %.c build/flavour
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
@@ -228,7 +240,8 @@ build/test/obj/%.o: tests/unit/%.c build/flavour
 .PHONY: test
 test: build/deps-test $(addprefix build/test/,$(call only,$(UNITS))) \
     $(if $(call only,$(SUITES)),$(PROGRAMS:%=build/asan/%) all \
-    build/chaos/clock.so) $(if $(call only,fuzz),$(FUZZ:%=build/fuzz/%))
+    build/chaos/clock.so build/media-client build/asan/media-client) \
+    $(if $(call only,fuzz),$(FUZZ:%=build/fuzz/%))
 	@scripts/test $(addprefix build/test/,$(call only,$(UNITS))) \
 	    $(patsubst %,tests/%/run.py,$(call only,$(SUITES)))
 

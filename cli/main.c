@@ -46,6 +46,8 @@ command_help(struct cli *cli)
 		    cli->arg[0]);
 		return STATUS_USAGE;
 	}
+	if (cli->arg[1] != NULL && c->run == command_call)
+		return explain_operation(cli->arg[1]);
 	printf("usage: rookery %s%s%s%s\n\n%s\n", c->name,
 	    c->arguments[0] != '\0' ? " " : "", c->arguments,
 	    c->options != 0 ? " [OPTIONS]" : "", c->meaning);

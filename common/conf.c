@@ -431,6 +431,15 @@ check_unsure(const struct conf_info *info, const char *v)
 }
 
 static const char *
+check_expired(const struct conf_info *info, const char *v)
+{
+	static const char *const words[] = { "fail", "active", NULL };
+
+	(void)info;
+	return one_of(v, words);
+}
+
+static const char *
 check_hold(const struct conf_info *info, const char *v)
 {
 	static const char *const words[] = { "none", "guild", "all", NULL };
@@ -662,6 +671,7 @@ run_check(const struct conf_info *info, const char *v)
 		{ "handler", check_handler }, { "services", check_services },
 		{ "bus", check_bus },         { "path", check_path },
 		{ "unsure", check_unsure },   { "hold", check_hold },
+		{ "expired", check_expired },
 		{ "durability", check_durability },
 		{ "restart", check_restart }, { "failed", check_failed },
 	};
