@@ -484,6 +484,26 @@ function onRecall(r) {
 	}
 }
 
+/* The bot has changed what it said, or said more of it. */
+function onEdit(o) {
+	const m = find(o.bot, o.id);
+
+	if (!m)
+		return;
+	const b = m.body = { ...m.body };
+
+	m.text = o.text;
+	if (b.content_raw !== undefined)
+		b.content_raw = o.text;
+	else if (b.markdown)
+		b.markdown = { content: o.text };
+	else
+		b.content = o.text;
+	if (o.over)
+		b.input_state = 10;
+	redraw(m);
+}
+
 function onAck(a) {
 	state.acks.set(a.id, a.code);
 	for (const m of state.chats)
@@ -1055,6 +1075,8 @@ function connect(delay) {
 			onChat(o);
 		else if (o.type === "recall")
 			onRecall(o);
+		else if (o.type === "edit")
+			onEdit(o);
 		else if (o.type === "ack")
 			onAck(o);
 		else if (o.type === "typing")
