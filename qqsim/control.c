@@ -324,8 +324,8 @@ control_event_list(struct ask *a)
 static void
 control_file(struct ask *a)
 {
-	struct shelf_new    n = { .name = member(a, "name") };
-	const struct shelf_file *f;
+	struct file_new    n = { .name = member(a, "name") };
+	const struct file *f;
 	struct json       *j;
 	char               url[400];
 
@@ -342,7 +342,7 @@ control_file(struct ask *a)
 	json_put_text(j, "url", slice_of(url));
 	json_put_text(j, "filename", n.name);
 	json_put_text(j, "content_type",
-	    slice_of(shelf_attachment_type(f->type)));
+	    slice_of(files_attachment_type(f->type)));
 	json_put_int(j, "size", (int64_t)f->n);
 	control_answer(a->exchange, 200, j);
 }

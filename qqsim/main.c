@@ -241,7 +241,7 @@ sim_close(struct sim *s)
 	webhooks_close(s);
 	stream_close(&s->stream);
 	samples_close(&s->samples);
-	shelf_close(&s->shelf);
+	files_close(&s->files);
 	platform_close(&s->platform);
 	buf_free(&s->frame);
 	if (s->loop != NULL)

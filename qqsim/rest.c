@@ -673,11 +673,11 @@ on_recall(struct call *c)
 static enum err
 keep_file(struct call *c, const struct json *body, const char *info)
 {
-	struct shelf_new n = { .bot = slice_of(c->bot->app_id),
+	struct file_new n = { .bot = slice_of(c->bot->app_id),
 		.info = slice_of(info),
 		.name = json_text(json_get(body, "file_name")),
 		.url = json_text(json_get(body, "url")) };
-	const struct shelf_file *kept;
+	const struct file *kept;
 
 	return show_keep_file(c->sim, &n,
 	    json_text(json_get(body, "file_data")), &kept);

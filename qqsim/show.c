@@ -44,7 +44,7 @@ show_event(struct sim *s, const struct event_ask *a, const struct event *e,
 }
 
 static struct json *
-media_json(const struct sim *s, const struct shelf_file *f)
+media_json(const struct sim *s, const struct file *f)
 {
 	struct json *j = json_new_object();
 	char         url[400];
@@ -62,7 +62,7 @@ show_sent(struct sim *s, const struct send *sent, const char *id,
     const char *name)
 {
 	struct json       *j = object(s, "chat", sent->conversation);
-	const struct shelf_file *f = shelf_by_info(&s->shelf, slice_of(sent->bot),
+	const struct file *f = files_by_info(&s->files, slice_of(sent->bot),
 	    json_text_at(sent->body, "media.file_info"));
 
 	json_put_text(j, "who", SLICE("bot"));
@@ -111,7 +111,7 @@ show_acknowledged(struct sim *s, const struct event *e, int64_t code)
 /* --- files -------------------------------------------------------------- */
 
 void
-show_file_url(const struct sim *s, const struct shelf_file *f, char *out,
+show_file_url(const struct sim *s, const struct file *f, char *out,
     size_t size)
 {
 	snprintf(out, size, "%s/files/%llu", s->origin,
@@ -143,17 +143,17 @@ decode(struct slice text, char **out, size_t *n)
 }
 
 enum err
-show_keep_file(struct sim *s, const struct shelf_new *new, struct slice base64,
-    const struct shelf_file **out)
+show_keep_file(struct sim *s, const struct file_new *new, struct slice base64,
+    const struct file **out)
 {
-	struct shelf_new whole = *new;
+	struct file_new whole = *new;
 	char           *data = NULL;
 	size_t          n = 0;
 	enum err        e = decode(base64, &data, &n);
 
 	if (e == ERR_OK) {
 		whole.data = (struct slice){ data, n };
-		e = shelf_keep(&s->shelf, &whole, out);
+		e = files_keep(&s->files, &whole, out);
 	}
 	free(data);
 	return e;
@@ -164,12 +164,12 @@ show_on_request(struct sim *s, struct exchange *x, const struct request *r)
 {
 	static const char  prefix[] = "/files/";
 	unsigned long long number;
-	const struct shelf_file *f;
+	const struct file *f;
 
 	if (r->method != METHOD_GET ||
 	    !slice_starts(r->path, slice_of(prefix)) ||
 	    !slice_u64(slice_from(r->path, sizeof prefix - 1), &number) ||
-	    (f = shelf_at(&s->shelf, number)) == NULL)
+	    (f = files_at(&s->files, number)) == NULL)
 		return false;
 	/* Whatever it is: nothing of it is run. */
 	exchange_answer(x, 200, f->type,

@@ -5,11 +5,11 @@
 #ifndef SIM_H
 #define SIM_H
 
+#include "files.h"
 #include "gate.h"
 #include "proc.h"
 #include "sample.h"
 #include "server.h"
-#include "shelf.h"
 #include "stream.h"
 
 struct webhooks;
@@ -37,7 +37,7 @@ struct sim {
 	struct platform  platform;
 	struct stream    stream;
 	struct samples   samples;
-	struct shelf     shelf;
+	struct files     files;
 	struct load      load;
 	struct webhooks *webhooks;
 	struct wait     *waits;
@@ -114,11 +114,11 @@ void show_recalled(struct sim *, const struct conversation *,
     const char *id);
 void show_acknowledged(struct sim *, const struct event *, int64_t code);
 /* Where its bytes are served. */
-void show_file_url(const struct sim *, const struct shelf_file *, char *,
+void show_file_url(const struct sim *, const struct file *, char *,
     size_t);
-/* SYNTAX: not Base64.  Otherwise as shelf_keep(). */
-enum err show_keep_file(struct sim *, const struct shelf_new *,
-    struct slice base64, const struct shelf_file **);
+/* SYNTAX: not Base64.  Otherwise as files_keep(). */
+enum err show_keep_file(struct sim *, const struct file_new *,
+    struct slice base64, const struct file **);
 /* false: no such file. */
 bool show_on_request(struct sim *, struct exchange *,
     const struct request *);

@@ -1,38 +1,38 @@
 /*
  * Uploads: a ring of rows.
  */
-#include "shelf.h"
+#include "files.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 static void
-forget(struct shelf *f, struct shelf_file *row)
+forget(struct files *f, struct file *row)
 {
 	f->bytes -= row->n;
 	free(row->key);
 	free(row->name);
 	free(row->url);
 	free(row->data);
-	*row = (struct shelf_file){ 0 };
+	*row = (struct file){ 0 };
 }
 
 void
-shelf_close(struct shelf *f)
+files_close(struct files *f)
 {
-	for (size_t i = 0; i < SHELF_MAX; i++)
+	for (size_t i = 0; i < FILES_MAX; i++)
 		forget(f, &f->rows[i]);
 }
 
 static void
-make_room(struct shelf *f, size_t n)
+make_room(struct files *f, size_t n)
 {
-	uint64_t from = f->last > SHELF_MAX ? f->last - SHELF_MAX : 0;
+	uint64_t from = f->last > FILES_MAX ? f->last - FILES_MAX : 0;
 
-	forget(f, &f->rows[(f->last + 1) % SHELF_MAX]);
+	forget(f, &f->rows[(f->last + 1) % FILES_MAX]);
 	for (uint64_t i = from + 1;
-	    i <= f->last && f->bytes + n > SHELF_BYTES_MAX; i++)
-		forget(f, &f->rows[i % SHELF_MAX]);
+	    i <= f->last && f->bytes + n > FILES_BYTES_MAX; i++)
+		forget(f, &f->rows[i % FILES_MAX]);
 }
 
 static char *
@@ -49,19 +49,19 @@ key_of(struct slice bot, struct slice info)
 }
 
 enum err
-shelf_keep(struct shelf *f, const struct shelf_new *new,
-    const struct shelf_file **out)
+files_keep(struct files *f, const struct file_new *new,
+    const struct file **out)
 {
-	struct shelf_file *row;
+	struct file *row;
 
-	if (new->data.n > SHELF_BYTES_MAX)
+	if (new->data.n > FILES_BYTES_MAX)
 		return ERR_TOO_LARGE;
 	make_room(f, new->data.n);
-	row = &f->rows[(f->last + 1) % SHELF_MAX];
-	*row = (struct shelf_file){ .number = f->last + 1,
+	row = &f->rows[(f->last + 1) % FILES_MAX];
+	*row = (struct file){ .number = f->last + 1,
 		.key = key_of(new->bot, new->info),
 		.name = slice_dup(new->name), .url = slice_dup(new->url),
-		.data = slice_dup(new->data), .type = shelf_type(new->data) };
+		.data = slice_dup(new->data), .type = files_type(new->data) };
 	if (row->key == NULL || row->name == NULL || row->url == NULL ||
 	    row->data == NULL) {
 		forget(f, row);
@@ -74,21 +74,21 @@ shelf_keep(struct shelf *f, const struct shelf_new *new,
 	return ERR_OK;
 }
 
-const struct shelf_file *
-shelf_at(const struct shelf *f, uint64_t number)
+const struct file *
+files_at(const struct files *f, uint64_t number)
 {
-	const struct shelf_file *row = &f->rows[number % SHELF_MAX];
+	const struct file *row = &f->rows[number % FILES_MAX];
 
 	return number != 0 && row->number == number ? row : NULL;
 }
 
-const struct shelf_file *
-shelf_by_info(const struct shelf *f, struct slice bot, struct slice info)
+const struct file *
+files_by_info(const struct files *f, struct slice bot, struct slice info)
 {
 	char              *key = info.n > 0 ? key_of(bot, info) : NULL;
-	const struct shelf_file *found = NULL;
+	const struct file *found = NULL;
 
-	for (size_t i = 0; key != NULL && i < SHELF_MAX; i++)
+	for (size_t i = 0; key != NULL && i < FILES_MAX; i++)
 		if (f->rows[i].number != 0 &&
 		    strcmp(f->rows[i].key, key) == 0)
 			found = &f->rows[i];
@@ -97,7 +97,7 @@ shelf_by_info(const struct shelf *f, struct slice bot, struct slice info)
 }
 
 const char *
-shelf_type(struct slice data)
+files_type(struct slice data)
 {
 	static const struct {
 		size_t       at;
@@ -130,7 +130,7 @@ shelf_type(struct slice data)
 }
 
 const char *
-shelf_attachment_type(const char *type)
+files_attachment_type(const char *type)
 {
 	if (strncmp(type, "image/", 6) == 0 ||
 	    strncmp(type, "video/", 6) == 0)
