@@ -343,8 +343,7 @@ function notice(m) {
 function bubble(m) {
 	const e = make("li", "bubble " + m.who);
 	const meta = make("div", "meta"), quoted = quoteOf(m);
-	const growing = m.body && m.body.input_state !== undefined &&
-	    m.body.input_state !== 10;
+	const growing = m.body && m.body.stream_over === false;
 
 	if (!isMessage(m))
 		return notice(m);
@@ -482,26 +481,6 @@ function onRecall(r) {
 		m.recalled = true;
 		redraw(m);
 	}
-}
-
-/* The bot has changed what it said, or said more of it. */
-function onEdit(o) {
-	const m = find(o.bot, o.id);
-
-	if (!m)
-		return;
-	const b = m.body = { ...m.body };
-
-	m.text = o.text;
-	if (b.content_raw !== undefined)
-		b.content_raw = o.text;
-	else if (b.markdown)
-		b.markdown = { content: o.text };
-	else
-		b.content = o.text;
-	if (o.over)
-		b.input_state = 10;
-	redraw(m);
 }
 
 function onAck(a) {
@@ -1075,8 +1054,6 @@ function connect(delay) {
 			onChat(o);
 		else if (o.type === "recall")
 			onRecall(o);
-		else if (o.type === "edit")
-			onEdit(o);
 		else if (o.type === "ack")
 			onAck(o);
 		else if (o.type === "typing")
