@@ -555,16 +555,15 @@ def test_typing_and_growing(page):
         "input_notify": {"input_type": 1, "input_second": 60}})
     until("it is typing", lambda: has(page, "#log .typing"))
     bot, conversation = value.split("/")
-    for n, state in ((1, 1), (2, 1), (3, 10)):
+    for n, over in ((1, False), (2, False), (3, True)):
         page.run("onChat(arguments[0])", {
             "type": "chat", "at_ms": 0, "bot": bot, "who": "bot",
             "conversation": conversation, "id": "stream-1", "name": "bot",
-            "text": "", "body": {
-                "input_state": state, "content_type": "markdown",
-                "content_raw": " ".join(["**word**"] * n)}})
+            "text": "", "body": {"stream_over": over, "markdown": {
+                "content": " ".join(["**word**"] * n)}}})
         expect(not has(page, "#log .typing"), "it types no more")
         expect(count(page, bubble("stream-1", "strong")) == n, "it grows")
-        expect(has(page, bubble("stream-1") + ".growing") == (state == 1),
+        expect(has(page, bubble("stream-1") + ".growing") == (not over),
                "and it is seen whether there is more to come")
 
 
