@@ -6,7 +6,7 @@
 #   make soak        twenty minutes, and what grows meanwhile (MINUTES=20)
 #   make backlog     events that no worker takes, then workers (EVENTS=60000)
 #   make bench       what it costs, as ratios to a floor (BENCH_ARGS=--quick)
-#   make fuzz        mutated input for every parser of outside bytes (SECONDS=60)
+#   make fuzz        mutated input for each parser of outside bytes (SECONDS=60)
 #   make chaos       kills, hangs and faults at once, by a seed (SECONDS=600 SEED=n)
 #   make lint        two compilers, manual pages, scripts, house rules
 #   make install     to $(DESTDIR)$(PREFIX), /usr/local by default; make uninstall
@@ -39,7 +39,7 @@ DIR_rookeryd := supervisor
 LIBS_common   = libzmq json-c sqlite3 $(MSGPACK)
 LIBS_rookery  = $(LIBS_common)
 LIBS_rookeryd = $(LIBS_common)
-LIBS_gatewayd = $(LIBS_common) libwebsockets libcrypto
+LIBS_gatewayd = $(LIBS_common) libwebsockets libssl libcrypto
 LIBS_apid     = $(LIBS_common) libcurl libcrypto
 LIBS_workerd  = $(LIBS_common)
 LIBS_qqsim    = $(LIBS_common) libwebsockets libcurl libcrypto libssl
@@ -167,6 +167,34 @@ endef
 $(foreach p,$(PAGES),$(eval $(call page,$(p))))
 build/man/rookery-messages.7: examples/worker.py
 
+# --- fuzz ---------------------------------------------------------------------
+# make fuzz SECONDS=60: mutations of the samples, under the sanitizers, so long
+# for each entry.
+
+FUZZ := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+
+build/fuzz/obj/%.o: tests/fuzz/%.c build/flavour
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(COMPILE_ASAN) $(addprefix -I,$(sort $(dir $(filter %.c,$(LINKS_$*))))) -c -o $@ $<
+
+define fuzz
+build/fuzz/$(1): build/fuzz/obj/$(1).o build/fuzz/obj/driver.o \
+    $$(patsubst %.c,build/asan/obj/%.o,$$(filter %.c,$$(LINKS_$(1)))) \
+    build/asan/common.a
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(CFLAGS) $$(SANITIZE) $$(LINK) $$(LDFLAGS) -o $$@ \
+	    $$(filter %.o,$$^) $$(filter %.a,$$^) \
+	    $$(call ldlibs,$$(LIBS_test_$(1)) $$(LIBS_common))
+endef
+$(foreach f,$(FUZZ),$(eval $(call fuzz,$(f))))
+
+.PHONY: fuzz build-fuzz
+build-fuzz: build/deps-test $(FUZZ:%=build/fuzz/%)
+fuzz: SECONDS ?= 60
+fuzz: build/deps-test $(FUZZ:%=build/fuzz/%)
+	@tests/fuzz/run.py $(SECONDS)
+
 # --- tests ------------------------------------------------------------------
 # build/tests.mk: what each unit test links, from its first two lines.
 
@@ -196,37 +224,9 @@ build/test/obj/%.o: tests/unit/%.c build/flavour
 .PHONY: test
 test: build/deps-test $(addprefix build/test/,$(call only,$(UNITS))) \
     $(if $(call only,$(SUITES)),$(PROGRAMS:%=build/asan/%) all \
-    build/chaos/clock.so)
+    build/chaos/clock.so) $(if $(call only,fuzz),$(FUZZ:%=build/fuzz/%))
 	@scripts/test $(addprefix build/test/,$(call only,$(UNITS))) \
 	    $(patsubst %,tests/%/run.py,$(call only,$(SUITES)))
-
-# --- fuzz ---------------------------------------------------------------------
-# make fuzz SECONDS=60: mutations of the samples, under the sanitizers.
-
-FUZZ := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
-
-build/fuzz/obj/%.o: tests/fuzz/%.c build/flavour
-	@mkdir -p $(@D)
-	$(call say,CC,$@)
-	$(Q)$(COMPILE_ASAN) $(addprefix -I,$(sort $(dir $(filter %.c,$(LINKS_$*))))) -c -o $@ $<
-
-define fuzz
-build/fuzz/$(1): build/fuzz/obj/$(1).o build/fuzz/obj/driver.o \
-    $$(patsubst %.c,build/asan/obj/%.o,$$(filter %.c,$$(LINKS_$(1)))) \
-    build/asan/common.a
-	$$(call say,LINK,$$@)
-	$$(Q)$$(CC) $$(CFLAGS) $$(SANITIZE) $$(LINK) $$(LDFLAGS) -o $$@ \
-	    $$(filter %.o,$$^) $$(filter %.a,$$^) \
-	    $$(call ldlibs,$$(LIBS_test_$(1)) $$(LIBS_common))
-endef
-$(foreach f,$(FUZZ),$(eval $(call fuzz,$(f))))
-
-.PHONY: fuzz
-fuzz: SECONDS ?= 60
-fuzz: $(FUZZ:%=build/fuzz/%)
-	@for f in $^; do \
-	    echo $$f; $$f $$(($(SECONDS) / $(words $(FUZZ)))) tests/fixtures/*.json || exit; \
-	done
 
 # --- chaos --------------------------------------------------------------------
 # make chaos SECONDS=600 SEED=n KINDS=worker,api RATE=200 FROM=build/asan

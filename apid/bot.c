@@ -136,6 +136,15 @@ bot_has_token(const struct bot *b)
 	return token_usable(&b->token, loop_now(b->loop));
 }
 
+bool
+bot_set_away(struct bot *b, bool away)
+{
+	if (away == (b->away_ms != 0))
+		return false;
+	b->away_ms = away ? loop_now(b->loop) : 0;
+	return true;
+}
+
 struct http_headers *
 bot_headers(struct bot *b)
 {

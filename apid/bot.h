@@ -28,6 +28,8 @@ struct bot {
 	struct secret        question;      /* body of ask, while it runs */
 	struct http_headers *ask_headers, *headers;
 	uint64_t             headers_of;    /* generation of its token */
+	uint64_t             away_ms;       /* its sessions are, since; 0: live,
+	                                       or nobody has said */
 	struct signature    *signature;
 	const char          *trouble;       /* why there is no token; static */
 	int64_t              trouble_code;
@@ -43,6 +45,8 @@ enum err bot_open(struct bot *, const struct conf *, struct loop *,
 void bot_close(struct bot *);
 
 bool bot_has_token(const struct bot *);
+/* gatewayd says whether the bot has a live session; true: it is news. */
+bool bot_set_away(struct bot *, bool away);
 /* For requests with the token of now; on loan, NULL when out of memory. */
 struct http_headers *bot_headers(struct bot *);
 /* The platform has refused the token of this generation. */

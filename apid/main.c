@@ -91,6 +91,17 @@ on_sign_ask(void *self, msg_peer from, const struct msg_sign_ask *m)
 	trust_sign_ask(&p->apid->trust, from, m);
 }
 
+static void
+on_notice(void *self, msg_peer from, const struct msg_notice *m)
+{
+	struct endpoint *p = self;
+	struct bot      *live = trust_notice(&p->apid->trust, m);
+
+	(void)from;
+	if (live != NULL)
+		requests_on_live(&p->apid->requests, live);
+}
+
 /* A peer we do not know believes in an earlier run of ours: tell it, and it
  * asks again what that one has not answered. */
 static void
@@ -165,7 +176,7 @@ on_drain(void *self, msg_peer from, const struct msg_drain *m)
 static const struct msg_handlers api_takes = { .call = on_call };
 static const struct msg_handlers trust_takes = {
 	.session_ask = on_session_ask, .key_ask = on_key_ask,
-	.sign_ask = on_sign_ask,
+	.sign_ask = on_sign_ask, .notice = on_notice,
 };
 static const struct msg_handlers parent_says = { .drain = on_drain };
 
@@ -236,6 +247,11 @@ wire(struct apid *a)
 	a->requests.http = a->http;
 	a->requests.again = again;
 	a->requests.places = a->conf.send_connections;
+	a->requests.hold = strcmp(a->conf.hold_sends, "all") == 0
+	    ? HOLD_ALL
+	    : strcmp(a->conf.hold_sends, "guild") == 0 ? HOLD_GUILD
+	                                               : HOLD_NONE;
+	a->requests.hold_ms = a->conf.hold_ms;
 	a->requests.find_bot = find_bot;
 	a->requests.send = send_result;
 	a->requests.on_record = on_record;

@@ -145,7 +145,7 @@ read_zone(struct slice z, int64_t *minutes)
 static int64_t
 read_rfc3339(struct slice s)
 {
-	int64_t y, mo, d, h, mi, sec, zone, ms = 0, unit = 100;
+	int64_t y, mo, d, h, mi, sec, zone, ms = 0, unit = 100, when;
 	size_t  at = 19;
 
 	if (s.n < 20 || s.p[4] != '-' || s.p[7] != '-' ||
@@ -163,8 +163,9 @@ read_rfc3339(struct slice s)
 		}
 	if (!read_zone(slice_from(s, at), &zone))
 		return 0;
-	return ((days_to(y, mo, d) * 24 + h) * 60 + mi - zone) * 60000 +
+	when = ((days_to(y, mo, d) * 24 + h) * 60 + mi - zone) * 60000 +
 	    sec * 1000 + ms;
+	return when > 0 ? when : 0;
 }
 
 int64_t

@@ -56,7 +56,8 @@ struct reply_input {
 void reply_read(struct reply *, const struct reply_input *);
 void reply_free(struct reply *);
 
-/* RFC 3339, or seconds or milliseconds since 1970; 0 when it is neither. */
+/* RFC 3339, or seconds or milliseconds since 1970; 0 when it is neither, or
+ * before that. */
 int64_t reply_time(const struct json *);
 
 /* The row for a body code; false: there is none.  For tests and tools. */

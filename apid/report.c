@@ -65,6 +65,8 @@ calls_object(const struct report *r)
 
 	json_put_int(o, "waiting", (int64_t)(rs->n - running));
 	json_put_int(o, "running", (int64_t)running);
+	json_put_int(o, "without_session",
+	    (int64_t)rs->without_session);
 	json_put_int(o, "done", (int64_t)rs->counts.done);
 	json_put_int(o, "failed", (int64_t)rs->counts.failed);
 	json_put_int(o, "retried", (int64_t)rs->counts.retried);

@@ -12,7 +12,7 @@
 #include "pack.h"
 
 enum state {
-	IN_LINE, WANTS_TOKEN, WANTS_PLACE, WANTS_RECORD, SENDING, PAUSING,
+	IN_LINE, WANTS_SESSION, WANTS_TOKEN, WANTS_PLACE, WANTS_RECORD, SENDING, PAUSING,
 	HANDING_OVER
 };
 
@@ -43,6 +43,7 @@ struct request {
 	enum state            state;
 	bool                  whole, known, refused;
 	bool                  appears;    /* and is recorded, therefore */
+	bool                  guild;      /* to a channel, or as dm */
 	bool                  begun;      /* the record says so */
 	bool                  held;       /* until a commit */
 	enum route            route;
@@ -403,12 +404,50 @@ depart(struct request *r)
 	}
 }
 
+/* Until when it waits for a live session of its bot; 0: it does not. */
+static uint64_t
+session_patience(const struct request *r)
+{
+	const struct requests *rs = r->owner;
+	uint64_t               until = r->bot->away_ms + rs->hold_ms;
+
+	if (r->bot->away_ms == 0 || !r->appears || rs->hold == HOLD_NONE ||
+	    (rs->hold == HOLD_GUILD && !r->guild) ||
+	    until <= loop_now(rs->loop))
+		return 0;
+	return until < r->rules.until_ms ? until : r->rules.until_ms;
+}
+
+static void
+session_wait(struct request *r, uint64_t until_ms)
+{
+	r->state = WANTS_SESSION;
+	r->owner->without_session++;
+	wait_until(r, until_ms);
+}
+
+static void
+session_leave(struct request *r)
+{
+	if (r->state != WANTS_SESSION)
+		return;
+	r->owner->without_session--;
+	r->state = PAUSING;
+}
+
 /* It is this call's turn. */
 static void
 go(struct request *r)
 {
+	uint64_t patience;
+
 	if (r->owner->closed)
 		return;
+	session_leave(r);
+	if ((patience = session_patience(r)) > 0) {
+		session_wait(r, patience);
+		return;
+	}
 	if (bot_has_token(r->bot) && !r->refused) {
 		depart(r);
 		return;
@@ -424,6 +463,7 @@ on_time(void *self)
 {
 	struct request *r = self;
 
+	session_leave(r); /* it has waited for long enough */
 	if (r->state == PAUSING &&
 	    loop_now(r->owner->loop) < r->rules.until_ms)
 		go(r);
@@ -604,6 +644,7 @@ request_free(struct request *r)
 	struct requests *rs = r->owner;
 
 	loop_cancel(rs->loop, &r->timer);
+	session_leave(r);
 	if (r->state == WANTS_TOKEN)
 		token_leave(r);
 	if (r->state == WANTS_PLACE)
@@ -949,6 +990,7 @@ request_new(struct requests *rs, struct bot *b, const struct call *c)
 	r->route = c->route;
 	r->whole = c->whole;
 	r->appears = c->appears;
+	r->guild = c->scope == SCOPE_CHANNEL || c->scope == SCOPE_DM;
 	r->rules.has_seq = c->has_seq;
 	r->rules.again = rs->again || !c->appears;
 	r->began_ms = loop_now(rs->loop);
@@ -1118,6 +1160,21 @@ requests_on_token(struct requests *rs, struct bot *b)
 		}
 		r->refused = false;
 		depart(r);
+	}
+}
+
+/* They stand in the list latest first, and leave first come first. */
+void
+requests_on_live(struct requests *rs, struct bot *b)
+{
+	struct request *r = rs->all, *before;
+
+	while (r != NULL && r->after != NULL)
+		r = r->after;
+	for (; r != NULL; r = before) {
+		before = r->before;
+		if (r->bot == b && r->state == WANTS_SESSION)
+			go(r);
 	}
 }
 

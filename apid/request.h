@@ -7,6 +7,9 @@
  * waits for a token, a connection or a better moment only while its reply
  * window is open, and all that wait are bounded by count and by bytes.
  *
+ * Where the settings say so, what makes a message appear waits while its bot
+ * has no live session, since the platform may accept it then and show nothing.
+ *
  * What makes a message appear is held until the record on disk says that it
  * is about to leave; so is the outcome of one whose double the platform would
  * not refuse, until the record says how it ended.  One commit per turn of the
@@ -43,11 +46,16 @@ struct request_counts {
 	char     error_trace[64], error_message[128];
 };
 
+/* What waits for a live session. */
+enum requests_hold { HOLD_NONE, HOLD_GUILD, HOLD_ALL };
+
 struct requests {
 	struct loop     *loop;
 	struct http     *http;
 	bool             again;      /* sends of unknown outcome are repeated */
 	bool             closed;     /* nothing new is begun */
+	enum requests_hold hold;
+	uint64_t         hold_ms;    /* at most, since the session went */
 	struct bot      *(*find_bot)(void *self, struct slice app);
 	enum err         (*send)(void *self, msg_peer,
 	    const struct msg_result *);
@@ -64,6 +72,7 @@ struct requests {
 	struct timer     commit;            /* due without one, or reopening */
 	struct backoff   reopen;
 	size_t           n, bytes, running, waiting;
+	size_t           without_session;   /* wait for a live one */
 	struct request_counts counts;
 	struct buf       key, url, body;    /* scratch */
 };
@@ -74,6 +83,8 @@ enum err requests_open(struct requests *);
 void requests_take(struct requests *, msg_peer, const struct msg_call *);
 /* The bot's token has changed, or a doubt about it is settled. */
 void requests_on_token(struct requests *, struct bot *);
+/* The bot has a live session again: what waited for it leaves. */
+void requests_on_live(struct requests *, struct bot *);
 /* Takes nothing new and begins nothing; what is under way goes on. */
 void requests_stop(struct requests *);
 /* Under way at the platform, or with a result nobody has taken yet. */

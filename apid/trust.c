@@ -343,6 +343,21 @@ trust_sign_ask(struct trust *t, msg_peer from, const struct msg_sign_ask *m)
 	t->send(t->self, from, MSG_sign_answer, &a);
 }
 
+struct bot *
+trust_notice(struct trust *t, const struct msg_notice *m)
+{
+	struct bot *b = t->find_bot(t->self, m->bot);
+	bool        live = slice_is(m->what, "live");
+
+	if (b == NULL || (!live && !slice_is(m->what, "away")))
+		return NULL;
+	if (!bot_set_away(b, !live))
+		return NULL;
+	log_info("session.notice", KV("bot", b->app), KV("what", m->what),
+	    KV("why", m->why));
+	return live ? b : NULL;
+}
+
 void
 trust_close(struct trust *t)
 {

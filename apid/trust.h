@@ -28,6 +28,9 @@ void trust_session_ask(struct trust *, msg_peer,
     const struct msg_session_ask *);
 void trust_key_ask(struct trust *, msg_peer, const struct msg_key_ask *);
 void trust_sign_ask(struct trust *, msg_peer, const struct msg_sign_ask *);
+/* Takes note of it.  The bot whose sessions are live again by it; NULL: none
+ * is. */
+struct bot *trust_notice(struct trust *, const struct msg_notice *);
 
 /* This bot's token has changed: questions that waited for it go on. */
 void trust_on_token(struct trust *, struct bot *);

@@ -431,6 +431,15 @@ check_unsure(const struct conf_info *info, const char *v)
 }
 
 static const char *
+check_hold(const struct conf_info *info, const char *v)
+{
+	static const char *const words[] = { "none", "guild", "all", NULL };
+
+	(void)info;
+	return one_of(v, words);
+}
+
+static const char *
 check_durability(const struct conf_info *info, const char *v)
 {
 	static const char *const words[] = { "none", "process", "power",
@@ -609,7 +618,7 @@ run_check(const struct conf_info *info, const char *v)
 		{ "intents", check_intents }, { "shards", check_shards },
 		{ "handler", check_handler }, { "services", check_services },
 		{ "bus", check_bus },         { "path", check_path },
-		{ "unsure", check_unsure },
+		{ "unsure", check_unsure },   { "hold", check_hold },
 		{ "durability", check_durability },
 		{ "restart", check_restart }, { "failed", check_failed },
 	};

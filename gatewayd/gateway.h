@@ -3,6 +3,7 @@
  *   link.c      sessions <-> connections, and what apid tells them
  *   intake.c    payloads in, events into the queue; callbacks of the webhook
  *   handout.c   the queue <-> workers
+ *   notice.c    what apid is told unasked
  *   keep.c      the queue and the sessions <-> the journal
  *   question.c  what a person asks: dead letters, what waits
  *   report.c    what the supervisor is told
@@ -48,6 +49,8 @@ struct bot {
 	uint64_t              kept;        /* version in the journal */
 	unsigned              suggested;   /* shards, by the platform */
 	bool                  auto_shards;
+	/* What apid has been told of its sessions. */
+	enum { TOLD_NOTHING, TOLD_LIVE, TOLD_AWAY } told;
 };
 
 /* A request of the webhook that waits for apid's signature. */
@@ -132,6 +135,15 @@ void handout_close(struct gateway *);
 void handout_soon(struct gateway *);
 void handout_tick(struct gateway *);
 void handout_on_gone(void *self, msg_peer, const struct msg_gone *);
+
+/* notice.c */
+/* Tells apid when it is news whether any session of the bot is live. */
+void notice_sessions(struct gateway *, struct bot *);
+/* To another run of apid: all bots, news or not. */
+void notice_again(struct gateway *);
+/* d: of the event as it came; tells what matters to sends. */
+void notice_event(struct gateway *, const struct msg_event *,
+    const struct json *d);
 
 /* keep.c */
 /* Opens the journal, takes back what it holds, and starts the sessions; when

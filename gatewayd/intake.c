@@ -34,7 +34,7 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
     const char *shard, const struct payload *p)
 {
 	struct normal_context ctx = { &g->rules, bot->conf->qq_app_id, user,
-		shard, 0, g->nbots > 1 };
+		shard, 0 };
 	struct msg_event ev;
 	char             head[MSG_HEAD];
 	enum err         e;
@@ -60,6 +60,8 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
 	}
 	if (e == ERR_FULL || e == ERR_NOMEM)
 		return e;
+	if (e == ERR_OK)
+		notice_event(g, &ev, p->d);
 	log_info(e == ERR_DUPLICATE ? "event.duplicate" : "event.in",
 	    KV("id", ev.id), KV("type", ev.type), KV("bot", ev.bot),
 	    KV("shard", shard), KV("text_bytes", ev.text.n));

@@ -127,8 +127,10 @@ link_feed(struct link *l, enum session_input input,
 	if (l->session.state != SESSION_CONNECTING)
 		secret_wipe(&l->token);
 	arm(l);
-	if (l->session.state != before)
-		report_send(l->g);
+	if (l->session.state == before)
+		return;
+	notice_sessions(l->g, l->bot);
+	report_send(l->g);
 }
 
 static void

@@ -30,6 +30,7 @@ on_hello(void *self, msg_peer from, const struct msg_hello *m)
 	    m->session.n > 0 ? m->session.p : "");
 	if (other)
 		link_ask_again(g);
+	notice_again(g);
 }
 
 static const struct msg_handlers trust_takes = {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include <libwebsockets.h>
+#include <openssl/ssl.h>
 
 #include "conf.h"
 #include "log.h"
@@ -81,7 +82,7 @@ static void decide_waiting(struct net *);
 static const struct lws_protocols protocols[] = {
 	{ .name = "http", .callback = on_http,
 	  .per_session_data_size = sizeof(struct request *) },
-	{ .name = "gateway", .callback = on_ws, .rx_buffer_size = 16384 },
+	{ .name = "gateway", .callback = on_ws, .rx_buffer_size = 4096 },
 	{ .name = "loop", .callback = on_loop },
 	{ 0 }
 };
@@ -252,7 +253,9 @@ on_ws(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 {
 	struct net_conn *c = lws_get_opaque_user_data(wsi);
 
-	(void)user;
+	/* Sessions are silent for most of their time: no buffers meanwhile. */
+	if (why == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_CLIENT_VERIFY_CERTS)
+		SSL_CTX_set_mode(user, SSL_MODE_RELEASE_BUFFERS);
 	if (c == NULL)
 		return 0;
 	switch (why) {

@@ -3,6 +3,8 @@
  */
 #include "normal.h"
 
+#include "extra.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,12 @@ static const struct normal_row rows[] = {
 #undef EVENT
 };
 enum { ROWS = sizeof rows / sizeof *rows };
+
+/* Where the name of who did it, and the time, may stand. */
+#define NAMES "member.nick|author.username|nick|user.username|username"
+#define TIMES                                                                \
+	"timestamp|apply_at|audit_time|date_time|thread_info.date_time|"     \
+	"post_info.date_time|reply_info.date_time"
 
 const struct normal_row *
 normal_row(struct slice name)
@@ -185,10 +193,11 @@ hash64(struct slice s, uint64_t h)
 }
 
 /* Equal ids are one event.  An event without any id is what it says.  Two
- * bots in one channel both see a message: that is two events. */
+ * bots in one channel both see a message: that is two events; so are two
+ * conversations in which the platform has used one id. */
 static void
 put_id(struct buf *out, const struct payload *p, const struct normal_row *row,
-    const struct normal_context *c)
+    const char *bot, struct slice conv)
 {
 	struct slice msg = json_text_at(p->d, "id");
 
@@ -201,8 +210,8 @@ put_id(struct buf *out, const struct payload *p, const struct normal_row *row,
 		buf_putf(out, "h:%016llx", (unsigned long long)hash64(
 		    json_print(p->d),
 		    hash64(p->type, 14695981039346656037ull)));
-	if (c->many_bots)
-		buf_putf(out, "@%s", c->bot);
+	buf_putf(out, "@%s/", bot);
+	buf_put(out, conv);
 }
 
 /* --- text ---------------------------------------------------------------------------- */
@@ -228,10 +237,14 @@ mention_of(struct slice s, struct slice id)
 	return at + id.n + 1;
 }
 
-/* One piece of guild text, undone: returns how much of s it was. */
+/* One piece of text, undone: returns how much of s it was. */
 static size_t
 put_piece(struct buf *out, struct slice s, bool guild)
 {
+	size_t face = guild || s.p[0] != '<' ? 0 : extra_face(out, s);
+
+	if (face > 0)
+		return face;
 	for (size_t i = 0; guild && i < sizeof entities / sizeof *entities; i++)
 		if (slice_starts(s, entities[i].from)) {
 			buf_put(out, (struct slice){ &entities[i].to, 1 });
@@ -318,79 +331,27 @@ copy_text(struct json *to, const char *key, const struct json *from,
 		json_put_text(to, key, v);
 }
 
-static void
-copy_int(struct json *to, const char *key, const struct json *from,
-    const char *path)
-{
-	int64_t v;
-
-	if (json_int_at(from, path, &v))
-		json_put_int(to, key, v);
-}
-
-static const char *
-kind_of(struct slice content_type)
-{
-	static const struct {
-		struct slice starts;
-		const char  *kind;
-	} kinds[] = {
-		{ SLICE("image"), "image" }, { SLICE("video"), "video" },
-		{ SLICE("voice"), "audio" }, { SLICE("audio"), "audio" },
-	};
-
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		if (slice_starts(content_type, kinds[i].starts))
-			return kinds[i].kind;
-	return "file";
-}
-
+/* How guilds tell it, in the form of groups. */
 static struct json *
-attachment(const struct json *from)
+everyone(void)
 {
-	struct json *a = json_new_object();
-	struct slice url = json_text_at(from, "url");
-	struct buf   full = { 0 };
+	struct json *o = json_new_object();
 
-	json_put_text(a, "kind",
-	    slice_of(kind_of(json_text_at(from, "content_type"))));
-	/* guild attachments may lack the scheme */
-	if (url.n > 0 && memmem(url.p, url.n, "://", 3) == NULL)
-		buf_puts(&full, "https://");
-	buf_put(&full, url);
-	json_put_text(a, "url", buf_slice(&full));
-	buf_free(&full);
-	copy_text(a, "mime", from, "content_type");
-	copy_text(a, "name", from, "filename");
-	copy_int(a, "size", from, "size");
-	copy_int(a, "w", from, "width");
-	copy_int(a, "h", from, "height");
-	copy_text(a, "wav", from, "voice_wav_url");
-	copy_text(a, "text", from, "asr_refer_text");
-	return a;
-}
-
-static struct json *
-attachments(const struct json *d)
-{
-	const struct json *list = json_get(d, "attachments");
-	struct json       *out;
-
-	if (json_count(list) == 0)
-		return NULL;
-	out = json_new_array();
-	for (size_t i = 0; i < json_count(list); i++)
-		json_push_take(out, attachment(json_at(list, i)));
-	return out;
+	json_put_bool(o, "bot", false);
+	json_put_bool(o, "all", true);
+	json_put_bool(o, "me", false);
+	return o;
 }
 
 static struct json *
 mentions(const struct payload *p, const char *user)
 {
 	const struct json *list = json_get(p->d, "mentions");
+	bool               all = json_truth(json_get(p->d,
+	    "mention_everyone"));
 	struct json       *out;
 
-	if (json_count(list) == 0)
+	if (json_count(list) == 0 && !all)
 		return NULL;
 	out = json_new_array();
 	for (size_t i = 0; i < json_count(list); i++) {
@@ -405,10 +366,13 @@ mentions(const struct payload *p, const char *user)
 		json_put_bool(o, "me", is_me(p, m, user));
 		json_push_take(out, o);
 	}
+	if (all)
+		json_push_take(out, everyone());
 	return out;
 }
 
-/* Guilds quote by message id; groups and users carry what is quoted. */
+/* Guilds quote by message id; groups and users by an index, and they carry
+ * what is quoted. */
 static struct json *
 quote(const struct json *d)
 {
@@ -417,8 +381,10 @@ quote(const struct json *d)
 	    "message_reference.message_id");
 	bool               quoted = slice_is(json_text_at(d, "message_type"),
 	    "103");
-	struct json       *q;
+	struct json       *q, *list;
 
+	if (ref.n == 0)
+		ref = extra_ext(d, "ref_msg_idx");
 	if (ref.n == 0 && !(quoted && first != NULL))
 		return NULL;
 	q = json_new_object();
@@ -429,7 +395,8 @@ quote(const struct json *d)
 		copy_text(q, "text", first, "content");
 		copy_text(q, "user", first,
 		    "author.member_openid|author.user_openid|author.id");
-		json_put_take(q, "attachments", attachments(first));
+		if ((list = extra_attachments(first)) != NULL)
+			json_put_take(q, "attachments", list);
 	}
 	return q;
 }
@@ -452,14 +419,14 @@ fill_message(const struct payload *p, const struct normal_row *row,
     struct msg_event *ev)
 {
 	ev->msg = json_text_at(p->d, "id");
-	ev->name = first_text(p->d, "member.nick|author.username");
 	ev->role = json_text_at(p->d, "author.member_role");
 	ev->from_bot = json_truth(json_path(p->d, "author.bot"));
 	ev->to_me = addresses_me(p, row, c->user);
 	ev->text = put_text(&s->text, p, row, c->user);
-	ev->attachments = packed(&s->attachments, attachments(p->d));
+	ev->attachments = packed(&s->attachments, extra_attachments(p->d));
 	ev->mentions = packed(&s->mentions, mentions(p, c->user));
 	ev->quote = packed(&s->quote, quote(p->d));
+	ev->data = packed(&s->data, extra_data(p->d));
 }
 
 static void
@@ -513,12 +480,13 @@ normal_event(const struct payload *p, const struct normal_context *c,
 	if (row->name[0] == '\0')
 		buf_put(&s->type, p->type);
 	put_conv(&s->conv, p->d, row->conv, c->bot);
-	put_id(&s->id, p, row, c);
+	put_id(&s->id, p, row, c->bot, buf_slice(&s->conv));
 	ev->id = buf_slice(&s->id);
 	ev->type = buf_slice(&s->type);
 	ev->conv = buf_slice(&s->conv);
 	ev->user = first_text(p->d, row->user);
-	ev->time = normal_time(json_text_at(p->d, "timestamp"));
+	ev->name = first_text(p->d, NAMES);
+	ev->time = normal_time(first_text(p->d, TIMES));
 	if (ev->time == 0)
 		ev->time = c->now_ms;
 	if (row->text != TEXT_NO)

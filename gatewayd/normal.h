@@ -20,7 +20,6 @@ struct normal_context {
 	const char *user;         /* the bot's own user id in guilds, or "" */
 	const char *shard;        /* "0/1" or "webhook" */
 	int64_t     now_ms;       /* since 1970: windows count from arrival */
-	bool        many_bots;    /* ids carry the bot's */
 };
 
 /* Where the parts that had to be made live; reuse it, free it at the end. */

@@ -150,6 +150,16 @@ read_form_data(struct call *c)
 	return false;
 }
 
+static bool
+has_live_session(const struct bot *b)
+{
+	const struct session *s = b->sessions;
+
+	while (s != NULL && s->conn == NULL)
+		s = s->next;
+	return s != NULL;
+}
+
 static void
 perform_send(struct call *c)
 {
@@ -180,6 +190,11 @@ perform_send(struct call *c)
 		return;
 	}
 	platform_id(p, id, sizeof id, "ROBOT1.0_");
+	if (!has_live_session(c->bot) &&
+	    call_strike(c, FAULT_send_unshown, &f)) {
+		call_answer(c, 200, send_answer(c, &s, id));
+		return;
+	}
 	if (send_take(&p->ledger, &s, slice_of(id),
 	        sim_wall_ms(c->sim, c->now_us), &m) != ERR_OK) {
 		call_refuse(c, &refusal_full);

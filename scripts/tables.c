@@ -345,20 +345,59 @@ print_refusals(void)
 	puts(".El");
 }
 
+/* "g:group_openid|group_id c:id" as words. */
+static void
+put_conversations(const char *spec)
+{
+	const char *between = "";
+
+	for (; *spec != '\0'; spec += *spec == ' ') {
+		size_t n = strcspn(spec, " ");
+
+		printf("%s\n.Li %.2s Ns Va ", between, spec);
+		for (size_t i = 2; i < n; i++)
+			if (spec[i] == '|')
+				fputs(" , ", stdout);
+			else
+				putchar(spec[i]);
+		spec += n;
+		between = " ;";
+	}
+	puts(" .");
+}
+
 static void
 print_events(void)
 {
-	static const char *const events[][2] = {
-#define EVENT(NAME, type, ...) { NAME, type },
+	static const struct {
+		const char *name, *type, *conv, *user;
+		enum { TEXT_NO, TEXT_PLAIN, TEXT_GUILD } text;
+		enum { REPLY_NO, REPLY_MSG, REPLY_EVENT } reply;
+	} events[] = {
+#define EVENT(NAME, type, conv, user, text, reply)                           \
+	{ NAME, type, conv, user, TEXT_##text, REPLY_##reply },
 #include "../gatewayd/events.def"
 #undef EVENT
 	};
+	static const char *const replies[] = {
+		[REPLY_NO] = "It cannot be answered.",
+		[REPLY_MSG] = "It is answered by its message.",
+		[REPLY_EVENT] = "It is answered by its event.",
+	};
 
-	puts(".Bl -tag -width Ds -compact");
-	for (size_t i = 0; i < COUNT(events); i++)
-		if (events[i][0][0] != '\0')
-			printf(".It Li %s\n.Li %s\n", events[i][0],
-			    events[i][1]);
+	puts(".Bl -tag -width Ds");
+	for (size_t i = 0; i < COUNT(events); i++) {
+		bool named = events[i].name[0] != '\0';
+
+		printf(".It Li %s%s\nFrom\n.Li %s .\n", events[i].type,
+		    named ? "" : "NAME",
+		    named ? events[i].name : "any other NAME");
+		fputs("Conversation", stdout);
+		put_conversations(events[i].conv);
+		if (events[i].user[0] != '\0')
+			printf("User by\n.Va %s .\n", events[i].user);
+		puts(replies[events[i].reply]);
+	}
 	puts(".El");
 }
 

@@ -39,11 +39,13 @@ VICTIMS = ("workerd", "apid", "gatewayd", "rookeryd")
 IDLE_US = 2000                  # CPU time of an idle gatewayd in 0.2 s, at most
 INJECT_RATE = 200               # events a second: one every 5 ms
 BEFORE_KILL, AFTER_KILL = 50, 50        # replies that are waited for
+BOTS = 100                      # that are added to the first
+IDLE_S = 5                      # over which idle processor time is counted
 DURABLE_LEVEL = 64              # at which the journal's share is measured
 # ROOKERY_DURABILITY of the sides; the floor keeps nothing.
 SIDES = {"floor": "", "system": "process", "none": "none", "power": "power"}
 LIMITS = {                      # of the ratios to the floor; of a sum
-    "cpu_at_64": 3.5, "p50_at_1": 5.0, "pss_mib": 40.0,
+    "cpu_at_64": 3.5, "p50_at_1": 5.0, "pss_mib": 40.0, "bot_kib": 150.0,
 }
 
 
@@ -409,6 +411,65 @@ def measure_intake(options):
     return {"cpu_us": us, "events_per_cpu_s": 1e6 / us}
 
 
+# --- many bots ----------------------------------------------------------------
+
+def add_bots(sim, home, n):
+    """bots/NAME.env of n more bots that the simulator knows."""
+    os.makedirs(os.path.join(home, "bots"))
+    for i in range(n):
+        app = str(103000000 + i)
+        secret = sim.tell("POST", "bot", {"bot": app})["secret"]
+        with open(os.path.join(home, "bots", f"b{i}.env"), "w",
+                  encoding="utf-8") as f:
+            f.write(f"QQ_APP_ID={app}\nQQ_CLIENT_SECRET={secret}\n")
+            f.writelines(f"{k}={v}\n" for k, v in sim.bot.items()
+                         if k in ("QQ_API_URL", "QQ_TOKEN_URL"))
+
+
+def measure_with_bots(options, more):
+    """KiB of gatewayd and apid, and their idle processor time as a share of
+    a core, with so many more bots than one, over TLS."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        sim = Simulator(folder, True)
+        try:
+            home = os.path.join(folder, "bots-home")
+            os.makedirs(home)
+            add_bots(sim, home, more)
+            program = Program(os.path.join(BUILD, "rookeryd"), home, {
+                **sim.bot, "ROOKERY_STATE_DIR": os.path.join(home, "state"),
+                "ROOKERY_RUN_DIR": os.path.join(home, "run"),
+                "ROOKERY_BOTS_DIR": os.path.join(home, "bots"),
+                "ROOKERY_WORKERS": str(options.workers)})
+            try:
+                began = time.monotonic()
+                if not sim.wait(f"live={more + 1}", READY_S + more)[1]:
+                    raise Broken(f"{more + 1} bots: not all have a session:"
+                                 f"\n{program.tail()}")
+                took = time.monotonic() - began
+                pids = [p for p, n in family(program.pid).items()
+                        if n in ("gatewayd", "apid")]
+                time.sleep(1)                   # what follows the connect
+                before = sum(map(cpu_us, pids))
+                time.sleep(IDLE_S)
+                idle = sum(map(cpu_us, pids)) - before
+                program.check()
+                return {"kib": sum(memory_kib(p)[1] for p in pids),
+                        "idle_share": idle / (IDLE_S * 1e6),
+                        "connect_s": took}
+            finally:
+                program.stop()
+        finally:
+            sim.stop()
+
+
+def measure_bots(options):
+    one, many = (measure_with_bots(options, n) for n in (0, BOTS))
+    return {"bots": BOTS + 1, "kib_per_bot": (many["kib"] - one["kib"]) / BOTS,
+            "idle_share": many["idle_share"],
+            "idle_share_of_one": one["idle_share"],
+            "connect_s": many["connect_s"]}
+
+
 # --- figures ----------------------------------------------------------------
 
 def median_of(rows):
@@ -581,6 +642,11 @@ def measure(options, faults):
     result = {"setting": setting(options), **digest(rounds), "rounds": rounds}
     print("gatewayd alone", file=sys.stderr)
     result["intake"] = measure_intake(options)
+    print(f"{BOTS + 1} bots", file=sys.stderr)
+    result["bots"] = measure_bots(options)
+    result["limits"].append(
+        {"what": "KiB for each bot that is added, over TLS",
+         "value": result["bots"]["kib_per_bot"], "limit": LIMITS["bot_kib"]})
     if options.kills > 0:
         print("recovery", file=sys.stderr)
         result["recovery"] = measure_recovery(options, faults)
@@ -611,6 +677,10 @@ def main():
     print("gatewayd alone: {cpu_us:.1f} us CPU per event taken in, "
           "{events_per_cpu_s:.0f} events per second of CPU\n"
           .format(**result["intake"]))
+    print("{bots} bots over TLS, all with a session after {connect_s:.1f} s: "
+          "{kib_per_bot:.0f} KiB each in gatewayd and apid, idle "
+          "{idle_share:.2%} of a core (one bot: {idle_share_of_one:.2%})\n"
+          .format(**result["bots"]))
     if "recovery" in result:
         print_recovery(result["recovery"])
     print_limits(result)

@@ -127,6 +127,15 @@ def pages_know_every_message():
         assert re.search(rf"\b{name}\b", text), name
 
 
+def pages_know_every_event():
+    text = page("rookery-events.7")
+    rows = re.findall(r'(?m)^EVENT\("(\w+)", "([\w.]+)"',
+                      read("gatewayd", "events.def"))
+    assert len(rows) > 50
+    for name, kind in rows:
+        assert f".It Li {kind}\nFrom\n.Li {name} .\n" in text, name
+
+
 def versions_agree():
     said = {output(path("build", name), "--version").split()[-1]
             for name in PROGRAMS}
@@ -239,7 +248,8 @@ TESTS = (env_example_is_the_table, env_example_is_a_good_file,
          pages_know_every_option, pages_know_every_setting,
          pages_name_the_settings_that_are_read,
          compose_passes_every_setting_on, pages_know_every_error_line,
-         pages_know_every_message, versions_agree, the_example_worker_works)
+         pages_know_every_message, pages_know_every_event, versions_agree,
+         the_example_worker_works)
 
 
 def main():

@@ -1,4 +1,4 @@
-// links: gatewayd/payload.c gatewayd/normal.c common
+// links: gatewayd/payload.c gatewayd/normal.c gatewayd/extra.c common
 /*
  * A frame of the platform: read, made an event, encoded, decoded, and what
  * went in as JSON comes out as JSON again.

@@ -411,6 +411,52 @@ TEST(a_refused_token_is_renewed_and_the_call_sent_once_more)
 	teardown();
 }
 
+TEST(waits_for_a_session_where_it_is_asked_for)
+{
+	static const struct {
+		enum requests_hold hold;
+		size_t             leave;   /* of u: g: c: d: */
+	} rows[] = { { HOLD_NONE, 4 }, { HOLD_GUILD, 2 }, { HOLD_ALL, 0 } };
+	static const char *const convs[] = { "u:A", "g:B", "c:C", "d:D" };
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		setup(false);
+		w.rs.hold = rows[i].hold;
+		w.rs.hold_ms = 60000;
+		w.bot.away_ms = loop_now(w.rs.loop);
+		for (size_t k = 0; k < 4; k++)
+			reply(convs[k], convs[k], 1);
+		EXPECT_INT(w.nstarted, rows[i].leave);
+		EXPECT_INT(w.rs.without_session, 4 - rows[i].leave);
+		w.bot.away_ms = 0;
+		requests_on_live(&w.rs, &w.bot);
+		turn();
+		EXPECT_INT(w.nstarted, 4);
+		EXPECT_INT(w.rs.without_session, 0);
+		for (size_t k = 0; k < 4; k++) /* first come, first gone */
+			answer(k, 200, OK_BODY);
+		EXPECT_STR(w.results[2].id, "c:C");
+		teardown();
+	}
+}
+
+TEST(a_session_that_stays_away_holds_nothing_for_long)
+{
+	setup(false);
+	w.rs.hold = HOLD_ALL;
+	w.rs.hold_ms = 50;
+	w.bot.away_ms = loop_now(w.rs.loop);
+	reply("x", "u:A", 1);
+	EXPECT_INT(w.nstarted, 0);
+	reply_from("p", "late", "u:B", 1, 20); /* its window is shorter */
+	turn_until(1, 1);
+	EXPECT_STR(w.results[0].code, "REPLY_EXPIRED");
+	reply("y", "u:C", 1); /* it has been away for longer already */
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT_INT(w.rs.without_session, 0);
+	teardown();
+}
+
 TEST(windows_close)
 {
 	setup(false);
@@ -1024,6 +1070,8 @@ main(void)
 	RUN(unknown_outcome_of_a_user_is_asked_again);
 	RUN(waits_for_a_token_in_order);
 	RUN(a_refused_token_is_renewed_and_the_call_sent_once_more);
+	RUN(waits_for_a_session_where_it_is_asked_for);
+	RUN(a_session_that_stays_away_holds_nothing_for_long);
 	RUN(windows_close);
 	RUN(a_window_from_the_beginning_of_time);
 	RUN(bounded);

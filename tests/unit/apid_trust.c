@@ -55,6 +55,15 @@ bot_has_token(const struct bot *b)
 	return w.has_token;
 }
 
+bool
+bot_set_away(struct bot *b, bool away)
+{
+	bool news = away == (b->away_ms == 0);
+
+	b->away_ms = away;
+	return news;
+}
+
 struct http_headers *
 bot_headers(struct bot *b)
 {
@@ -343,6 +352,28 @@ TEST(keys_and_signatures)
 	teardown();
 }
 
+TEST(notices_of_sessions)
+{
+	static const struct {
+		const char *what, *bot;
+		bool        away, live;    /* then; and it is told so */
+	} rows[] = {
+		{ "live", "7", false, false }, { "away", "7", true, false },
+		{ "away", "7", true, false },  { "push_off", "7", true, false },
+		{ "live", "8", true, false },  { "live", "7", false, true },
+	};
+
+	setup();
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct msg_notice m = { .bot = slice_of(rows[i].bot),
+			.what = slice_of(rows[i].what) };
+
+		EXPECT((trust_notice(&w.trust, &m) == &w.bot) == rows[i].live);
+		EXPECT((w.bot.away_ms != 0) == rows[i].away);
+	}
+	teardown();
+}
+
 int
 main(void)
 {
@@ -356,5 +387,6 @@ main(void)
 	RUN(a_refused_token_is_renewed_once);
 	RUN(questions_are_bounded);
 	RUN(keys_and_signatures);
+	RUN(notices_of_sessions);
 	return test_done();
 }

@@ -1,4 +1,4 @@
-// links: gatewayd/normal.c gatewayd/payload.c common
+// links: gatewayd/normal.c gatewayd/extra.c gatewayd/payload.c common
 /*
  * normal: each sample of a platform event against what handlers are to see,
  * by hand from the platform's pages; then events that lack things, have them
@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 
+#include "extra.h"
 #include "normal.h"
 
 #define ROWS(a) (sizeof(a) / sizeof *(a))
@@ -35,10 +36,15 @@ struct sample {
 	bool        to_me;
 	int64_t     at;
 	const char *attachments, *mentions, *quote;
+	const char *name, *role, *data;     /* data: of a message */
 };
 
 #define NOTICE(file, type, conv, user, id, reply, at)                        \
-	{ file, type, conv, user, id, NULL, reply, false, at, NULL, NULL, NULL }
+	{ file, type, conv, user, id, NULL, reply, false, at, NULL, NULL,    \
+	  NULL, NULL, NULL, NULL }
+#define NAMED(file, type, conv, user, id, reply, at, name)                   \
+	{ file, type, conv, user, id, NULL, reply, false, at, NULL, NULL,    \
+	  NULL, name, NULL, NULL }
 
 #define TESTBOT                                                              \
 	"[{\"user\":\"" BOT "\",\"name\":\"testbot\",\"bot\":true,"          \
@@ -46,31 +52,40 @@ struct sample {
 
 #define SENT 1767294245000
 
+#define PLAIN "{\"ref\":\"REFIDX_AAAA\",\"scene\":\"default\"}"
+#define GROUP "{\"ref\":\"REFIDX_EEEE\",\"scene\":\"default\"}"
+#define GUILD "{\"guild\":\"" S "\",\"roles\":[\"1\"]}"
+
 static const struct sample samples[] = {
 	{ "c2c_message_create", "message.c2c", "u:" U, U,
 	  "m:ROBOT1.0_c2csynthetic0046", "hello", 'M', true, SENT, NULL, NULL,
-	  NULL },
+	  NULL,
+	  NULL, NULL, PLAIN },
 	{ "c2c_message_create_minimal", "message.c2c", "u:" U, U,
-	  "m:ROBOT1.0_c2cmin", "123", 'M', true, SENT, NULL, NULL, NULL },
+	  "m:ROBOT1.0_c2cmin", "123", 'M', true, SENT, NULL, NULL, NULL,
+	  NULL, NULL, NULL },
 	{ "c2c_message_create_image", "message.c2c", "u:" U, U,
 	  "m:ROBOT1.0_c2csynthetic0048", "", 'M', true, SENT,
 	  "[{\"kind\":\"image\","
 	  "\"url\":\"https://multimedia.example.invalid/download?x=1\","
 	  "\"mime\":\"image/png\",\"name\":\"p.png\",\"size\":4096,"
-	  "\"w\":200,\"h\":100}]", NULL, NULL },
+	  "\"w\":200,\"h\":100}]", NULL, NULL,
+	  NULL, NULL, PLAIN },
 	{ "c2c_message_create_voice", "message.c2c", "u:" U, U,
 	  "m:ROBOT1.0_c2csynthetic0049", "", 'M', true, SENT,
 	  "[{\"kind\":\"audio\","
 	  "\"url\":\"https://grouptalk.example.invalid/v.silk\","
 	  "\"mime\":\"voice\",\"name\":\"v.amr\",\"size\":2048,"
 	  "\"wav\":\"https://grouptalk.example.invalid/v.wav\","
-	  "\"text\":\"spoken words\"}]", NULL, NULL },
+	  "\"text\":\"spoken words\"}]", NULL, NULL,
+	  NULL, NULL, PLAIN },
 	{ "c2c_message_create_file", "message.c2c", "u:" U, U,
 	  "m:ROBOT1.0_c2csynthetic0050", "", 'M', true, SENT,
 	  "[{\"kind\":\"file\","
 	  "\"url\":\"https://njc-download.example.invalid/f\","
 	  "\"mime\":\"file\",\"name\":\"doc.pdf\",\"size\":9999}]", NULL,
-	  NULL },
+	  NULL,
+	  NULL, NULL, PLAIN },
 	{ "c2c_message_create_quote", "message.c2c", "u:" U, U,
 	  "m:ROBOT1.0_c2csynthetic0051", "what about this", 'M', true, SENT,
 	  NULL, NULL,
@@ -78,64 +93,87 @@ static const struct sample samples[] = {
 	  "\",\"attachments\":[{\"kind\":\"image\","
 	  "\"url\":\"https://example.invalid/q.jpg\","
 	  "\"mime\":\"image/jpeg\",\"name\":\"q.jpg\",\"size\":10,"
-	  "\"w\":1,\"h\":1}]}" },
+	  "\"w\":1,\"h\":1}]}",
+	  NULL, NULL, "{\"type\":103,\"ref\":\"REFIDX_CCCC\",\"scene\":\"default\"}" },
 	{ "c2c_message_create_ark", "message.c2c", "u:" U, U,
 	  "m:ROBOT1.0_c2csynthetic0052", "[card]", 'M', true, SENT, NULL,
-	  NULL, NULL },
+	  NULL, NULL,
+	  NULL, NULL, "{\"type\":3,\"ref\":\"REFIDX_AAAA\",\"scene\":\"default\","
+	  "\"ark\":{\"prompt\":\"[share] title\",\"ark_type\":\"tuwen\","
+	  "\"ark_name\":\"com.example.tuwen\",\"fields\":{\"title\":\"t\","
+	  "\"desc\":\"d\",\"url\":\"https://example.invalid\"}}}" },
 	{ "c2c_message_create_record", "message.c2c", "u:" U, U,
 	  "m:ROBOT1.0_c2csynthetic0053", "[chat record]", 'M', true, SENT,
-	  NULL, NULL, NULL },
+	  NULL, NULL, NULL,
+	  NULL, NULL, "{\"type\":102,\"ref\":\"REFIDX_AAAA\",\"scene\":\"default\","
+	  "\"record\":[{\"msg\":\"REFIDX_D1\",\"name\":\"a\","
+	  "\"text\":\"line 1\"},{\"msg\":\"REFIDX_D2\",\"name\":\"b\","
+	  "\"text\":\"line 2\",\"record\":[{\"text\":\"nested\"}]}]}" },
 	{ "c2c_message_create_face", "message.c2c", "u:" U, U,
 	  "m:ROBOT1.0_c2csynthetic0054",
-	  "<faceType=1,faceId=\"14\",ext=\"eyJ0ZXh0Ijoi5b6u56yRIn0=\"> hi",
-	  'M', true, SENT, NULL, NULL, NULL },
+	  "[\xe5\xbe\xae\xe7\xac\x91] hi",
+	  'M', true, SENT, NULL, NULL, NULL,
+	  NULL, NULL, PLAIN },
 
 	{ "group_at_message_create", "message.group", "g:" G, M,
 	  "m:ROBOT1.0_grpsynthetic0055", "hello", 'M', true, SENT, NULL,
 	  "[{\"user\":\"5F60718293A4B5C6D7E8F10A1B2C3D4E\","
 	  "\"name\":\"testbot\",\"bot\":true,\"all\":false,\"me\":true}]",
-	  NULL },
+	  NULL,
+	  "tester", "member", GROUP },
 	{ "group_at_message_create_minimal", "message.group", "g:" G, M,
-	  "m:ROBOT1.0_grpmin", "123", 'M', true, SENT, NULL, NULL, NULL },
+	  "m:ROBOT1.0_grpmin", "123", 'M', true, SENT, NULL, NULL, NULL,
+	  NULL, NULL, NULL },
 	{ "group_at_message_create_oddtime", "message.group", "g:" G, M,
 	  "m:ROBOT1.0_grpsynthetic0057", "x", 'M', true, SENT + 123, NULL,
-	  NULL, NULL },
+	  NULL, NULL,
+	  "tester", "member", GROUP },
 	{ "group_at_message_create_image", "message.group", "g:" G, M,
 	  "m:ROBOT1.0_grpsynthetic0058", "", 'M', true, SENT,
 	  "[{\"kind\":\"image\","
 	  "\"url\":\"https://multimedia.example.invalid/g\","
 	  "\"mime\":\"image/jpeg\",\"name\":\"g.jpg\",\"size\":1000,"
-	  "\"w\":480,\"h\":640}]", NULL, NULL },
+	  "\"w\":480,\"h\":640}]", NULL, NULL,
+	  "tester", "member", GROUP },
 	{ "group_message_create", "message.group", "g:" G, M,
 	  "m:ROBOT1.0_grpsynthetic0059", "<@" N "> plain group talk", 'M',
 	  false, SENT, NULL,
 	  "[{\"user\":\"" N "\",\"name\":\"other\",\"bot\":false,"
-	  "\"all\":false,\"me\":false}]", NULL },
+	  "\"all\":false,\"me\":false}]", NULL,
+	  "tester", "member", GROUP },
 	{ "group_message_create_all", "message.group", "g:" G, M,
 	  "m:ROBOT1.0_grpsynthetic0060", "@everyone notice", 'M', false, SENT,
-	  NULL, "[{\"bot\":false,\"all\":true,\"me\":false}]", NULL },
+	  NULL, "[{\"bot\":false,\"all\":true,\"me\":false}]", NULL,
+	  "tester", "member", GROUP },
 	{ "group_message_create_frombot", "message.group", "g:" G, N,
 	  "m:ROBOT1.0_grpsynthetic0061", "beep", 'M', false, SENT, NULL, NULL,
-	  NULL },
+	  NULL,
+	  "otherbot", "member", GROUP },
 
 	{ "at_message_create", "message.guild", "c:" C, P,
 	  "m:08synthetic00000011", "hello <b> &", 'M', true, SENT, NULL,
-	  TESTBOT, NULL },
+	  TESTBOT, NULL,
+	  "tt", NULL, GUILD },
 	{ "at_message_create_attachment", "message.guild", "c:" C, P,
 	  "m:08synthetic00000012", "look", 'M', true, SENT,
 	  "[{\"kind\":\"image\","
 	  "\"url\":\"https://gchat.example.invalid/a.png\","
 	  "\"mime\":\"image/png\",\"name\":\"a.png\",\"size\":300,"
 	  "\"w\":20,\"h\":10}]", TESTBOT,
-	  "{\"msg\":\"08synthetic00000001\"}" },
+	  "{\"msg\":\"08synthetic00000001\"}",
+	  "tt", NULL, GUILD },
 	{ "at_message_create_minimal", "message.guild", "c:" C, P, "m:08min",
-	  "", 'M', true, 0, NULL, NULL, NULL },
+	  "", 'M', true, 0, NULL, NULL, NULL,
+	  "u", NULL, "{\"guild\":\"" S "\"}" },
 	{ "message_create", "message.guild", "c:" C, P,
 	  "m:08synthetic00000014", "plain text <#1600001> <emoji:4> @everyone",
-	  'M', false, SENT, NULL, NULL, NULL },
+	  'M', false, SENT, NULL,
+	  "[{\"bot\":false,\"all\":true,\"me\":false}]", NULL,
+	  "tt", NULL, GUILD },
 	{ "direct_message_create", "message.dm", "d:1870000000000000001", P,
 	  "m:08synthetic00000015", "hi bot", 'M', true, SENT, NULL, NULL,
-	  NULL },
+	  NULL,
+	  "tt", NULL, GUILD },
 
 	NOTICE("message_delete", "guild.recall", "c:" C, P,
 	    "MESSAGE_DELETE:synthetic0017", '-', 0),
@@ -150,9 +188,9 @@ static const struct sample samples[] = {
 	NOTICE("message_reaction_remove", "reaction.remove", "c:" C, P,
 	    "MESSAGE_REACTION_REMOVE:synthetic0021", 'E', 0),
 	NOTICE("message_audit_pass", "audit.pass", "c:" C, "",
-	    "MESSAGE_AUDIT_PASS:synthetic0045", '-', 0),
+	    "MESSAGE_AUDIT_PASS:synthetic0045", '-', SENT),
 	NOTICE("message_audit_reject", "audit.reject", "c:" C, "",
-	    "MESSAGE_AUDIT_REJECT:synthetic0046", '-', 0),
+	    "MESSAGE_AUDIT_REJECT:synthetic0046", '-', SENT),
 
 	NOTICE("interaction_create_c2c", "interaction", "u:" U, U,
 	    "INTERACTION_CREATE:synthetic0079", 'E', SENT),
@@ -202,10 +240,12 @@ static const struct sample samples[] = {
 	    "GROUP_MEMBER_ADD:synthetic0072", 'E', SENT),
 	NOTICE("group_member_remove", "group.member_remove", "g:" G, N,
 	    "GROUP_MEMBER_REMOVE:synthetic0073", '-', SENT),
-	NOTICE("group_join_request", "group.request", "g:" G, N,
-	    "GROUP_JOIN_REQUEST:synthetic0074", '-', 0),
-	NOTICE("group_join_request_invited", "group.request", "g:" G, N,
-	    "GROUP_JOIN_REQUEST:synthetic0075", '-', 0),
+	NAMED("group_join_request", "group.request", "g:" G, N,
+	    "GROUP_JOIN_REQUEST:synthetic0074", '-', SENT,
+	    "newcomer"),
+	NAMED("group_join_request_invited", "group.request", "g:" G, N,
+	    "GROUP_JOIN_REQUEST:synthetic0075", '-', SENT,
+	    "guest"),
 
 	NOTICE("guild_create", "guild.join", "s:" S, P,
 	    "GUILD_CREATE:synthetic0003", '-', 0),
@@ -219,12 +259,12 @@ static const struct sample samples[] = {
 	    "CHANNEL_UPDATE:synthetic0007", '-', 0),
 	NOTICE("channel_delete", "channel.delete", "c:" C, P,
 	    "CHANNEL_DELETE:synthetic0008", '-', 0),
-	NOTICE("guild_member_add", "guild.member_add", "s:" S, P,
-	    "GUILD_MEMBER_ADD:synthetic0009", 'E', 0),
-	NOTICE("guild_member_update", "guild.member_update", "s:" S, P,
-	    "GUILD_MEMBER_UPDATE:synthetic0010", 'E', 0),
-	NOTICE("guild_member_remove", "guild.member_remove", "s:" S, P,
-	    "GUILD_MEMBER_REMOVE:synthetic0011", 'E', 0),
+	NAMED("guild_member_add", "guild.member_add", "s:" S, P,
+	    "GUILD_MEMBER_ADD:synthetic0009", 'E', 0, "tester"),
+	NAMED("guild_member_update", "guild.member_update", "s:" S, P,
+	    "GUILD_MEMBER_UPDATE:synthetic0010", 'E', 0, "tester"),
+	NAMED("guild_member_remove", "guild.member_remove", "s:" S, P,
+	    "GUILD_MEMBER_REMOVE:synthetic0011", 'E', 0, "tester"),
 	NOTICE("audio_start", "audio.start", "c:" C, "",
 	    "AUDIO_START:synthetic0039", '-', 0),
 	NOTICE("audio_finish", "audio.finish", "c:" C, "",
@@ -239,24 +279,24 @@ static const struct sample samples[] = {
 	    "AUDIO_OR_LIVE_CHANNEL_MEMBER_EXIT:synthetic0044", '-', 0),
 
 	NOTICE("forum_thread_create", "forum.thread_create", "c:" C, P,
-	    "FORUM_THREAD_CREATE:synthetic0023", 'E', 0),
+	    "FORUM_THREAD_CREATE:synthetic0023", 'E', SENT),
 	NOTICE("forum_thread_update", "forum.thread_update", "c:" C, P,
-	    "FORUM_THREAD_UPDATE:synthetic0024", 'E', 0),
+	    "FORUM_THREAD_UPDATE:synthetic0024", 'E', SENT),
 	NOTICE("forum_thread_delete", "forum.thread_delete", "c:" C, P,
-	    "FORUM_THREAD_DELETE:synthetic0025", 'E', 0),
+	    "FORUM_THREAD_DELETE:synthetic0025", 'E', SENT),
 	/* ids as JSON numbers beyond 2^53 */
 	NOTICE("forum_thread_create_numbers", "forum.thread_create", "c:" C,
-	    "144000000000000001", "FORUM_THREAD_CREATE:synthetic0026", 'E', 0),
+	    "144000000000000001", "FORUM_THREAD_CREATE:synthetic0026", 'E', SENT),
 	NOTICE("forum_post_create", "forum.post_create", "c:" C, P,
-	    "FORUM_POST_CREATE:synthetic0027", 'E', 0),
+	    "FORUM_POST_CREATE:synthetic0027", 'E', SENT),
 	NOTICE("forum_post_delete", "forum.post_delete", "c:" C, P,
-	    "FORUM_POST_DELETE:synthetic0028", 'E', 0),
+	    "FORUM_POST_DELETE:synthetic0028", 'E', SENT),
 	NOTICE("forum_reply_create", "forum.reply_create", "c:" C, P,
-	    "FORUM_REPLY_CREATE:synthetic0029", 'E', 0),
+	    "FORUM_REPLY_CREATE:synthetic0029", 'E', SENT),
 	NOTICE("forum_reply_delete", "forum.reply_delete", "c:" C, P,
-	    "FORUM_REPLY_DELETE:synthetic0030", 'E', 0),
+	    "FORUM_REPLY_DELETE:synthetic0030", 'E', SENT),
 	NOTICE("forum_publish_audit_result", "forum.audit", "c:" C, P,
-	    "FORUM_PUBLISH_AUDIT_RESULT:synthetic0031", '-', 0),
+	    "FORUM_PUBLISH_AUDIT_RESULT:synthetic0031", '-', SENT),
 	NOTICE("open_forum_thread_create", "forum.thread_create", "c:" C, P,
 	    "OPEN_FORUM_THREAD_CREATE:synthetic0032", '-', 0),
 	NOTICE("open_forum_thread_update", "forum.thread_update", "c:" C, P,
@@ -355,7 +395,7 @@ one_sample(const struct sample *s)
 	struct buf            text = { 0 };
 	struct payload        p = { 0 };
 	struct msg_event      ev;
-	char                  file[128];
+	char                  file[128], id[256];
 	bool                  before = test_bad;
 
 	test_bad = false;
@@ -369,7 +409,10 @@ one_sample(const struct sample *s)
 	EXPECT_SLICE(ev.type, s->type);
 	EXPECT_SLICE(ev.conv, s->conv);
 	EXPECT_SLICE(ev.user, s->user);
-	EXPECT_SLICE(ev.id, s->id);
+	snprintf(id, sizeof id, "%s@102000001/%s", s->id, s->conv);
+	EXPECT_SLICE(ev.id, id);
+	EXPECT_SLICE(ev.name, s->name != NULL ? s->name : "");
+	EXPECT_SLICE(ev.role, s->role != NULL ? s->role : "");
 	EXPECT_SLICE(ev.text, s->text != NULL ? s->text : "");
 	EXPECT_INT(ev.to_me, s->to_me);
 	EXPECT_INT(ev.from_bot, strstr(s->file, "frombot") != NULL);
@@ -380,7 +423,7 @@ one_sample(const struct sample *s)
 	expect_packed("quote", ev.quote, s->quote);
 	/* what is no message is handed on whole, and raw as it came */
 	expect_packed("data", ev.data,
-	    s->text != NULL ? NULL : json_print(p.d).p);
+	    s->text != NULL ? s->data : json_print(p.d).p);
 	expect_json(ev.raw, p.d);
 	if (test_bad)
 		printf("# in %s\n", s->file);
@@ -510,11 +553,10 @@ struct made {
 };
 
 static void
-make(struct made *m, const char *frame, const char *user, bool many)
+make(struct made *m, const char *frame, const char *user)
 {
 	struct normal_context ctx = context(user, "webhook");
 
-	ctx.many_bots = many;
 	payload_free(&m->p);
 	EXPECT(payload_parse(&m->p, slice_of(frame)) == ERR_OK);
 	EXPECT(normal_event(&m->p, &ctx, &m->scratch, &m->ev) == ERR_OK);
@@ -567,19 +609,19 @@ TEST(guild_text_is_undone_once_and_only_our_mention_goes)
 		    "{\"op\":0,\"t\":\"MESSAGE_CREATE\",\"d\":{\"id\":\"1\","
 		    "\"content\":\"%s\",\"mentions\":%s}}",
 		    rows[i].content, rows[i].mentions);
-		make(&m, frame, rows[i].user, false);
+		make(&m, frame, rows[i].user);
 		EXPECT_SLICE(m.ev.text, rows[i].text);
 		EXPECT_INT(m.ev.to_me, rows[i].to_me);
 	}
 	/* groups escape nothing, so nothing is undone */
 	make(&m, "{\"op\":0,\"t\":\"GROUP_AT_MESSAGE_CREATE\",\"d\":"
 	    "{\"id\":\"1\",\"content\":\" <@X> &lt;b&gt;\",\"mentions\":"
-	    "[{\"member_openid\":\"X\",\"is_you\":true}]}}", "", false);
+	    "[{\"member_openid\":\"X\",\"is_you\":true}]}}", "");
 	EXPECT_SLICE(m.ev.text, "&lt;b&gt;");
 	/* not told who we are, an AT_ event tells it */
 	make(&m, "{\"op\":0,\"t\":\"AT_MESSAGE_CREATE\",\"d\":{\"id\":\"1\","
 	    "\"content\":\"<@!5> hi\",\"mentions\":[{\"id\":\"5\","
-	    "\"bot\":true}]}}", "", false);
+	    "\"bot\":true}]}}", "");
 	EXPECT_SLICE(m.ev.text, "hi");
 	expect_packed("mentions", m.ev.mentions,
 	    "[{\"user\":\"5\",\"bot\":true,\"all\":false,\"me\":true}]");
@@ -593,37 +635,140 @@ TEST(equal_ids_are_one_event)
 	} rows[] = {
 		/* both ways a group may tell the same message */
 		{ "{\"op\":0,\"id\":\"A:1\",\"t\":\"GROUP_MESSAGE_CREATE\","
-		  "\"d\":{\"id\":\"R1\"}}", "m:R1" },
+		  "\"d\":{\"id\":\"R1\",\"group_openid\":\"X\"}}",
+		  "m:R1@102000001/g:X" },
 		{ "{\"op\":0,\"id\":\"B:2\",\"t\":\"GROUP_AT_MESSAGE_CREATE\","
-		  "\"d\":{\"id\":\"R1\"}}", "m:R1" },
+		  "\"d\":{\"id\":\"R1\",\"group_openid\":\"X\"}}",
+		  "m:R1@102000001/g:X" },
+		/* the same id elsewhere is another message */
+		{ "{\"op\":0,\"id\":\"A:1\",\"t\":\"GROUP_MESSAGE_CREATE\","
+		  "\"d\":{\"id\":\"R1\",\"group_openid\":\"Y\"}}",
+		  "m:R1@102000001/g:Y" },
+		{ "{\"op\":0,\"id\":\"A:1\",\"t\":\"C2C_MESSAGE_CREATE\","
+		  "\"d\":{\"id\":\"R1\",\"author\":{\"id\":\"X\"}}}",
+		  "m:R1@102000001/u:X" },
 		/* a message without an id of its own */
 		{ "{\"op\":0,\"id\":\"A:1\",\"t\":\"C2C_MESSAGE_CREATE\","
-		  "\"d\":{}}", "A:1" },
+		  "\"d\":{}}", "A:1@102000001/b:102000001" },
 		/* of other events d.id is not theirs */
 		{ "{\"op\":0,\"id\":\"A:1\",\"t\":\"GUILD_UPDATE\","
-		  "\"d\":{\"id\":\"77\"}}", "A:1" },
-		{ "{\"op\":0,\"id\":7,\"t\":\"GUILD_UPDATE\",\"d\":{}}", "7" },
+		  "\"d\":{\"id\":\"77\"}}", "A:1@102000001/s:77" },
+		{ "{\"op\":0,\"id\":7,\"t\":\"GUILD_UPDATE\",\"d\":{}}",
+		  "7@102000001/b:102000001" },
 	};
 	struct made m = { 0 };
 	char        hash[64];
 
 	for (size_t i = 0; i < ROWS(rows); i++) {
-		make(&m, rows[i].frame, "", false);
+		make(&m, rows[i].frame, "");
 		EXPECT_SLICE(m.ev.id, rows[i].id);
 	}
-	/* two bots of one channel: two events */
-	make(&m, rows[0].frame, "", true);
-	EXPECT_SLICE(m.ev.id, "m:R1@102000001");
 	/* an event without any id is what it says */
-	make(&m, "{\"op\":0,\"s\":1,\"t\":\"X\",\"d\":{\"a\":1}}", "", false);
-	EXPECT(slice_starts(m.ev.id, SLICE("h:")) && m.ev.id.n == 18);
+	make(&m, "{\"op\":0,\"s\":1,\"t\":\"X\",\"d\":{\"a\":1}}", "");
+	EXPECT(slice_starts(m.ev.id, SLICE("h:")) && m.ev.id.n == 40);
 	snprintf(hash, sizeof hash, "%.*s", (int)m.ev.id.n, m.ev.id.p);
-	make(&m, "{\"op\":0,\"s\":2,\"t\":\"X\",\"d\":{\"a\":1}}", "", false);
+	make(&m, "{\"op\":0,\"s\":2,\"t\":\"X\",\"d\":{\"a\":1}}", "");
 	EXPECT_SLICE(m.ev.id, hash);
-	make(&m, "{\"op\":0,\"s\":1,\"t\":\"X\",\"d\":{\"a\":2}}", "", false);
+	make(&m, "{\"op\":0,\"s\":1,\"t\":\"X\",\"d\":{\"a\":2}}", "");
 	EXPECT(!slice_is(m.ev.id, hash));
-	make(&m, "{\"op\":0,\"s\":1,\"t\":\"Y\",\"d\":{\"a\":1}}", "", false);
+	make(&m, "{\"op\":0,\"s\":1,\"t\":\"Y\",\"d\":{\"a\":1}}", "");
 	EXPECT(!slice_is(m.ev.id, hash));
+	unmake(&m);
+}
+
+TEST(faces_are_their_names)
+{
+#define FACE(ext) "<faceType=1,faceId=\\\"14\\\",ext=\\\"" ext "\\\">"
+	static const struct {
+		const char *content, *text;
+	} rows[] = {
+		{ FACE("eyJ0ZXh0IjoiYSJ9") "b" FACE("eyJ0ZXh0IjoiYSJ9"),
+		  "[a]b[a]" },
+		{ "<faceType=3,faceId=14,ext=eyJ0ZXh0IjoiYSJ9>", "[a]" },
+		/* what cannot be read stays as it is */
+		{ "<faceType=1,faceId=14>", "<faceType=1,faceId=14>" },
+		{ "<faceType=1,ext=e30=>", "<faceType=1,ext=e30=>" },
+		{ "<faceType=1,ext=!!!!>", "<faceType=1,ext=!!!!>" },
+		{ "<faceType=1,ext=eyJ0", "<faceType=1,ext=eyJ0" },
+		{ "<faceType=", "<faceType=" },
+	};
+	struct made m = { 0 };
+	char        frame[512];
+
+	for (size_t i = 0; i < ROWS(rows); i++) {
+		snprintf(frame, sizeof frame,
+		    "{\"op\":0,\"t\":\"C2C_MESSAGE_CREATE\",\"d\":{"
+		    "\"content\":\"%s\"}}", rows[i].content);
+		make(&m, frame, "");
+		EXPECT_SLICE(m.ev.text, rows[i].text);
+	}
+	unmake(&m);
+}
+
+TEST(quotes_by_their_index)
+{
+	struct made m = { 0 };
+
+	make(&m, "{\"op\":0,\"t\":\"C2C_MESSAGE_CREATE\",\"d\":{"
+	    "\"message_scene\":{\"ext\":[\"ref_msg_idx=REFIDX_A\","
+	    "\"msg_idx=REFIDX_B\",\"auth_token=x=y\",\"switch_id=1\",7,"
+	    "\"=\",\"none\"],\"callback_data\":\"from a link\"}}}", "");
+	expect_packed("quote", m.ev.quote, "{\"msg\":\"REFIDX_A\"}");
+	expect_packed("data", m.ev.data, "{\"ref\":\"REFIDX_B\","
+	    "\"callback\":\"from a link\",\"ext\":{\"switch_id\":\"1\"}}");
+	unmake(&m);
+}
+
+TEST(what_an_attachment_is)
+{
+	static const struct {
+		const char *type, *name, *kind;
+	} rows[] = {
+		{ "image/png", "x.mp4", "image" }, { "voice", "", "audio" },
+		{ "video/mp4", "", "video" },      { "file", "a.png", "file" },
+		{ "application/pdf", "a", "file" }, { "", "a.PNG", "image" },
+		{ "", "a.mp4", "video" },          { "", "a.silk", "audio" },
+		{ "", ".png", "file" },            { "", "", "file" },
+	};
+
+	for (size_t i = 0; i < ROWS(rows); i++)
+		EXPECT_STR(extra_kind(slice_of(rows[i].type),
+		    slice_of(rows[i].name)), rows[i].kind);
+}
+
+/* Somebody forwards a record of records: depth and lines have bounds. */
+TEST(a_record_has_an_end)
+{
+	struct made m = { 0 };
+	struct buf  frame = { 0 };
+	struct json *data = NULL, *at;
+	int          deep = 0;
+
+	buf_puts(&frame, "{\"op\":0,\"t\":\"C2C_MESSAGE_CREATE\",\"d\":{"
+	    "\"message_type\":102,\"msg_elements\":[");
+	for (int i = 0; i < 500; i++)
+		buf_puts(&frame, "{\"content\":\"x\"},");
+	buf_puts(&frame, "{}]}}");
+	make(&m, frame.p, "");
+	EXPECT(json_from_msgpack(&data, m.ev.data) == ERR_OK);
+	EXPECT_INT(json_count(json_get(data, "record")), 200);
+	json_free(&data);
+	buf_reset(&frame);
+	buf_puts(&frame, "{\"op\":0,\"t\":\"C2C_MESSAGE_CREATE\",\"d\":{"
+	    "\"message_type\":102");
+	for (int i = 0; i < 12; i++)
+		buf_puts(&frame, ",\"msg_elements\":[{\"content\":\"x\"");
+	for (int i = 0; i < 12; i++)
+		buf_puts(&frame, "}]");
+	buf_puts(&frame, "}}");
+	make(&m, frame.p, "");
+	EXPECT(json_from_msgpack(&data, m.ev.data) == ERR_OK);
+	for (at = json_get(data, "record"); at != NULL;
+	     at = json_get(json_at(at, 0), "record"))
+		deep++;
+	EXPECT_INT(deep, 8);
+	json_free(&data);
+	buf_free(&frame);
 	unmake(&m);
 }
 
@@ -669,13 +814,13 @@ TEST(numbers_are_exact)
 	char        frame[512];
 
 	snprintf(frame, sizeof frame, "{\"op\":0,\"t\":\"NEW\",\"d\":%s}", d);
-	make(&m, frame, "", false);
+	make(&m, frame, "");
 	expect_packed("data", m.ev.data, d);
 	EXPECT_SLICE(m.ev.raw, d);
 	/* an id that came as a number */
 	make(&m, "{\"op\":0,\"t\":\"FORUM_POST_CREATE\",\"d\":{"
 	    "\"channel_id\":9223372036854775807,"
-	    "\"author_id\":9007199254740993}}", "", false);
+	    "\"author_id\":9007199254740993}}", "");
 	EXPECT_SLICE(m.ev.conv, "c:9223372036854775807");
 	EXPECT_SLICE(m.ev.user, "9007199254740993");
 	unmake(&m);
@@ -751,7 +896,7 @@ TEST(whatever_it_holds_an_event_comes_out)
 			snprintf(frame, sizeof frame,
 			    "{\"op\":0,\"t\":\"%s\",\"d\":%s}", types[t],
 			    ds[i]);
-			make(&m, frame, BOT, false);
+			make(&m, frame, BOT);
 			EXPECT(m.ev.id.n > 0);
 			EXPECT(m.ev.conv.n > 2);
 			EXPECT(m.ev.type.n > 0);
@@ -760,12 +905,12 @@ TEST(whatever_it_holds_an_event_comes_out)
 			EXPECT(msg_encode(MSG_event, &m.ev, head, &out) ==
 			    ERR_OK);
 		}
-	make(&m, "{\"op\":0,\"t\":\"NEVER_SEEN\"}", "", false);
+	make(&m, "{\"op\":0,\"t\":\"NEVER_SEEN\"}", "");
 	EXPECT_SLICE(m.ev.conv, "b:102000001");
 	make(&m, "{\"op\":0,\"t\":\"C2C_MESSAGE_CREATE\",\"d\":{\"id\":12,"
 	    "\"author\":{\"user_openid\":34},\"content\":56,"
-	    "\"timestamp\":\"1767294245\"}}", "", false);
-	EXPECT_SLICE(m.ev.id, "m:12");
+	    "\"timestamp\":\"1767294245\"}}", "");
+	EXPECT_SLICE(m.ev.id, "m:12@102000001/u:34");
 	EXPECT_SLICE(m.ev.conv, "u:34");
 	EXPECT_SLICE(m.ev.text, "56");
 	EXPECT_INT(m.ev.time, SENT);
@@ -785,7 +930,7 @@ TEST(a_megabyte_of_text_is_text)
 	    "\"id\":\"1\",\"content\":\"");
 	buf_put(&frame, (struct slice){ body, n });
 	buf_puts(&frame, "\"}}");
-	make(&m, frame.p, BOT, false);
+	make(&m, frame.p, BOT);
 	EXPECT_INT(m.ev.text.n, n);
 	free(body);
 	buf_free(&frame);
@@ -800,6 +945,10 @@ main(void)
 	RUN(each_event_of_the_platform_has_a_row);
 	RUN(guild_text_is_undone_once_and_only_our_mention_goes);
 	RUN(equal_ids_are_one_event);
+	RUN(faces_are_their_names);
+	RUN(quotes_by_their_index);
+	RUN(what_an_attachment_is);
+	RUN(a_record_has_an_end);
 	RUN(both_ways_in_give_the_same);
 	RUN(numbers_are_exact);
 	RUN(times_of_all_forms);
