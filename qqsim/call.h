@@ -116,8 +116,9 @@ route_fn on_guilds, on_dm_create, on_url_link, on_channel_create,
     on_audio, on_grants, on_grant_demand;
 /* content.c */
 route_fn on_schedules, on_schedule_set, on_threads, on_thread_get,
-    on_thread_create, on_thread_comment, on_reaction_add, on_reaction_remove, on_reaction_users, on_pin_add,
-    on_pin_delete, on_pins_get, on_announce, on_unannounce;
+    on_thread_create, on_thread_comment, on_reaction_add,
+    on_reaction_remove, on_reaction_users, on_pin_add, on_pin_delete,
+    on_pins_get, on_announce, on_unannounce;
 /* group.c */
 route_fn on_group_members_v1, on_group_members_remove, on_blacklist_update,
     on_join_decide, on_restrict_set, on_strategy_create, on_strategy_update,

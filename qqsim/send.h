@@ -1,7 +1,7 @@
 /*
  * send: would the platform take this message?  What goes with what, the rules
- * for replies, the refusal of doubles; that the body has its form is known.  Judges, and on acceptance writes
- * it into the ledger.  No I/O.
+ * for replies, the refusal of doubles; that the body has its form is known.
+ * Judges, and on acceptance writes it into the ledger.  No I/O.
  */
 #ifndef SEND_H
 #define SEND_H

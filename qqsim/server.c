@@ -440,6 +440,10 @@ on_head(struct socket *s, struct slice path)
 	read_head(s, path);
 	m = s->request.method;
 	if (lws_hdr_total_length(s->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0) {
+		/* Of these libwebsockets tells no end when there is none. */
+		if (m != METHOD_POST && slice_is(header(s,
+		        WSI_TOKEN_HTTP_CONTENT_LENGTH), "0"))
+			return ask(s);
 		s->request.sink = h->on_head(h->self, &s->request);
 		return 0;       /* the body follows, be it empty */
 	}

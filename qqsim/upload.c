@@ -3,18 +3,18 @@
  */
 #include "upload.h"
 
+#include <openssl/evp.h>
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "err.h"
-
 enum { READ_MAX = 65536 };
 
 /* --- digests ------------------------------------------------------------ */
 
-void
+static void
 digest_hex(EVP_MD_CTX *ctx, char out[HEX_MAX])
 {
 	unsigned char raw[EVP_MAX_MD_SIZE];

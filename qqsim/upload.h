@@ -5,13 +5,14 @@
 #ifndef UPLOAD_H
 #define UPLOAD_H
 
-#include <openssl/evp.h>
-
+#include "err.h"
 #include "kind.h"
 #include "slice.h"
 
 enum { UPLOADS_MAX = 64, UPLOAD_ID_MAX = 48, HEX_MAX = 41,
 	MD5_10M = 10002432, UPLOAD_MAX = 200 << 20, PARTS_MAX = 10000 };
+
+struct evp_md_ctx_st;         /* libcrypto's digest under way */
 
 struct part {
 	bool     put, finished;
@@ -30,7 +31,7 @@ struct upload {
 	struct part   *parts;
 	size_t         nparts, hashed;   /* parts that the digests have */
 	int            fd;
-	EVP_MD_CTX    *digests[3];       /* md5, sha1, md5_10m */
+	struct evp_md_ctx_st *digests[3];       /* md5, sha1, md5_10m */
 };
 
 struct uploads {
@@ -67,7 +68,7 @@ struct sink {
 	size_t          k;
 	uint64_t        bytes;
 	bool            failed;
-	EVP_MD_CTX     *md5;
+	struct evp_md_ctx_st *md5;
 	const char     *why;         /* it is not taken: static; or NULL */
 	int             status;      /* and the HTTP status for that */
 };
@@ -78,8 +79,5 @@ void sink_put(struct sink *, struct slice);
 /* The part is kept; false: it was too short, too long, or not taken. */
 bool sink_keep(struct sink *);
 void sink_free(struct sink **);
-
-/* Hexadecimal of a digest context that ends with this. */
-void digest_hex(EVP_MD_CTX *, char out[HEX_MAX]);
 
 #endif
