@@ -1,6 +1,7 @@
 /*
  * call: one request to the platform's API on its way to an answer.  Shared by
- * the files that answer: rest.c, message.c, upload.c, guild.c, group.c.
+ * the files that answer: rest.c, message.c, stream_send.c,
+ * upload_calls.c, things.c, guild.c, content.c, group.c.
  */
 #ifndef CALL_H
 #define CALL_H
@@ -90,11 +91,9 @@ struct slice call_time(const struct call *, char out[32]);
 
 /* --- message.c ---------------------------------------------------------- */
 
-/* Those who watch see the bot's message, or that it reads otherwise now. */
-void message_tell(const struct call *, const struct send *,
-    const struct message *);
-void message_tell_edit(struct call *, const struct message *,
-    struct slice words);
+/* The chat page has the message again, which reads like this now. */
+void message_show(struct call *, const struct message *,
+    const struct json *body);
 
 /* --- what each operation does: one per fn of routes.def ------------------ */
 
@@ -105,7 +104,7 @@ route_fn on_send, on_recall, on_message_get, on_messages_list,
     on_message_edit, on_setting_guide, on_interaction;
 /* stream_send.c */
 route_fn on_stream;
-/* files.c */
+/* upload_calls.c */
 route_fn on_files, on_upload_prepare, on_upload_part_finish, on_part_put;
 /* things.c */
 route_fn on_get, on_list, on_page, on_update, on_delete, on_touch;

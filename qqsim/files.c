@@ -1,454 +1,139 @@
 /*
- * Files as calls: by address, in the body, or in parts.
+ * Uploads: a ring of rows.
  */
-#include "call.h"
-#include "upload.h"
+#include "files.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SOFT_TYPES = 4, RETRY_DELAY_S = 1 };
-
-/* true: a fault has answered. */
-static bool
-fault_first(struct call *c)
-{
-	struct fault f;
-
-	if (!call_strike(c, FAULT_file_status, &f))
-		return false;
-	call_answer_fault(c, &f, 500, 850026);
-	return true;
-}
-
-static bool
-target_known(struct call *c)
-{
-	if (ledger_conversation(&c->sim->platform.ledger, c->bot->app_id,
-	        c->route->scope, c->args[0], false) != NULL)
-		return true;
-	call_refuse(c, &refusal_unknown_openid);
-	return false;
-}
-
 static void
-put_size(struct call *c, struct json *j, const char *name, uint64_t n)
+forget(struct files *f, struct file *row)
 {
-	char text[24];
-
-	if (c->bot->media.numbers != 0) {
-		json_put_int(j, name, (int64_t)n);
-		return;
-	}
-	snprintf(text, sizeof text, "%llu", (unsigned long long)n);
-	json_put_text(j, name, slice_of(text));
-}
-
-/* --- a file is there ---------------------------------------------------- */
-
-struct arrived {
-	const char  *source;
-	struct slice where, name, md5;   /* where: an address, or an upload */
-	int64_t      type, bytes;        /* -1: not known */
-};
-
-static void
-remember(struct call *c, const struct arrived *a, const char *info)
-{
-	struct json *j = json_new_object();
-
-	json_put_text(j, "file_info", slice_of(info));
-	json_put_text(j, "scope", slice_of(scope_name(c->route->scope)));
-	json_put_text(j, "target", c->args[0]);
-	json_put_text(j, "source", slice_of(a->source));
-	json_put_text(j, "where", a->where);
-	json_put_text(j, "file_name", a->name);
-	json_put_text(j, "md5", a->md5);
-	json_put_int(j, "file_type", a->type);
-	json_put_int(j, "bytes", a->bytes);
-	world_put_take(call_world(c), WORLD_file, SLICE(""), slice_of(info),
-	    j);
-	ledger_count(&c->sim->platform.ledger, COUNT_files);
-}
-
-/* The file goes out as an active message.  The message's id; "" when that
- * was refused, which was answered. */
-static bool
-send_at_once(struct call *c, const char *info, char id[64])
-{
-	struct platform      *p = &c->sim->platform;
-	struct json          *body = json_new_object();
-	struct json          *media = json_new_object();
-	struct message       *m;
-	struct send           s = { .bot = c->bot->app_id,
-		.scope = c->route->scope, .target = c->args[0],
-		.body = body, .now_us = c->now_us };
-	const struct refusal *r;
-
-	json_put_text(media, "file_info", slice_of(info));
-	json_put_int(body, "msg_type", SEND_MEDIA);
-	json_put_take(body, "media", media);
-	s.text = json_print(body);
-	platform_id(p, id, 64, "ROBOT1.0_");
-	ledger_count(&p->ledger, COUNT_sends);
-	if ((r = send_judge(&p->ledger, &c->bot->rules, &s)) == NULL &&
-	    send_take(&p->ledger, &s, slice_of(id),
-	        sim_wall_ms(c->sim, c->now_us), &m) != ERR_OK)
-		r = &refusal_full;
-	if (r != NULL)
-		call_refuse(c, r);
-	else
-		message_tell(c, &s, m);
-	json_free(&body);
-	return r == NULL;
-}
-
-static void
-file_done(struct call *c, const struct arrived *a)
-{
-	uint64_t     ttl_s = c->bot->media.ttl_s;
-	struct fault f;
-	struct json *j;
-	char         info[96], id[64] = "";
-
-	send_file_info(info, sizeof info, c->route->scope,
-	    ++c->bot->rules.files, ttl_s == 0 ? 0
-	        : c->now_us / 1000 + (int64_t)ttl_s * 1000);
-	remember(c, a, info);
-	if (json_truth(json_get(c->body, "srv_send_msg")) &&
-	    !send_at_once(c, info, id))
-		return;
-	j = json_new_object();
-	json_put_text(j, "file_uuid", slice_of(c->trace));
-	json_put_text(j, "file_info", slice_of(info));
-	json_put_int(j, "ttl", (int64_t)ttl_s);
-	json_put_text(j, "id", slice_of(id));
-	if (strcmp(a->source, "upload_id") == 0 && a->type < SOFT_TYPES)
-		json_put_text(j, "raw_url", slice_of(c->sim->origin));
-	if (call_strike(c, FAULT_file_slow, &f))
-		call_answer_later(c, f.ms, 200, j);
-	else
-		call_done(c, j);
-}
-
-/* --- three ways --------------------------------------------------------- */
-
-/* -1: this is not base64. */
-static int64_t
-base64_bytes(struct slice text)
-{
-	size_t pad = 0;
-
-	while (pad < 2 && pad < text.n && text.p[text.n - 1 - pad] == '=')
-		pad++;
-	if (text.n == 0 || text.n % 4 != 0)
-		return -1;
-	for (size_t i = 0; i < text.n - pad; i++) {
-		char ch = text.p[i];
-
-		if (!((ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') ||
-		        (ch >= '0' && ch <= '9') || ch == '+' || ch == '/'))
-			return -1;
-	}
-	return (int64_t)(text.n / 4 * 3 - pad);
-}
-
-static void
-from_upload(struct call *c, struct arrived *a)
-{
-	struct upload *u = upload_find(&c->sim->uploads, a->where);
-	const char    *why;
-
-	if (u == NULL || strcmp(u->bot, c->bot->app_id) != 0 ||
-	    u->scope != c->route->scope ||
-	    !slice_is(c->args[0], u->target)) {
-		call_wrong(c, FORM_WRONG, "upload_id is of no upload here");
-		return;
-	}
-	if ((why = upload_judge(u)) != NULL) {
-		call_wrong(c, FORM_WRONG, why);
-		if (strcmp(why, "parts are missing") != 0)
-			upload_drop(&c->sim->uploads, u);
-		return;
-	}
-	a->type = u->type;
-	a->bytes = u->size;
-	a->md5 = slice_of(u->md5);
-	if (a->name.n == 0)
-		a->name = slice_of(u->name);
-	file_done(c, a);
-	upload_drop(&c->sim->uploads, u);
-}
-
-/* Exactly one of them. */
-static bool
-read_source(struct call *c, struct arrived *a)
-{
-	static const char *const sources[] = { "url", "file_data",
-		"upload_id" };
-	size_t n = 0;
-
-	for (size_t i = 0; i < 3; i++) {
-		struct slice text = call_text(c, sources[i]);
-
-		if (text.n == 0)
-			continue;
-		n++;
-		a->source = sources[i];
-		a->where = text;
-	}
-	return n == 1;
+	f->bytes -= row->n;
+	free(row->key);
+	free(row->name);
+	free(row->url);
+	free(row->data);
+	*row = (struct file){ 0 };
 }
 
 void
-on_files(struct call *c)
+files_close(struct files *f)
 {
-	struct arrived a = { .bytes = -1, .name = call_text(c, "file_name") };
-
-	if (fault_first(c) || !target_known(c))
-		return;
-	if (!read_source(c, &a)) {
-		call_refuse(c, &refusal_file_source);
-		return;
-	}
-	if (strcmp(a.source, "upload_id") == 0) {
-		from_upload(c, &a);
-		return;
-	}
-	if (!json_int_at(c->body, "file_type", &a.type) || a.type < 1 ||
-	    a.type > SOFT_TYPES) {
-		call_refuse(c, &refusal_file_type);
-		return;
-	}
-	if (strcmp(a.source, "file_data") == 0) {
-		a.bytes = base64_bytes(a.where);
-		a.where = SLICE("");
-		if (a.bytes < 0) {
-			call_wrong(c, FORM_WRONG, "file_data is not base64");
-			return;
-		}
-	} else if (!slice_starts(a.where, SLICE("http://")) &&
-	    !slice_starts(a.where, SLICE("https://"))) {
-		call_refuse(c, &refusal_file_source);
-		return;
-	}
-	file_done(c, &a);
-}
-
-/* --- in parts ----------------------------------------------------------- */
-
-static void
-put_parts(struct call *c, const struct upload *u, struct json *j)
-{
-	struct json *list = json_new_array(), *conf = json_new_object();
-	char         url[512];
-
-	for (size_t k = 0; k < u->nparts; k++) {
-		struct json *part = json_new_object();
-
-		snprintf(url, sizeof url, "%s/storage/%s/%zu?sign=%s",
-		    c->sim->origin, u->id, k, u->sign);
-		json_put_int(part, "index", (int64_t)(k + u->index_base));
-		json_put_text(part, "presigned_url", slice_of(url));
-		put_size(c, part, "block_size", upload_part_size(u, k));
-		json_push_take(list, part);
-	}
-	json_put_take(j, "parts", list);
-	json_put_int(conf, "concurrency", (int64_t)c->bot->media.concurrency);
-	json_put_int(conf, "retry_timeout",
-	    (int64_t)c->bot->media.retry_timeout_s);
-	json_put_int(conf, "retry_delay", RETRY_DELAY_S);
-	json_put_take(j, "upload_config", conf);
+	for (size_t i = 0; i < FILES_MAX; i++)
+		forget(f, &f->rows[i]);
 }
 
 static void
-prepare(struct call *c, int64_t size, int64_t type)
+make_room(struct files *f, size_t n)
 {
-	const struct media_rules *m = &c->bot->media;
-	char                      id[UPLOAD_ID_MAX], sign[17];
-	struct upload_new         n = { .bot = c->bot->app_id, .id = id,
-		.sign = sign, .dir = c->sim->dir, .scope = c->route->scope,
-		.target = c->args[0], .name = call_text(c, "file_name"),
-		.md5 = call_text(c, "md5"), .sha1 = call_text(c, "sha1"),
-		.md5_10m = call_text(c, "md5_10m"), .type = type,
-		.size = size, .now_ms = c->now_us / 1000,
-		.block_size = m->block_size, .index_base = m->index_base,
-		.url_life_ms = m->url_life_s * 1000 };
-	struct upload            *u;
-	struct json              *j;
+	uint64_t from = f->last > FILES_MAX ? f->last - FILES_MAX : 0;
 
-	platform_id(&c->sim->platform, id, sizeof id, "UPLOAD_");
-	if (token_random(sign, 16) != ERR_OK) {
-		call_refuse(c, &refusal_full);
-		return;
+	forget(f, &f->rows[(f->last + 1) % FILES_MAX]);
+	for (uint64_t i = from + 1;
+	    i <= f->last && f->bytes + n > FILES_BYTES_MAX; i++)
+		forget(f, &f->rows[i % FILES_MAX]);
+}
+
+static char *
+key_of(struct slice bot, struct slice info)
+{
+	char *key;
+
+	if (info.n == 0)
+		return slice_dup(SLICE(""));
+	if (asprintf(&key, "%.*s %.*s", (int)bot.n, bot.p, (int)info.n,
+	        info.p) < 0)
+		return NULL;
+	return key;
+}
+
+enum err
+files_keep(struct files *f, const struct file_new *new,
+    const struct file **out)
+{
+	struct file *row;
+
+	if (new->data.n > FILES_BYTES_MAX)
+		return ERR_TOO_LARGE;
+	make_room(f, new->data.n);
+	row = &f->rows[(f->last + 1) % FILES_MAX];
+	*row = (struct file){ .number = f->last + 1,
+		.key = key_of(new->bot, new->info),
+		.name = slice_dup(new->name), .url = slice_dup(new->url),
+		.data = slice_dup(new->data), .type = files_type(new->data) };
+	if (row->key == NULL || row->name == NULL || row->url == NULL ||
+	    row->data == NULL) {
+		forget(f, row);
+		return ERR_NOMEM;
 	}
-	switch (upload_new(&c->sim->uploads, &n, &u)) {
-	case ERR_OK:
-		break;
-	case ERR_SYNTAX:
-		call_wrong(c, FORM_WRONG, "md5, sha1 and md5_10m must be "
-		    "hexadecimal in lower case");
-		return;
-	case ERR_TOO_LARGE:
-		call_refuse(c, &refusal_file_large);
-		return;
-	default:
-		call_refuse(c, &refusal_full);
-		return;
-	}
-	j = json_new_object();
-	json_put_text(j, "upload_id", slice_of(u->id));
-	put_size(c, j, "block_size", u->block_size);
-	put_parts(c, u, j);
-	call_done(c, j);
+	row->n = new->data.n;
+	f->bytes += row->n;
+	f->last++;
+	*out = row;
+	return ERR_OK;
 }
 
-void
-on_upload_prepare(struct call *c)
+const struct file *
+files_at(const struct files *f, uint64_t number)
 {
-	struct fault f;
-	int64_t      size = 0, type = 0;
+	const struct file *row = &f->rows[number % FILES_MAX];
 
-	if (fault_first(c) || !target_known(c))
-		return;
-	if (call_strike(c, FAULT_file_quota, &f)) {
-		call_refuse(c, &refusal_file_quota);
-		return;
-	}
-	json_int_at(c->body, "file_size", &size);
-	json_int_at(c->body, "file_type", &type);
-	prepare(c, size, type);
+	return number != 0 && row->number == number ? row : NULL;
 }
 
-/* What is said of the part is what was put. */
-static const char *
-judge_part(struct call *c, const struct upload *u, size_t k)
+const struct file *
+files_by_info(const struct files *f, struct slice bot, struct slice info)
 {
-	int64_t size = 0;
+	char              *key = info.n > 0 ? key_of(bot, info) : NULL;
+	const struct file *found = NULL;
 
-	json_int_at(c->body, "block_size", &size);
-	if ((uint64_t)size != upload_part_size(u, k))
-		return "block_size is not the size of the part";
-	return slice_is(call_text(c, "md5"), u->parts[k].md5)
-	    ? NULL : "md5 is not that of the part";
+	for (size_t i = 0; key != NULL && i < FILES_MAX; i++)
+		if (f->rows[i].number != 0 &&
+		    strcmp(f->rows[i].key, key) == 0)
+			found = &f->rows[i];
+	free(key);
+	return found;
 }
 
-void
-on_upload_part_finish(struct call *c)
+const char *
+files_type(struct slice data)
 {
-	struct upload *u = upload_find(&c->sim->uploads,
-	    call_text(c, "upload_id"));
-	struct fault   f;
-	const char    *why = NULL;
-	int64_t        index = -1;
-	size_t         k;
+	static const struct {
+		size_t       at;
+		struct slice bytes;
+		const char  *type;
+	} known[] = {
+		{ 0, { "\x89PNG\r\n\x1a\n", 8 }, "image/png" },
+		{ 0, { "\xff\xd8\xff", 3 }, "image/jpeg" },
+		{ 0, { "GIF8", 4 }, "image/gif" },
+		{ 8, { "WEBP", 4 }, "image/webp" },
+		{ 0, { "BM", 2 }, "image/bmp" },
+		{ 4, { "ftyp", 4 }, "video/mp4" },
+		{ 0, { "\x1a\x45\xdf\xa3", 4 }, "video/webm" },
+		{ 8, { "WAVE", 4 }, "audio/wav" },
+		{ 0, { "OggS", 4 }, "audio/ogg" },
+		{ 0, { "fLaC", 4 }, "audio/flac" },
+		{ 0, { "ID3", 3 }, "audio/mpeg" },
+		{ 0, { "\xff\xfb", 2 }, "audio/mpeg" },
+		{ 0, { "#!SILK", 6 }, "audio/silk" },
+		{ 1, { "#!SILK", 6 }, "audio/silk" },
+		{ 0, { "#!AMR", 5 }, "audio/amr" },
+	};
 
-	if (fault_first(c))
-		return;
-	json_int_at(c->body, "part_index", &index);
-	if (u == NULL || u->scope != c->route->scope ||
-	    !slice_is(c->args[0], u->target))
-		why = "upload_id is of no upload here";
-	else if (!upload_part_at(u, index, &k))
-		why = "part_index is of no part";
-	if (why != NULL) {
-		call_wrong(c, FORM_WRONG, why);
-		return;
-	}
-	if (call_strike(c, FAULT_part_again, &f) || !u->parts[k].put) {
-		call_refuse(c, &refusal_part_again);
-		return;
-	}
-	if ((why = judge_part(c, u, k)) != NULL)
-		call_wrong(c, FORM_WRONG, why);
-	else if (upload_part_finish(u, k) != ERR_OK)
-		call_refuse(c, &refusal_full);
-	else
-		call_done(c, json_new_object());
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+		if (data.n >= known[i].at + known[i].bytes.n &&
+		    memcmp(data.p + known[i].at, known[i].bytes.p,
+		        known[i].bytes.n) == 0)
+			return known[i].type;
+	return "application/octet-stream";
 }
 
-/* --- storage ------------------------------------------------------------ */
-
-static void
-storage_says(struct call *c, int status, const char *why)
+const char *
+files_attachment_type(const char *type)
 {
-	struct buf xml = { 0 };
-
-	buf_putf(&xml, "<Error><Message>%s</Message></Error>\n", why);
-	call_answer_text(c, status, "application/xml", buf_slice(&xml));
-	buf_free(&xml);
-}
-
-static void
-part_kept(struct call *c)
-{
-	struct sink   *s = c->request->sink;
-	struct upload *u = upload_find(&c->sim->uploads, slice_of(s->upload));
-	struct fault   f;
-
-	if (call_strike(c, FAULT_part_slow, &f)) {
-		/* Nobody reads the body of storage's answer. */
-		call_answer_later(c, f.ms, 200, json_new_object());
-		return;
-	}
-	snprintf(c->head, sizeof c->head, "ETag: \"%s\"\r\n",
-	    u->parts[s->k].md5);
-	call_answer_text(c, 200, "application/xml", SLICE(""));
-}
-
-void
-on_part_put(struct call *c)
-{
-	struct sink  *s = c->request->sink;
-	struct fault  f;
-
-	if (s == NULL) {
-		storage_says(c, 411, "a part needs a Content-Length");
-		return;
-	}
-	if (c->request->authorization.n > 0) {
-		ledger_violation(&c->sim->platform.ledger,
-		    VIOLATION_storage_auth);
-		storage_says(c, 400, "an Authorization header is not for a "
-		    "signed address");
-	} else if (s->why != NULL) {
-		storage_says(c, s->status, s->why);
-	} else if (call_strike(c, FAULT_part_status, &f)) {
-		storage_says(c, f.status > 0 ? (int)f.status : 500,
-		    "fault asked for");
-	} else if (call_strike(c, FAULT_part_cut, &f)) {
-		call_drop(c, false);
-	} else if (!sink_keep(s)) {
-		storage_says(c, 400, "the part has another size");
-	} else {
-		ledger_count(&c->sim->platform.ledger, COUNT_parts);
-		part_kept(c);
-	}
-}
-
-void *
-rest_on_head(struct sim *s, const struct request *r)
-{
-	struct slice        args[ROUTE_ARGS_MAX] = { 0 };
-	bool                known;
-	const struct route *route = route_find(r->method, r->path, args,
-	    &known);
-
-	return route != NULL && route->id == ROUTE_upload_part_put
-	    ? sink_new(&s->uploads, r->path, request_query(r, "sign"),
-	        sim_now_us() / 1000) : NULL;
-}
-
-void
-rest_on_part(void *sink, struct slice data)
-{
-	sink_put(sink, data);
-}
-
-void
-rest_on_gone(void *sink)
-{
-	struct sink *s = sink;
-
-	sink_free(&s);
+	if (strncmp(type, "image/", 6) == 0 ||
+	    strncmp(type, "video/", 6) == 0)
+		return type;
+	return strncmp(type, "audio/", 6) == 0 ? "voice" : "file";
 }

@@ -45,7 +45,7 @@ on_request(void *self, struct exchange *x, const struct request *r)
 
 	if (slice_starts(r->path, SLICE("/sim/")))
 		control_on_request(s, x, r);
-	else if (!www_on_request(x, r))
+	else if (!www_on_request(x, r) && !show_on_request(s, x, r))
 		rest_on_request(s, x, r);
 }
 
@@ -55,11 +55,11 @@ on_head(void *self, const struct request *r)
 	return rest_on_head(self, r);
 }
 
-static void
+static bool
 on_part(void *self, void *sink, struct slice data)
 {
 	(void)self;
-	rest_on_part(sink, data);
+	return rest_on_part(sink, data);
 }
 
 static void
@@ -263,6 +263,8 @@ sim_close(struct sim *s)
 	rest_close(s);
 	webhooks_close(s);
 	stream_close(&s->stream);
+	samples_close(&s->samples);
+	files_close(&s->files);
 	platform_close(&s->platform);
 	buf_free(&s->frame);
 	if (s->loop != NULL)

@@ -15,27 +15,14 @@ enum { RECALL_US = 120 * 1000000 };
 /* --- sends -------------------------------------------------------------- */
 
 void
-message_tell(const struct call *c, const struct send *s, const struct message *m)
+message_show(struct call *c, const struct message *m, const struct json *body)
 {
-	struct slice words = send_words(s->body);
-	struct json *j;
+	struct send s = { .bot = c->bot->app_id, .body = body,
+		.scope = m->conversation->scope, .type = SEND_TYPE_NONE,
+		.conversation = m->conversation,
+		.event = ledger_event_at(&c->sim->platform.ledger, m->event) };
 
-	if (s->event != NULL && s->event->load != 0)
-		return;
-	j = json_new_object();
-	json_put_text(j, "type", SLICE("chat"));
-	json_put_int(j, "at_ms", sim_wall_ms(c->sim, c->now_us));
-	json_put_text(j, "bot", slice_of(c->bot->app_id));
-	json_put_text(j, "conversation",
-	    slice_of(strchr(s->conversation->key, '/') + 1));
-	json_put_text(j, "who", SLICE("bot"));
-	json_put_text(j, "id", slice_of(m->id));
-	json_put_text(j, "reply_to", s->event != NULL
-	    ? slice_of(s->event->msg) : SLICE(""));
-	json_put_text(j, "text", words);
-	json_put_int(j, "kind", s->type);
-	json_put_text(j, "name", slice_of(c->bot->name));
-	stream_put_chat(&c->sim->stream, j);
+	show_sent(c->sim, &s, m->id, c->bot->name);
 }
 
 static struct json *
@@ -48,7 +35,7 @@ send_answer(struct call *c, const struct send *s, const char *id)
 	json_put_text(j, "id", slice_of(id));
 	json_put_text(j, "timestamp", slice_of(at));
 	if (s->scope == SCOPE_C2C || s->scope == SCOPE_GROUP) {
-		platform_id(&c->sim->platform, ref, sizeof ref, "REFIDX_");
+		sample_index(ref, sizeof ref, slice_of(id));
 		json_put_text(part, "ref_idx", slice_of(ref));
 		json_put_take(j, "ext_info", part);
 		return j;
@@ -200,8 +187,10 @@ perform_send(struct call *c)
 		call_refuse(c, &refusal_full);
 		return;
 	}
-	if (m != NULL)
-		message_tell(c, &s, m);
+	if (m == NULL)
+		show_typing(c->sim, &s);
+	else if (s.event == NULL || s.event->load == 0)
+		show_sent(c->sim, &s, id, c->bot->name);
 	if (m != NULL && s.event != NULL && s.event->load != 0)
 		load_replied(c->sim, s.event, c->now_us);
 	send_done_answer(c, send_answer(c, &s, id));
@@ -260,20 +249,6 @@ on_send(struct call *c)
 
 /* --- recall, uploads, interactions -------------------------------------- */
 
-static void
-tell_recall(const struct call *c, const struct message *m)
-{
-	struct json *j = json_new_object();
-
-	json_put_text(j, "type", SLICE("recall"));
-	json_put_int(j, "at_ms", sim_wall_ms(c->sim, c->now_us));
-	json_put_text(j, "bot", slice_of(c->bot->app_id));
-	json_put_text(j, "conversation",
-	    slice_of(strchr(m->conversation->key, '/') + 1));
-	json_put_text(j, "id", slice_of(m->id));
-	stream_put_chat(&c->sim->stream, j);
-}
-
 /* A bot that is admin takes back what ordinary members have said. */
 static bool
 recall_of_member(struct call *c)
@@ -322,7 +297,7 @@ on_recall(struct call *c)
 	}
 	m->recalled = true;
 	ledger_tally(l, c->route->scope, TALLY_recalled, 1);
-	tell_recall(c, m);
+	show_recalled(c->sim, m->conversation, m->id);
 	call_done(c, chat ? json_new_object() : NULL);
 }
 
@@ -437,24 +412,9 @@ on_message_edit(struct call *c)
 	else if (ledger_message_edit(m, c->request->body) != ERR_OK)
 		call_refuse(c, &refusal_full);
 	else {
-		message_tell_edit(c, m, send_words(c->body));
+		message_show(c, m, c->body);
 		call_done(c, message_object(c, m));
 	}
-}
-
-void
-message_tell_edit(struct call *c, const struct message *m, struct slice words)
-{
-	struct json *j = json_new_object();
-
-	json_put_text(j, "type", SLICE("edit"));
-	json_put_int(j, "at_ms", sim_wall_ms(c->sim, c->now_us));
-	json_put_text(j, "bot", slice_of(c->bot->app_id));
-	json_put_text(j, "conversation",
-	    slice_of(strchr(m->conversation->key, '/') + 1));
-	json_put_text(j, "id", slice_of(m->id));
-	json_put_text(j, "text", words);
-	stream_put_chat(&c->sim->stream, j);
 }
 
 /* A message that asks the admins to allow active messages. */
@@ -484,6 +444,7 @@ on_interaction(struct call *c)
 	struct event  *e = ledger_by_interaction(l, c->bot->app_id,
 	    c->args[0]);
 	struct slice   app = c->request->callback_appid;
+	int64_t        code = 0;
 
 	if (app.n > 0 && !slice_is(app, c->bot->app_id)) {
 		call_refuse(c, &refusal_callback_appid);
@@ -492,6 +453,8 @@ on_interaction(struct call *c)
 	} else {
 		e->acknowledged = true;
 		ledger_count(l, COUNT_interactions);
+		json_int_at(c->body, "code", &code);
+		show_acknowledged(c->sim, e, code);
 		call_done(c, json_new_object());
 	}
 }

@@ -461,8 +461,8 @@ on_body(struct socket *s, struct slice part)
 	struct server_handlers *h = &s->server->handlers;
 
 	if (s->request.sink != NULL)
-		h->on_part(h->self, s->request.sink, part);
-	else if (s->body.n + part.n > BODY_MAX)
+		return h->on_part(h->self, s->request.sink, part) ? 0 : -1;
+	if (s->body.n + part.n > BODY_MAX)
 		s->request.too_large = true;
 	else
 		buf_put(&s->body, part);

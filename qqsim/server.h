@@ -41,7 +41,8 @@ struct server_handlers {
 	/* Where a body goes that shall not be held; NULL: it is held.  on_gone
 	 * in place of on_request when the client left before its end. */
 	void *(*on_head)(void *self, const struct request *);
-	void (*on_part)(void *self, void *sink, struct slice);
+	/* false: the connection is cut here. */
+	bool (*on_part)(void *self, void *sink, struct slice);
 	void (*on_gone)(void *self, void *sink);
 	/* 0: welcome; an HTTP status: refused; -1: dropped. */
 	int  (*on_upgrade)(void *self, struct slice path, struct slice origin,

@@ -17,10 +17,8 @@ show_text(struct call *c, const struct talk *t)
 
 	json_put_text(j, "content", buf_slice(&t->text));
 	json_put_bool(j, "stream_over", t->over);
-	if (m != NULL &&
-	    ledger_message_edit(m, json_print(j)) == ERR_OK &&
-	    t->index > 0)
-		message_tell_edit(c, m, buf_slice(&t->text));
+	if (m != NULL && ledger_message_edit(m, json_print(j)) == ERR_OK)
+		message_show(c, m, j);
 	json_free(&j);
 }
 
@@ -32,7 +30,7 @@ part_done(struct call *c, const struct talk *t)
 
 	json_put_text(j, "id", slice_of(t->id));
 	json_put_text(j, "timestamp", call_time(c, at));
-	platform_id(&c->sim->platform, ref, sizeof ref, "REFIDX_");
+	sample_index(ref, sizeof ref, slice_of(t->id));
 	json_put_text(info, "ref_idx", slice_of(ref));
 	json_put_take(j, "ext_info", info);
 	json_put_int(j, "remain_msg_len",
@@ -69,7 +67,6 @@ begin(struct call *c)
 	}
 	talk_keep(&c->bot->talks, t);
 	show_text(c, t);
-	message_tell(c, &s, m);
 	part_done(c, t);
 }
 

@@ -254,6 +254,28 @@ upload_judge(struct upload *u)
 	return NULL;
 }
 
+char *
+upload_base64(const struct upload *u)
+{
+	size_t n = (size_t)u->size;
+	char  *raw, *out;
+
+	if (n > SHOWN_MAX)
+		return NULL;
+	raw = malloc(n);
+	out = malloc(n / 3 * 4 + 5);
+	if (raw == NULL || out == NULL ||
+	    pread(u->fd, raw, n, 0) != (ssize_t)n) {
+		free(out);
+		out = NULL;
+	} else {
+		EVP_EncodeBlock((unsigned char *)out,
+		    (const unsigned char *)raw, (int)n);
+	}
+	free(raw);
+	return out;
+}
+
 /* --- a part on its way in ----------------------------------------------- */
 
 static void
@@ -302,7 +324,7 @@ sink_new(struct uploads *all, struct slice path, struct slice sign,
 	return s;
 }
 
-void
+bool
 sink_put(struct sink *s, struct slice data)
 {
 	struct upload *u = s->upload[0] != '\0'
@@ -312,13 +334,16 @@ sink_put(struct sink *s, struct slice data)
 	if (u == NULL || s->bytes + data.n > upload_part_size(u, s->k)) {
 		s->failed = true;
 		s->bytes += data.n;
-		return;
+		return true;
 	}
 	at = (off_t)((uint64_t)s->k * u->block_size + s->bytes);
+	if (s->cut && s->bytes + data.n > upload_part_size(u, s->k) / 2)
+		return false;
 	if (pwrite(u->fd, data.p, data.n, at) != (ssize_t)data.n)
 		s->failed = true;
 	EVP_DigestUpdate(s->md5, data.p, data.n);
 	s->bytes += data.n;
+	return true;
 }
 
 bool

@@ -10,7 +10,7 @@
 #include "slice.h"
 
 enum { UPLOADS_MAX = 64, UPLOAD_ID_MAX = 48, HEX_MAX = 41,
-	MD5_10M = 10002432, UPLOAD_MAX = 200 << 20, PARTS_MAX = 10000 };
+	MD5_10M = 10002432, UPLOAD_MAX = 200 << 20, PARTS_MAX = 10000, SHOWN_MAX = 4 << 20 };
 
 struct evp_md_ctx_st;         /* libcrypto's digest under way */
 
@@ -61,13 +61,16 @@ enum err upload_part_finish(struct upload *, size_t k);
 /* NULL: whole, and as it was said to be; else what is not. */
 const char *upload_judge(struct upload *);
 
+/* The bytes of one that is small enough to be shown, the caller's; or NULL. */
+char *upload_base64(const struct upload *);
+
 /* A part on its way in. */
 struct sink {
 	struct uploads *uploads;
 	char            upload[UPLOAD_ID_MAX];  /* "": its bytes are dropped */
 	size_t          k;
 	uint64_t        bytes;
-	bool            failed;
+	bool            failed, cut;
 	struct evp_md_ctx_st *md5;
 	const char     *why;         /* it is not taken: static; or NULL */
 	int             status;      /* and the HTTP status for that */
@@ -75,7 +78,8 @@ struct sink {
 /* NULL: out of memory.  path: /storage/ID/K. */
 struct sink *sink_new(struct uploads *, struct slice path, struct slice sign,
     int64_t now_ms);
-void sink_put(struct sink *, struct slice);
+/* false: the client is to be cut off here. */
+bool sink_put(struct sink *, struct slice);
 /* The part is kept; false: it was too short, too long, or not taken. */
 bool sink_keep(struct sink *);
 void sink_free(struct sink **);

@@ -404,6 +404,18 @@ def do_event(rig, kind, d, *words):
     rig.tell("POST", "event", body)
 
 
+@step("make", "TYPE [WORD=VALUE...] [with=D]",
+      "An event of any kind, filled as the platform fills it: scope, user, "
+      "group, channel, odd and the other words of POST /sim/event in qqsim(1); "
+      "with= is a JSON object put over it.")
+def do_make(rig, kind, *words):
+    body = {"t": kind}
+    body.update({k: json.loads(v) if k == "with" else
+                 value_of(v) if k in ("count", "expect", "emoji_type") else v
+                 for k, v in pairs(words).items()})
+    rig.tell("POST", "event", body)
+
+
 @step("raw", "TEXT", "A frame to every live session, as it is.")
 def do_raw(rig, text):
     if rig.tell("POST", "event", {"raw": text})["sockets"] == 0:
