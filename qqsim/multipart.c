@@ -112,7 +112,8 @@ read_parts(struct json *into, struct slice body, struct slice mark,
 			return slice_starts(body, SLICE("--"))
 			    ? NULL : &refusal_multipart;
 		body = slice_from(body, 2);
-		next = memmem(body.p, body.n, mark.p, mark.n);
+		next = body.n > 0 ? memmem(body.p, body.n, mark.p, mark.n)
+		                  : NULL;
 		if (next == NULL)
 			return &refusal_multipart;
 		n = (size_t)(next - body.p);
