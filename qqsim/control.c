@@ -440,6 +440,7 @@ control_reset(struct ask *a)
 	gate_heal(&s->platform, sim_now_us() / 1000);
 	ledger_reset(&s->platform.ledger);
 	wire_reset(s->wire);
+	memset(s->asked, 0, ROUTES * sizeof *s->asked);
 	audits_close(&s->audits);
 	for (size_t i = 0; i < s->platform.nbots; i++)
 		talks_close(&s->platform.bots[i]->talks);
@@ -758,6 +759,7 @@ control_operations(struct ask *a)
 		json_put_int(row, "status", routes[i].status);
 		json_put_int(row, "calls", routes[i].calls);
 		json_put_int(row, "seconds", routes[i].seconds);
+		json_put_int(row, "asked", (int64_t)a->sim->asked[i]);
 		json_push_take(list, row);
 	}
 	json_put_take(j, "operations", list);

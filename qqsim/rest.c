@@ -6,6 +6,7 @@
 #include "call.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "log.h"
 
@@ -348,6 +349,7 @@ rest_on_request(struct sim *s, struct exchange *x, const struct request *r)
 		                           : &refusal_no_route);
 		return;
 	}
+	s->asked[c.route->id]++;
 	perform(&c);
 	json_free(&c.body);
 	if (r->sink != NULL)
@@ -367,6 +369,7 @@ rest_close(struct sim *s)
 	uploads_close(&s->uploads);
 	route_forms_free(&s->forms);
 	wire_free(&s->wire);
+	free(s->asked);
 }
 
 enum err
@@ -374,5 +377,8 @@ rest_open(struct sim *s)
 {
 	enum err e = route_forms_new(&s->forms);
 
+	s->asked = calloc(ROUTES, sizeof *s->asked);
+	if (s->asked == NULL)
+		return ERR_NOMEM;
 	return e == ERR_OK ? wire_new(&s->wire) : e;
 }

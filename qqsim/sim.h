@@ -49,6 +49,7 @@ struct sim {
 	struct wire     *wire;          /* the latest requests */
 	struct audits    audits;        /* messages that wait for a verdict */
 	struct uploads   uploads;
+	uint64_t        *asked;         /* calls of each operation */
 	uint64_t         seen_changes;  /* of the ledger, at the last look */
 	struct timer     tick;
 	uint64_t         conns;         /* ever; numbers them */

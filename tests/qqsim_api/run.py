@@ -252,6 +252,9 @@ def test_every_operation(sim):
     assert {c[0] for c in CALLS} | ELSEWHERE == set(known), \
         set(known) ^ ({c[0] for c in CALLS} | ELSEWHERE)
     assert sim.report()["violations"] == {}, sim.report()["violations"]
+    asked = {o["op"]: o["asked"] for o in
+             sim.must("GET", "/sim/operations")["operations"]}
+    assert asked["me_get"] == 1 and asked["guild_mute"] == 2, asked
 
 
 def test_forms(sim):
