@@ -664,6 +664,29 @@ def do_wire(rig, want, text):
         raise Failed(f"answered with {first}")
 
 
+@step("knock", "NAME",
+      "Kills it as kill does; and until its next process is ready, clients "
+      "connect to our listener: all are let in, and have an answer.")
+def do_knock(rig, name):
+    at = "127.0.0.1", rig.webhook_port()
+    was = rig.child(name)["generation"]
+    waiting = []
+    do_kill(rig, name)
+    while True:
+        child = rig.child(name)
+        try:
+            waiting.append(socket.create_connection(at, timeout=WAIT_S))
+        except ConnectionRefusedError as e:
+            raise Failed(f"client {len(waiting) + 1} was refused") from e
+        if child["generation"] > was and child["ready"]:
+            break
+    for n, s in enumerate(waiting):
+        s.sendall(b"GET /qq HTTP/1.1\r\nHost: x\r\n\r\n")
+        if not s.recv(4096).startswith(b"HTTP/1.1 "):
+            raise Failed(f"client {n + 1} of {len(waiting)} had no answer")
+        s.close()
+
+
 # --- a story ------------------------------------------------------------------
 
 def read_case(path):
