@@ -13,9 +13,13 @@ show_text(struct call *c, const struct talk *t)
 {
 	struct message *m = ledger_message_by_id(&c->sim->platform.ledger,
 	    c->bot->app_id, slice_of(t->id));
-	struct json    *j = json_new_object();
+	struct json    *j = json_new_object(), *inner = j;
 
-	json_put_text(j, "content", buf_slice(&t->text));
+	if (t->markdown) {
+		inner = json_new_object();
+		json_put_take(j, "markdown", inner);
+	}
+	json_put_text(inner, "content", buf_slice(&t->text));
 	json_put_bool(j, "stream_over", t->over);
 	if (m != NULL && ledger_message_edit(m, json_print(j)) == ERR_OK)
 		message_show(c, m, j);
