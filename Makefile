@@ -76,7 +76,12 @@ include build/config.mk
 include build/tests.mk
 endif
 
-build/config.mk: Makefile scripts/deps
+# Another compiler is another thing that must be there.
+on_change = $(if $(filter-out x$(strip $(2)),x$(strip $(file <$(1)))),$(file >$(1),$(strip $(2))))
+$(call on_change,build/compiler,$(CC))
+build/compiler:
+
+build/config.mk: Makefile scripts/deps build/compiler
 	@$(DEPS) build
 	@{ m=msgpack; $(PKG_CONFIG) --exists msgpack-c && m=msgpack-c; \
 	   echo "MSGPACK := $$m"; \
@@ -95,7 +100,6 @@ build/deps-%: scripts/deps
 
 # A build of another compiler or of other flags is another build; another set
 # of source files is another link.
-on_change = $(if $(filter-out x$(strip $(2)),x$(strip $(file <$(1)))),$(file >$(1),$(strip $(2))))
 FLAVOUR  := $(subst $(empty) ,;,$(CC) $(WARN) $(HARDEN) $(LINK) $(SANITIZE) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS))
 $(call on_change,build/flavour,$(FLAVOUR))
 SOURCES  := $(subst $(empty) ,;,$(wildcard */*.c))
