@@ -445,8 +445,7 @@ status_words(enum call_status s)
 {
 	static const char *const words[] = {
 		[STATUS_CURRENT] = "",
-		[STATUS_SDK] = "Not in the platform's documentation: it may "
-		               "fail.",
+		[STATUS_SDK] = "The platform does not document it: it may fail.",
 		[STATUS_OLD] = "Replaced by a newer form.",
 		[STATUS_DEPRECATED] = "Deprecated by the platform.",
 		[STATUS_OURS] = "Only apid asks for it: it cannot be called.",
@@ -461,10 +460,8 @@ form_words(enum call_form f)
 	static const char *const words[] = {
 		[FORM_NONE] = "", [FORM_JSON] = "Its body is JSON.",
 		[FORM_FILE] = "Its body is JSON; it may take minutes.",
-		[FORM_PICTURE] = "Its body is JSON, or a form with a picture "
-		                 "of ours.",
-		[FORM_CALLBACK] = "Its body is JSON; a header "
-		                  "X-Callback-AppID names the bot.",
+		[FORM_PICTURE] = "Its body is JSON, or a form with a picture.",
+		[FORM_CALLBACK] = "Its body is JSON; X-Callback-AppID is set.",
 		[FORM_BYTES] = "Its body are bytes.",
 	};
 

@@ -526,7 +526,7 @@ TEST(a_session_that_stays_away_holds_nothing_for_long)
 {
 	setup(false);
 	w.rs.hold = HOLD_ALL;
-	w.rs.hold_ms = 50;
+	w.rs.hold_ms = 400;
 	w.bot.away_ms = loop_now(w.rs.loop);
 	reply("x", "u:A", 1);
 	EXPECT_INT(w.nstarted, 0);
