@@ -183,8 +183,8 @@ request_submit(struct request *r)
 		.slow_ms = r->row->slow ? rs->slow_ms : 0,
 		.once = r->body.n > 0 && !r->rules.has_seq && !rs->again,
 		.on_done = on_answer, .self = r };
-	if (r->files.has_form)
-		r->http.form = &r->files.form.http;
+	if (r->files.form != NULL)
+		r->http.form = &r->files.form->http;
 	else
 		r->http.body = r->body;
 	if (r->http.headers != NULL)
