@@ -1001,6 +1001,27 @@ TEST(a_push_that_is_refused_says_so)
 	teardown();
 }
 
+/* PR07 */
+TEST(a_push_without_a_message_is_no_success)
+{
+	struct msg_call m = { .id = SLICE("x"), .bot = SLICE("7"),
+		.do_ = SLICE("send"), .conv = SLICE("u:A"),
+		.text = SLICE("hi") };
+
+	setup(false);
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	answer(0, 200, "{}");
+	EXPECT(!w.results[0].ok);
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	/* It may be there, so it is not sent again. */
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	EXPECT_INT(w.nstarted, 1);
+	EXPECT_STR(w.results[1].code, "TIMEOUT");
+	teardown();
+}
+
 /* The caller's own name for a send: over another connection, and in another
  * run, it is the same one. */
 TEST(a_send_with_a_key)
@@ -1600,6 +1621,7 @@ main(void)
 	RUN(leaving);
 	RUN(every_call_gets_one_answer);
 	RUN(a_push_that_is_refused_says_so);
+	RUN(a_push_without_a_message_is_no_success);
 	RUN(a_send_with_a_key);
 	RUN(so_many_replies_to_one_message);
 	RUN(a_long_line_that_is_refused);
