@@ -96,9 +96,14 @@ def do_file(rig, path, text):
         f.write(text.replace("\\n", "\n") + "\n")
 
 
+@step("remove", "PATH", "Removes a file in the folder of the case.")
+def do_remove(rig, path):
+    os.remove(rig.path(path))
+
+
 @step("bot", "[APP_ID] [file=NAME] [NAME=VALUE...]",
       "Changes the simulator's bot, or adds one; file= also writes its "
-      "bots/NAME.env for us.")
+      "bots/NAME.env for us, with the settings whose names are in capitals.")
 def do_bot(rig, *words):
     rig.start_sim()
     body = {}
@@ -106,6 +111,7 @@ def do_bot(rig, *words):
         body["bot"], words = words[0], words[1:]
     found = pairs(words)
     name = found.pop("file", None)
+    ours = {k: found.pop(k) for k in list(found) if k.isupper()}
     body.update({k: value_of(v) if k != "secret" else v
                  for k, v in found.items()})
     answer = rig.tell("POST", "bot", body)
@@ -119,7 +125,8 @@ def do_bot(rig, *words):
         # real platform.
         do_file(rig, f"bots/{name}.env", "\n".join(
             [f"QQ_APP_ID={bot}", f"QQ_CLIENT_SECRET={rig.bots[bot]}"]
-            + [f"{k}={v}" for k, v in rig.sim_env.items() if "_URL" in k]))
+            + [f"{k}={v}" for k, v in rig.sim_env.items() if "_URL" in k]
+            + [f"{k}={v}" for k, v in ours.items()]))
 
 
 @step("start", "", "Starts rookeryd; it can be asked how it is.")
