@@ -96,6 +96,20 @@ def do_file(rig, path, text):
         f.write(text.replace("\\n", "\n") + "\n")
 
 
+@step("sh", "COMMAND...", "Runs a command, which must end with status 0.")
+def do_sh(rig, *words):
+    done = subprocess.run(words, cwd=rig.dir, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed(f"status {done.returncode}: {done.stdout}{done.stderr}")
+
+
+@step("repeat", "TIMES STEP...", "Does a step so often; $N counts from 1.")
+def do_repeat(rig, times, name, *words):
+    for n in range(1, int(times) + 1):
+        STEPS[name][2](rig, *[w.replace("$N", str(n)) for w in words])
+
+
 @step("bot", "[APP_ID] [file=NAME] [NAME=VALUE...]",
       "Changes the simulator's bot, or adds one; file= also writes its "
       "bots/NAME.env for us.")
@@ -182,6 +196,16 @@ def do_kill(rig, name, word="KILL"):
     os.kill(pid, getattr(signal, "SIG" + word))
     if word == "KILL":
         until(f"{name} is gone", lambda: not alive(rig, pid))
+
+
+@step("killchildren", "NAME", "Kills -9 every process that it has started.")
+def do_killchildren(rig, name):
+    pid = rig.pid(name)
+    children = set(rigs.family(pid)) - {pid}
+    if not children:
+        raise Failed(f"{name} has started nothing")
+    for child in children:
+        os.kill(child, signal.SIGKILL)
 
 
 def alive(rig, pid):
@@ -679,7 +703,7 @@ def variants(name, params):
 
 
 def run_line(rig, text, values):
-    values = {**values, "DIR": rig.dir, "PORT": str(rig.port),
+    values = {**values, "DIR": rig.dir, "TOP": TOP, "PORT": str(rig.port),
               "URL": rig.sim_env.get("QQ_API_URL", ""),
               "BETWEEN": str(rig.between.port if rig.between else 0)}
     for name, value in values.items():
