@@ -125,6 +125,8 @@ command_up(struct cli *cli)
 	char        name[] = "rookeryd", sim[] = "--sim";
 	char       *argv[] = { name, cli->given & OPT_SIM ? sim : NULL, NULL };
 
+	if (cli->given & OPT_WATCH)
+		setenv("ROOKERY_HANDLER_WATCH", "yes", 1);
 	if (status == STATUS_DONE) {
 		path = dir != NULL ? conf_path(dir, name) : NULL;
 		print_banner(cli);

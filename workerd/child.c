@@ -484,7 +484,7 @@ child_start(struct child *c)
 	c->ready_ms = 0;
 	e = exec_spawn(c->h, &c->p, why, sizeof why);
 	if (e != ERR_OK) {
-		c->p = (struct spawned){ 0, -1, -1, -1, -1 };
+		c->p = (struct piped){ 0, -1, -1, -1, -1 };
 		snprintf(c->why, sizeof c->why, "%s", why);
 		if (e == ERR_CONFIG) {
 			break_down(c, why);

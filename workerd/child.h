@@ -9,7 +9,7 @@
 #include "backoff.h"
 #include "frame.h"
 #include "handler.h"
-#include "spawn.h"
+#include "piped.h"
 
 enum child_state {
 	CHILD_DOWN,        /* not running; timer: when to start */
@@ -24,7 +24,7 @@ struct child {
 	struct handler  *h;
 	unsigned         index;
 	enum child_state state;
-	struct spawned   p;
+	struct piped   p;
 	struct lines     said;
 	struct buf       out, words;    /* to it; of its stderr */
 	size_t           written;
@@ -60,7 +60,7 @@ void child_forget(struct child *, struct job *);
 struct json *child_json(const struct child *);
 
 /* exec.c: what it starts, and what it hears of its children. */
-enum err exec_spawn(struct handler *, struct spawned *, char *why,
+enum err exec_spawn(struct handler *, struct piped *, char *why,
     size_t size);
 void exec_child_ready(struct handler *, struct child *,
     const struct json *hello);

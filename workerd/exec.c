@@ -41,13 +41,13 @@ make_environment(struct handler *h, struct buf *env)
 }
 
 enum err
-exec_spawn(struct handler *h, struct spawned *p, char *why, size_t size)
+exec_spawn(struct handler *h, struct piped *p, char *why, size_t size)
 {
 	struct exec  *x = h->own;
 	const char   *dir = h->worker->conf.handler_dir;
 	struct buf    env = { 0 };
 	char          path[PATH_MAX], full[PATH_MAX];
-	struct spawn  s = { .path = full, .argv = x->argv, .env = &env,
+	struct piped_order s = { .path = full, .argv = x->argv, .env = &env,
 		 .dir = dir, .memory_mib = h->worker->conf.handler_memory_mib };
 	enum err      e;
 
@@ -58,7 +58,7 @@ exec_spawn(struct handler *h, struct spawned *p, char *why, size_t size)
 		return ERR_CONFIG;
 	}
 	make_environment(h, &env);
-	e = spawn(&s, p);
+	e = piped_start(&s, p);
 	if (e != ERR_OK)
 		snprintf(why, size, "%.100s: %s", x->argv[0], strerror(errno));
 	if (e != ERR_OK && (errno == ENOENT || errno == EACCES ||

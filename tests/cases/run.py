@@ -100,8 +100,9 @@ def do_file(rig, path, text):
 def do_sh(rig, *words):
     done = subprocess.run(words, cwd=rig.dir, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, check=False)
+    rig.said = done.stdout + done.stderr
     if done.returncode != 0:
-        raise Failed(f"status {done.returncode}: {done.stdout}{done.stderr}")
+        raise Failed(f"status {done.returncode}: {rig.said}")
 
 
 @step("repeat", "TIMES STEP...", "Does a step so often; $N counts from 1.")
@@ -283,7 +284,8 @@ def do_rookery(rig, status, *argv):
         raise Failed(f"rookery ended with status {got}:\n{said}")
 
 
-@step("says", "PATTERN...", "The last rookery command said all these.")
+@step("says", "PATTERN...",
+      "The last rookery command, or sh, said all these.")
 def do_says(rig, *patterns):
     for p in patterns:
         if not re.search(p, rig.said):
@@ -703,7 +705,7 @@ def variants(name, params):
 
 
 def run_line(rig, text, values):
-    values = {**values, "DIR": rig.dir, "TOP": TOP, "PORT": str(rig.port),
+    values = {**values, "DIR": rig.dir, "TOP": TOP, "PROGRAMS": rig.programs, "PORT": str(rig.port),
               "URL": rig.sim_env.get("QQ_API_URL", ""),
               "BETWEEN": str(rig.between.port if rig.between else 0)}
     for name, value in values.items():

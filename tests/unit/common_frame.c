@@ -1,4 +1,4 @@
-// links: workerd/frame.c common
+// links: common
 /*
  * frame: bytes into lines, lines into frames, events into frames.
  */

@@ -3,7 +3,7 @@
  * process with threads; a step that fails is told through a pipe which a
  * successful exec closes.
  */
-#include "spawn.h"
+#include "piped.h"
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -32,7 +32,7 @@ limit(int what, rlim_t n)
 
 /* In the child, up to the exec; errno says what failed. */
 static void
-become(const struct spawn *s, const struct pipes *p, char **envp, pid_t parent)
+become(const struct piped_order *s, const struct pipes *p, char **envp, pid_t parent)
 {
 	sigset_t none;
 
@@ -122,7 +122,7 @@ verdict(struct pipes *p)
 }
 
 static enum err
-start(const struct spawn *s, struct pipes *p, char **envp, struct spawned *out)
+start(const struct piped_order *s, struct pipes *p, char **envp, struct piped *out)
 {
 	pid_t parent = getpid(), pid = fork();
 	int   e;
@@ -156,7 +156,7 @@ start(const struct spawn *s, struct pipes *p, char **envp, struct spawned *out)
 }
 
 enum err
-spawn(const struct spawn *s, struct spawned *out)
+piped_start(const struct piped_order *s, struct piped *out)
 {
 	struct pipes p = { { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 } };
 	char       **envp = vector_of(s->env);

@@ -1,9 +1,9 @@
 /*
- * spawn: a process for an exec handler: three pipes, a process group and
- * limits of its own, no descriptor, signal or privilege of ours.
+ * piped: a process on three pipes, with a process group and limits of its own
+ * and no descriptor, signal or privilege of ours: how exec handlers run.
  */
-#ifndef SPAWN_H
-#define SPAWN_H
+#ifndef PIPED_H
+#define PIPED_H
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -11,7 +11,7 @@
 #include "buf.h"
 #include "err.h"
 
-struct spawn {
+struct piped_order {
 	const char *path;            /* of the program */
 	char      **argv;
 	struct buf *env;             /* NAME=VALUE, each with its NUL */
@@ -19,12 +19,12 @@ struct spawn {
 	uint64_t    memory_mib;      /* of data; 0: no limit */
 };
 
-struct spawned {
+struct piped {
 	pid_t pid;
 	int   pidfd, to, from, err;  /* ours: not blocking, closed on exec */
 };
 
 /* SYSTEM, NOMEM: errno says why; what was opened is closed again. */
-enum err spawn(const struct spawn *, struct spawned *);
+enum err piped_start(const struct piped_order *, struct piped *);
 
 #endif
