@@ -76,7 +76,12 @@ include build/config.mk
 include build/tests.mk
 endif
 
-build/config.mk: Makefile scripts/deps
+# Another compiler is another thing that must be there.
+on_change = $(if $(filter-out x$(strip $(2)),x$(strip $(file <$(1)))),$(file >$(1),$(strip $(2))))
+$(call on_change,build/compiler,$(CC))
+build/compiler:
+
+build/config.mk: Makefile scripts/deps build/compiler
 	@$(DEPS) build
 	@{ m=msgpack; $(PKG_CONFIG) --exists msgpack-c && m=msgpack-c; \
 	   echo "MSGPACK := $$m"; \
@@ -95,7 +100,6 @@ build/deps-%: scripts/deps
 
 # A build of another compiler or of other flags is another build; another set
 # of source files is another link.
-on_change = $(if $(filter-out x$(strip $(2)),x$(strip $(file <$(1)))),$(file >$(1),$(strip $(2))))
 FLAVOUR  := $(subst $(empty) ,;,$(CC) $(WARN) $(HARDEN) $(LINK) $(SANITIZE) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS))
 $(call on_change,build/flavour,$(FLAVOUR))
 SOURCES  := $(subst $(empty) ,;,$(wildcard */*.c))
@@ -129,6 +133,18 @@ build/common.a: $(patsubst %.c,build/obj/%.o,$(wildcard common/*.c)) build/sourc
 build/asan/common.a: $(patsubst %.c,build/asan/obj/%.o,$(wildcard common/*.c)) build/sources
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rc $@ $(filter %.o,$^)
+
+# What tests of media drive: apid without its main.
+MEDIA_CLIENT = $(filter-out apid/main.c,$(call srcs_of,apid)) tests/media/client.c
+build/media-client: $(patsubst %.c,build/obj/%.o,$(MEDIA_CLIENT)) build/common.a build/sources
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+	    build/common.a $(call ldlibs,$(LIBS_apid))
+build/asan/media-client: $(patsubst %.c,build/asan/obj/%.o,$(MEDIA_CLIENT)) \
+    build/asan/common.a build/sources
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) $(LINK) $(LDFLAGS) -o $@ \
+	    $(filter %.o,$^) build/asan/common.a $(call ldlibs,$(LIBS_apid))
 
 build/obj/%.o: %.c build/flavour
 	@mkdir -p $(@D)
@@ -224,7 +240,8 @@ build/test/obj/%.o: tests/unit/%.c build/flavour
 .PHONY: test
 test: build/deps-test $(addprefix build/test/,$(call only,$(UNITS))) \
     $(if $(call only,$(SUITES)),$(PROGRAMS:%=build/asan/%) all \
-    build/chaos/clock.so) $(if $(call only,fuzz),$(FUZZ:%=build/fuzz/%))
+    build/chaos/clock.so build/media-client build/asan/media-client) \
+    $(if $(call only,fuzz),$(FUZZ:%=build/fuzz/%))
 	@scripts/test $(addprefix build/test/,$(call only,$(UNITS))) \
 	    $(patsubst %,tests/%/run.py,$(call only,$(SUITES)))
 

@@ -78,6 +78,7 @@ attempt_judge(struct attempt *a, const struct attempt_rules *rules,
 		return again(a, rules, r->result, now_ms, chance);
 	case CLASS_UNSURE:
 		return unsure(a, rules, now_ms, chance);
+	case CLASS_CONFIG:
 	case CLASS_PERMANENT:
 	case CLASS_COUNT:
 		break;

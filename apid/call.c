@@ -1,52 +1,59 @@
 /*
- * The checking of a call and the making of its request.  operations.def is
- * the table.  When and how often the request is sent is request.c's.
+ * The checking of a call and the making of its request.  catalog.def and
+ * operations.def are the tables.  When and how often the request is sent is
+ * request.c's.
  */
 #include "call.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "body.h"
 #include "pack.h"
+#include "params.h"
 
-#define BODY_text true
-#define BODY_none false
-static const struct call_operation operations[] = {
-#define OPERATION(name, needs, body, c2c, group, channel, dm, meaning)       \
-	{ #name, meaning, needs, BODY_##body,                                \
-	    { ROUTE_##c2c, ROUTE_##group, ROUTE_##channel, ROUTE_##dm } },
-#include "operations.def"
-#undef OPERATION
+static const char prefixes[SCOPES] = {
+	[SCOPE_C2C] = 'u', [SCOPE_GROUP] = 'g', [SCOPE_CHANNEL] = 'c',
+	[SCOPE_DM] = 'd',
 };
 
-enum { OPERATIONS = sizeof operations / sizeof *operations };
-
-static const struct {
-	char        prefix;
-	const char *name;
-} scopes[SCOPES] = {
-	[SCOPE_C2C] = { 'u', "c2c" },
-	[SCOPE_GROUP] = { 'g', "group" },
-	[SCOPE_CHANNEL] = { 'c', "channel" },
-	[SCOPE_DM] = { 'd', "dm" },
+/* What stands in no table, by its method. */
+static const struct catalog_row raw_rows[] = {
+#define RAW_ROW(method, form, effect)                                        \
+	{ "raw", method, "", form, effect, SCOPE_APP, "none", "200",         \
+	    STATUS_CURRENT, "a request as it is given", false, false }
+	RAW_ROW("GET", FORM_NONE, EFFECT_READS),
+	RAW_ROW("POST", FORM_JSON, EFFECT_MAKES),
+	RAW_ROW("PUT", FORM_JSON, EFFECT_MAKES),
+	RAW_ROW("PATCH", FORM_JSON, EFFECT_MAKES),
+	RAW_ROW("DELETE", FORM_JSON, EFFECT_SETS),
+#undef RAW_ROW
 };
 
-const struct call_operation *
-call_operations(size_t *n)
-{
-	*n = OPERATIONS;
-	return operations;
-}
+#define COUNT(a) (sizeof(a) / sizeof *(a))
 
 const char *
 call_scope_name(const struct call *c)
 {
-	return c->operation->needs & NEEDS_CONV ? scopes[c->scope].name
-	                                        : "none";
+	return c->target.n > 0 ? catalog_scope_name(c->scope) : "none";
+}
+
+enum result
+call_wrong(struct call *c, enum result result, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(c->wrong, sizeof c->wrong, fmt, ap);
+	va_end(ap);
+	return result;
 }
 
 /* --- checks --------------------------------------------------------------- */
 
 /* Well-formed UTF-8, no over-long forms, no surrogates. */
-static bool
-is_utf8(struct slice s)
+bool
+call_is_utf8(struct slice s)
 {
 	const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
 
@@ -71,17 +78,17 @@ is_utf8(struct slice s)
 	return true;
 }
 
-static bool
-is_id(struct slice s)
+bool
+call_is_id(struct slice s)
 {
-	return s.n > 0 && s.n <= CALL_ID_MAX && is_utf8(s) &&
+	return s.n > 0 && s.n <= CALL_ID_MAX && call_is_utf8(s) &&
 	    memchr(s.p, '\0', s.n) == NULL;
 }
 
 static bool
 is_optional_id(struct slice s)
 {
-	return s.n == 0 || is_id(s);
+	return s.n == 0 || call_is_id(s);
 }
 
 static bool
@@ -90,38 +97,23 @@ read_conv(struct call *c, struct slice conv)
 	if (conv.n < 3 || conv.p[1] != ':')
 		return false;
 	for (int i = 0; i < SCOPES; i++)
-		if (scopes[i].prefix == conv.p[0]) {
+		if (prefixes[i] == conv.p[0]) {
 			c->scope = (enum call_scope)i;
 			c->target = slice_from(conv, 2);
-			return is_id(c->target);
+			return call_is_id(c->target);
 		}
 	return false;
 }
 
-/* nil, or a map with nothing in it. */
-static bool
-is_nothing(struct slice packed)
-{
-	struct unpack      u;
-	struct unpack_item item;
-
-	if (packed.n == 0)
-		return true;
-	unpack_open(&u, packed);
-	return unpack_next(&u, &item) == ERR_OK &&
-	    (item.type == UNPACK_NIL ||
-	        (item.type == UNPACK_MAP && item.count == 0));
-}
-
 static const char *
-check(struct call *c)
+check_fields(struct call *c)
 {
 	const struct msg_call *m = c->args;
 	unsigned               needs = c->operation->needs;
 
 	if (needs & NEEDS_EV && m->ev.n == 0)
 		return "ev: a reply names its event";
-	if (needs & NEEDS_N && (m->n < 1 || m->n > INT32_MAX))
+	if ((needs & NEEDS_N && m->n < 1) || m->n > INT32_MAX)
 		return "n: replies are numbered 1, 2, ...";
 	if (needs & NEEDS_CONV && !read_conv(c, m->conv))
 		return "conv: not a conversation (u: g: c: d: and its id)";
@@ -131,34 +123,415 @@ check(struct call *c)
 		return m->msg.n > 0 ? "msg: not an id" : "event: not an id";
 	if (needs & NEEDS_MSG && m->msg.n == 0)
 		return "msg: which message";
-	if (needs & NEEDS_TEXT && slice_trim(m->text).n == 0)
-		return "text: is empty";
-	if (needs & NEEDS_TEXT && !is_utf8(m->text))
+	if (!call_is_utf8(m->text))
 		return "text: is not UTF-8";
 	return NULL;
 }
 
-enum result
-call_read(struct call *c, const struct msg_call *m, const char **wrong)
+/* --- arguments -------------------------------------------------------------- */
+
+static enum result
+read_with(struct call *c)
 {
-	*c = (struct call){ .args = m };
-	for (size_t i = 0; i < OPERATIONS; i++)
-		if (slice_is(m->do_, operations[i].name))
-			c->operation = &operations[i];
-	*wrong = "do: no such operation in this version";
-	if (c->operation == NULL)
-		return RESULT_UNSUPPORTED;
-	*wrong = "with: this version sends text only";
-	if (c->operation->needs & NEEDS_TEXT && !is_nothing(m->with))
-		return RESULT_UNSUPPORTED;
-	if ((*wrong = check(c)) != NULL)
-		return RESULT_BAD_ARG;
-	c->route = c->operation->routes[c->scope];
-	c->appears = c->operation->has_body;
-	c->has_seq = c->operation->needs & NEEDS_N &&
-	    (c->scope == SCOPE_C2C || c->scope == SCOPE_GROUP);
-	c->whole = c->route == ROUTE_me;
+	struct slice with = c->args->with;
+	enum err     e;
+
+	if (with.n == 0)
+		return RESULT_OK;
+	if ((e = json_from_msgpack(&c->with, with)) == ERR_NOMEM)
+		return call_wrong(c, RESULT_RATE_LIMITED, "out of memory");
+	if (e == ERR_OK && (c->with == NULL || json_is_object(c->with)))
+		return RESULT_OK;
+	return call_wrong(c, RESULT_BAD_ARG, "with: is not a map");
+}
+
+static bool
+is_list(const struct json *v)
+{
+	return json_is_array(v) || json_is_string(v);
+}
+
+/* Of one of the types, which are separated by slashes? */
+static bool
+is_of_type(const char *types, const struct json *v)
+{
+	bool    flag = !json_is_string(v) && !json_is_number(v) &&
+	    json_text(v).n > 0;
+	int64_t n;
+
+	for (; *types != '\0'; types += *types == '/') {
+		size_t       len = strcspn(types, "/");
+		struct slice t = { types, len };
+
+		if ((slice_is(t, "TEXT") &&
+		        (json_is_string(v) || json_is_number(v))) ||
+		    (slice_is(t, "INTEGER") && json_int(v, &n)) ||
+		    (slice_is(t, "FLAG") && (flag || json_text(v).n > 0)) ||
+		    (slice_is(t, "IDS") && is_list(v)) ||
+		    (slice_is(t, "OBJECT") &&
+		        (json_is_object(v) || json_is_array(v))))
+			return true;
+		types += len;
+	}
+	return false;
+}
+
+struct naming {
+	struct call *call;
+	enum result  result;
+};
+
+static void
+check_argument(void *self, const char *key, const struct json *v)
+{
+	struct naming              *k = self;
+	struct call                *c = k->call;
+	size_t                      n;
+	const struct call_argument *a = call_arguments(&n), *end = a + n;
+
+	if (k->result != RESULT_OK)
+		return;
+	for (; a < end; a++)
+		if (a->makes == c->operation->makes &&
+		    strcmp(a->name, key) == 0)
+			break;
+	if (a == end)
+		k->result = call_wrong(c, RESULT_UNSUPPORTED,
+		    "%.80s: %s has no such argument", key, c->operation->name);
+	else if (v != NULL && c->target.n > 0 &&
+	    strchr(a->scopes, prefixes[c->scope]) == NULL)
+		k->result = call_wrong(c, RESULT_UNSUPPORTED,
+		    "%s: not in a conversation of this kind (%s)", key,
+		    catalog_scope_name(c->scope));
+	else if (v != NULL && !is_of_type(a->type, v))
+		k->result = call_wrong(c, RESULT_BAD_ARG, "%s: is no %s", key,
+		    a->type);
+}
+
+/* What stands for nothing is as good as absent. */
+static enum result
+check_arguments(struct call *c)
+{
+	struct naming k = { c, RESULT_OK };
+
+	json_each(c->with, check_argument, &k);
+	return k.result;
+}
+
+/* --- operations by conversation ------------------------------------------------ */
+
+static struct slice
+argument(const struct call *c, const char *name)
+{
+	return json_text(json_get(c->with, name));
+}
+
+static enum result
+need_id(struct call *c, const char *name, struct slice *to)
+{
+	*to = argument(c, name);
+	if (call_is_id(*to))
+		return RESULT_OK;
+	return call_wrong(c, RESULT_BAD_ARG, "%s: %s", name,
+	    to->n == 0 ? "is missing" : "not an id");
+}
+
+static enum result
+read_upload(struct call *c)
+{
+	static const char *const types[] = { "", "image", "video", "audio",
+		"file" };
+	struct slice type = argument(c, "type");
+	unsigned     i = 1;
+
+	while (i < COUNT(types) && !slice_is(type, types[i]))
+		i++;
+	if (i == COUNT(types))
+		return call_wrong(c, RESULT_BAD_ARG,
+		    "type: image, video, audio or file");
+	if (argument(c, "source").n == 0)
+		return call_wrong(c, RESULT_BAD_ARG, "source: is missing");
+	c->work = WORK_UPLOAD;
+	c->media = (struct media_want){ .wanted = true, .type = i,
+		.source = argument(c, "source"),
+		.name = argument(c, "name") };
 	return RESULT_OK;
+}
+
+static enum result
+read_download(struct call *c)
+{
+	c->work = WORK_DOWNLOAD;
+	c->media.source = argument(c, "url");
+	return slice_starts(c->media.source, SLICE("https://")) ||
+	        slice_starts(c->media.source, SLICE("http://"))
+	    ? RESULT_OK
+	    : call_wrong(c, RESULT_BAD_ARG, "url: an address with https://");
+}
+
+static enum result
+read_interaction(struct call *c)
+{
+	const struct json *given = json_get(c->with, "code");
+	int64_t            code = 0;
+	enum result        result = need_id(c, "id", &c->segments[0]);
+
+	if (result != RESULT_OK)
+		return result;
+	if (given != NULL && (!json_int(given, &code) || code < 0 || code > 5))
+		return call_wrong(c, RESULT_BAD_ARG, "code: 0 to 5");
+	c->body = json_new_object();
+	json_put_int(c->body, "code", code);
+	json_put_ref(c->body, "data", json_get(c->with, "data"));
+	return RESULT_OK;
+}
+
+static enum result
+read_member(struct call *c)
+{
+	enum result result = RESULT_OK;
+
+	c->segments[0] = c->target;
+	if (c->scope == SCOPE_CHANNEL)
+		result = need_id(c, "guild", &c->segments[0]);
+	c->whole = true;
+	return result != RESULT_OK ? result
+	    : need_id(c, "user", &c->segments[1]);
+}
+
+/* A path of ours would be read as another: no dots that lead elsewhere, and
+ * nothing that ends the request's line. */
+static bool
+is_path(struct slice s)
+{
+	if (s.n < 2 || s.n > 4 * CALL_ID_MAX || s.p[0] != '/' ||
+	    s.p[1] == '/')
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '#' ||
+		    s.p[i] == '\\')
+			return false;
+	while (s.n > 0 && s.p[0] == '/') {
+		size_t n = 1;
+
+		while (n < s.n && s.p[n] != '/' && s.p[n] != '?')
+			n++;
+		if ((n == 2 && s.p[1] == '.') ||
+		    (n == 3 && s.p[1] == '.' && s.p[2] == '.'))
+			return false;
+		s = slice_from(s, n);
+	}
+	return true;
+}
+
+static enum result
+read_raw(struct call *c)
+{
+	const struct json *body = json_get(c->with, "body");
+	struct slice       method = argument(c, "method");
+	size_t             i = 0;
+
+	while (i < COUNT(raw_rows) && !slice_is(method, raw_rows[i].method))
+		i++;
+	if (i == COUNT(raw_rows))
+		return call_wrong(c, RESULT_BAD_ARG,
+		    "method: GET, POST, PUT, PATCH or DELETE");
+	if (!is_path(argument(c, "path")))
+		return call_wrong(c, RESULT_BAD_ARG,
+		    "path: begins with / and is a path of the platform's");
+	if (body != NULL && raw_rows[i].form == FORM_NONE)
+		return call_wrong(c, RESULT_BAD_ARG, "body: not with GET");
+	c->row = &raw_rows[i];
+	c->appears = raw_rows[i].effect == EFFECT_MAKES;
+	c->whole = true;
+	c->segments[0] = argument(c, "path");
+	c->body = json_share(body);
+	return RESULT_OK;
+}
+
+/* --- operations of the catalog ---------------------------------------------------- */
+
+static bool
+is_given(const struct call *c, const char *name)
+{
+	return json_get(c->with, name) != NULL;
+}
+
+/* What somebody will see is a message, in whatever words it was asked for. */
+static bool
+is_message(enum call_id id)
+{
+	return id == CALL_c2c_message_send || id == CALL_group_message_send ||
+	    id == CALL_channel_message_send || id == CALL_dm_message_send ||
+	    id == CALL_c2c_stream_send;
+}
+
+/* Does its path begin with a conversation of its scope? */
+static bool
+leads_to_conversation(const struct call *c)
+{
+	static const char *const begins[SCOPES] = {
+		[SCOPE_C2C] = "/v2/users/{", [SCOPE_GROUP] = "/v2/groups/{",
+		[SCOPE_CHANNEL] = "/channels/{", [SCOPE_DM] = "/dms/{",
+	};
+
+	return c->scope < SCOPES &&
+	    slice_starts(slice_of(c->row->path), slice_of(begins[c->scope]));
+}
+
+static enum result
+read_params(struct call *c, enum call_id id)
+{
+	enum result result = params_read(c, id);
+	bool        sent_along = json_truth(json_get(c->with, "srv_send_msg"));
+
+	if (result != RESULT_OK)
+		return result;
+	c->whole = true;
+	c->scope = c->row->scope;
+	c->appears = c->row->effect == EFFECT_MAKES || sent_along;
+	c->speaks = is_message(id) || sent_along;
+	c->passive = is_given(c, "msg_id") || is_given(c, "event_id");
+	c->has_seq = c->passive && is_given(c, "msg_seq") &&
+	    (id == CALL_c2c_message_send || id == CALL_group_message_send ||
+	        slice_is(argument(c, "input_mode"), "replace"));
+	if (leads_to_conversation(c))
+		c->target = c->segments[0];
+	return RESULT_OK;
+}
+
+/* --- the whole --------------------------------------------------------------------- */
+
+static enum result
+find_operation(struct call *c)
+{
+	size_t                          n;
+	const struct catalog_withdrawn *w = catalog_withdrawn(&n);
+	struct slice                    name = c->args->do_;
+
+	c->operation = call_operation(name);
+	for (size_t i = 0; i < n; i++)
+		if (slice_is(name, w[i].name))
+			return call_wrong(c, RESULT_UNSUPPORTED,
+			    "do: %s: the platform has withdrawn it",
+			    w[i].name);
+	if (c->operation == NULL)
+		return call_wrong(c, RESULT_UNSUPPORTED,
+		    "do: no such operation in this version");
+	if (c->operation->makes == MAKES_PARAMS &&
+	    catalog_row(c->operation->requests[0])->status == STATUS_OURS)
+		return call_wrong(c, RESULT_UNSUPPORTED,
+		    "do: %s: only apid asks for that", c->operation->name);
+	return RESULT_OK;
+}
+
+static enum result
+make(struct call *c)
+{
+	switch (c->operation->makes) {
+	case MAKES_PARAMS:
+		return read_params(c, c->operation->requests[0]);
+	case MAKES_MESSAGE:
+		c->appears = true;
+		return body_message(c);
+	case MAKES_STREAM:
+		c->appears = true;
+		c->whole = true;
+		return body_stream(c);
+	case MAKES_TYPING:
+		return body_typing(c);
+	case MAKES_UPLOAD:
+		return read_upload(c);
+	case MAKES_DOWNLOAD:
+		return read_download(c);
+	case MAKES_INTERACTION:
+		return read_interaction(c);
+	case MAKES_MEMBER:
+		return read_member(c);
+	case MAKES_RAW:
+		return read_raw(c);
+	case MAKES_RECALL:
+	case MAKES_NOTHING:
+		c->whole = c->operation->makes == MAKES_NOTHING;
+		break;
+	}
+	return RESULT_OK;
+}
+
+/* What is about the call, and not about its request. */
+static enum result
+read_manner(struct call *c)
+{
+	int64_t wait = 0;
+
+	c->wakeup = json_truth(json_get(c->with, "wakeup")) ||
+	    json_truth(json_get(c->with, "is_wakeup"));
+	if (c->operation->makes != MAKES_MESSAGE)
+		return RESULT_OK;
+	c->own_key = argument(c, "key");
+	if (c->own_key.n > 0 && !call_is_id(c->own_key))
+		return call_wrong(c, RESULT_BAD_ARG, "key: not an id");
+	json_int_at(c->with, "audit_wait_ms", &wait);
+	if (wait < 0 || wait > CALL_AUDIT_MAX_MS)
+		return call_wrong(c, RESULT_BAD_ARG,
+		    "audit_wait_ms: 0 to %d", CALL_AUDIT_MAX_MS);
+	c->audit_wait_ms = (uint64_t)wait;
+	return RESULT_OK;
+}
+
+static enum result
+read_call(struct call *c, bool raw)
+{
+	const char *wrong;
+	enum result result;
+	enum call_id id;
+
+	if ((result = find_operation(c)) != RESULT_OK)
+		return result;
+	if (c->operation->makes == MAKES_RAW && !raw)
+		return call_wrong(c, RESULT_UNSUPPORTED,
+		    "do: raw calls need ROOKERY_RAW_CALLS=yes");
+	if ((wrong = check_fields(c)) != NULL)
+		return call_wrong(c, RESULT_BAD_ARG, "%s", wrong);
+	id = c->operation->requests[c->scope];
+	if (id == CALL_none && c->operation->needs & NEEDS_CONV)
+		return call_wrong(c, RESULT_UNSUPPORTED,
+		    "conv: no %s in a conversation of this kind (%s)",
+		    c->operation->name, catalog_scope_name(c->scope));
+	c->row = id != CALL_none ? catalog_row(id) : NULL;
+	c->segments[0] = c->target;
+	c->segments[1] = c->args->msg;
+	if ((result = read_with(c)) != RESULT_OK ||
+	    (c->operation->makes != MAKES_PARAMS &&
+	        (result = check_arguments(c)) != RESULT_OK) ||
+	    (result = read_manner(c)) != RESULT_OK ||
+	    (result = make(c)) != RESULT_OK)
+		return result;
+	/* Text and ids were checked; what else came in is checked as a whole,
+	 * where it ends up. */
+	if (c->with != NULL && !call_is_utf8(json_print(c->body)))
+		return call_wrong(c, RESULT_BAD_ARG,
+		    "with: a text in it is not UTF-8");
+	return RESULT_OK;
+}
+
+enum result
+call_read(struct call *c, const struct msg_call *m, bool raw,
+    const char **wrong)
+{
+	enum result result;
+
+	*c = (struct call){ .args = m };
+	result = read_call(c, raw);
+	*wrong = result != RESULT_OK ? c->wrong : NULL;
+	return result;
+}
+
+void
+call_free(struct call *c)
+{
+	json_free(&c->body);
+	json_free(&c->with);
 }
 
 /* --- the request ---------------------------------------------------------- */
@@ -166,34 +539,63 @@ call_read(struct call *c, const struct msg_call *m, const char **wrong)
 enum err
 call_url(const struct call *c, struct slice base, struct buf *url)
 {
-	return route_fill(c->route, base, c->target, c->args->msg, url);
+	const char *p;
+	size_t      segment = 0;
+
+	buf_put(url, base);
+	if (c->row == NULL)
+		return url->failed ? ERR_NOMEM : ERR_OK;
+	if (c->row->path[0] == '\0')
+		buf_put(url, c->segments[0]);
+	for (p = c->row->path; *p != '\0';) {
+		size_t       n = strcspn(p, "{");
+		struct slice value;
+
+		buf_put(url, (struct slice){ p, n });
+		if (p[n] == '\0')
+			break;
+		value = c->segments[segment++];
+		if (value.n == 0 || slice_is(value, ".") ||
+		    slice_is(value, ".."))
+			return ERR_SYNTAX;
+		params_encode(url, value);
+		p += n + strcspn(p + n, "}") + 1;
+	}
+	if (c->operation->makes == MAKES_PARAMS)
+		params_query(c->with, c->operation->requests[0], url);
+	else if (c->operation->makes == MAKES_RECALL && c->with != NULL)
+		params_query(c->with, c->operation->requests[c->scope], url);
+	return url->failed ? ERR_NOMEM : ERR_OK;
 }
 
-/* A user or group is told msg_type and, with a reply, msg_seq; channels and
- * direct conversations know neither.  The message answered wins over the
- * event: the platform takes one of them. */
 enum err
 call_body(const struct call *c, struct buf *body)
 {
-	const struct msg_call *m = c->args;
-	struct json           *o;
-	bool reply = c->operation->needs & NEEDS_ANCHOR;
-
-	if (!c->operation->has_body)
+	if (c->body == NULL)
 		return ERR_OK;
-	o = json_new_object();
-	if (c->scope == SCOPE_C2C || c->scope == SCOPE_GROUP)
-		json_put_int(o, "msg_type", 0);
-	json_put_text(o, "content", m->text);
-	if (reply && m->msg.n > 0)
-		json_put_text(o, "msg_id", m->msg);
-	else if (reply)
-		json_put_text(o, "event_id", m->event);
-	if (c->has_seq)
-		json_put_int(o, "msg_seq", (int64_t)m->n);
-	json_write(o, body);
-	json_free(&o);
+	json_write(c->body, body);
 	return body->failed || body->n == 0 ? ERR_NOMEM : ERR_OK;
+}
+
+enum err
+call_put_media(enum call_scope scope, struct slice body, struct slice value,
+    struct buf *out)
+{
+	struct json *o = NULL, *media;
+	enum err     e = json_parse(&o, body);
+
+	if (e != ERR_OK)
+		return e;
+	if (scope == SCOPE_C2C || scope == SCOPE_GROUP) {
+		media = json_new_object();
+		json_put_text(media, "file_info", value);
+		json_put_take(o, "media", media);
+	} else {
+		json_put_text(o, "image", value);
+	}
+	json_write(o, out);
+	json_free(&o);
+	return out->failed || out->n == 0 ? ERR_NOMEM : ERR_OK;
 }
 
 /* Lengths go before, so that no two lists of parts are the same bytes. */
@@ -211,6 +613,12 @@ call_key(const struct call *c, struct slice peer, struct buf *key)
 
 	put_part(key, m->bot);
 	put_part(key, slice_of(c->operation->name));
+	if (c->own_key.n > 0 && !(c->operation->needs & NEEDS_N)) {
+		put_part(key, SLICE("key"));
+		put_part(key, c->own_key);
+		put_part(key, (struct slice){ NULL, 0 });
+		return;
+	}
 	put_part(key, m->ev);
 	if (c->operation->needs & NEEDS_N) {
 		buf_put(key, (struct slice){ (const char *)&m->n,
@@ -220,4 +628,30 @@ call_key(const struct call *c, struct slice peer, struct buf *key)
 	if (m->ev.n == 0)
 		put_part(key, peer);
 	put_part(key, m->id);
+}
+
+void
+call_conv(const struct call *c, struct buf *conv)
+{
+	char prefix[2] = { 0, ':' };
+
+	if (c->target.n == 0 || c->scope >= SCOPES)
+		return;
+	prefix[0] = prefixes[c->scope];
+	buf_put(conv, (struct slice){ prefix, 2 });
+	buf_put(conv, c->target);
+}
+
+void
+call_lane(const struct call *c, struct buf *lane)
+{
+	char prefix[2] = { ' ' };
+
+	if (c->target.n == 0 ||
+	    !(c->speaks || c->operation->needs & NEEDS_CONV))
+		return;
+	prefix[1] = prefixes[c->scope];
+	buf_put(lane, c->args->bot);
+	buf_put(lane, (struct slice){ prefix, 2 });
+	buf_put(lane, c->target);
 }

@@ -13,16 +13,32 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include <curl/curl.h>
 
+#include "address.h"
 #include "conf.h"
 #include "log.h"
 #include "proc.h"
 
-enum { TRACE_MAX = 128, CURL_KEPT_BODY = 65536, CONNECTION_LIFE_S = 600 };
+enum { CURL_KEPT_BODY = 65536, CONNECTION_LIFE_S = 600 };
+enum { HEAD_TRACE, HEAD_RETRY_AFTER, HEAD_TYPE, HEAD_LOCATION, HEADS };
+enum { HEAD_MAX = 128, LOCATION_MAX = 2048 };
+
+/* The header lines that are kept, and how much of them. */
+static const struct {
+	struct slice name;
+	size_t       max;
+} kept_heads[HEADS] = {
+	[HEAD_TRACE] = { { "x-tps-trace-id:", 15 }, HEAD_MAX },
+	[HEAD_RETRY_AFTER] = { { "retry-after:", 12 }, HEAD_MAX },
+	[HEAD_TYPE] = { { "content-type:", 13 }, HEAD_MAX },
+	[HEAD_LOCATION] = { { "location:", 9 }, LOCATION_MAX },
+};
 
 struct http_headers {
 	struct curl_slist *list;
@@ -36,10 +52,17 @@ struct http_slot {
 	struct http_slot    *next;
 	struct buf           body;
 	struct slice         upload;       /* what is left of a `once` body */
-	size_t               ntrace;
+	const struct http_file *file;      /* what is sent of it */
+	uint64_t             nread;
+	curl_mime           *mime;
+	uint64_t             nsunk;        /* what the sink has had */
+	enum err             sunk;         /* what it said */
 	uint64_t             timeout_ms;   /* as it is set */
+	unsigned             stall_s;      /* as it is set */
 	bool                 too_large, clear, scheme_set, spoiled;
-	char                 trace[TRACE_MAX];
+	bool                 file_short, guarded;
+	struct slice         heads[HEADS];
+	char                 head[HEAD_MAX * 3 + LOCATION_MAX];
 	char                 error[CURL_ERROR_SIZE];
 };
 
@@ -97,11 +120,30 @@ http_headers_free(struct http_headers **hp)
 /* --- what libcurl calls --------------------------------------------------- */
 
 static size_t
+to_sink(struct http_slot *s, const struct http_sink *k, struct slice bytes)
+{
+	if (bytes.n > k->max - s->nsunk) {
+		s->too_large = true;
+		return 0;
+	}
+	s->nsunk += bytes.n;
+	s->sunk = k->on_bytes(k->self, bytes);
+	return s->sunk == ERR_OK ? bytes.n : 0;
+}
+
+static size_t
 on_body(char *p, size_t size, size_t n, void *self)
 {
 	struct http_slot *s = self;
+	long              status = 0;
 
 	n *= size;
+	if (s->request->sink != NULL) {
+		curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
+		if (status >= 200 && status < 300)
+			return to_sink(s, s->request->sink,
+			    (struct slice){ p, n });
+	}
 	if (s->body.n + n > HTTP_BODY_MAX) {
 		s->too_large = true;
 		return 0;
@@ -110,21 +152,35 @@ on_body(char *p, size_t size, size_t n, void *self)
 	return s->body.failed ? 0 : n;
 }
 
+static void
+forget_heads(struct http_slot *s)
+{
+	memset(s->heads, 0, sizeof s->heads);
+}
+
 /* One line; of several answers in a row (100, then 200) the last counts. */
 static size_t
 on_header(char *p, size_t size, size_t n, void *self)
 {
-	static const char name[] = "x-tps-trace-id:";
 	struct http_slot *s = self;
 	struct slice      line = { p, n * size }, value;
+	char             *to = s->head;
 
 	if (slice_starts(line, SLICE("HTTP/"))) {
-		s->ntrace = 0;
-	} else if (line.n >= sizeof name &&
-	    strncasecmp(line.p, name, sizeof name - 1) == 0) {
-		value = slice_trim(slice_from(line, sizeof name - 1));
-		s->ntrace = value.n < TRACE_MAX ? value.n : TRACE_MAX;
-		memcpy(s->trace, value.p, s->ntrace);
+		forget_heads(s);
+		return line.n;
+	}
+	for (int i = 0; i < HEADS; to += kept_heads[i++].max) {
+		struct slice name = kept_heads[i].name;
+
+		if (line.n < name.n || strncasecmp(p, name.p, name.n) != 0)
+			continue;
+		value = slice_trim(slice_from(line, name.n));
+		if (value.n > kept_heads[i].max)
+			value.n = 0;
+		if (value.n > 0)
+			memcpy(to, value.p, value.n);
+		s->heads[i] = (struct slice){ to, value.n };
 	}
 	return line.n;
 }
@@ -143,6 +199,57 @@ on_upload(char *to, size_t size, size_t n, void *self)
 		memcpy(to, s->upload.p, n);
 	s->upload = slice_from(s->upload, n);
 	return n;
+}
+
+static size_t
+on_file(char *to, size_t size, size_t n, void *self)
+{
+	struct http_slot       *s = self;
+	const struct http_file *f = s->file;
+	ssize_t                 got;
+
+	n *= size;
+	if (n > f->n - s->nread)
+		n = (size_t)(f->n - s->nread);
+	if (n == 0)
+		return 0;
+	got = pread(f->fd, to, n, (off_t)(f->at + s->nread));
+	if (got <= 0) {
+		s->file_short = true;
+		return CURL_READFUNC_ABORT;
+	}
+	if (f->on_read != NULL)
+		f->on_read(f->self, s->nread,
+		    (struct slice){ to, (size_t)got });
+	s->nread += (uint64_t)got;
+	return (size_t)got;
+}
+
+/* A kept connection has broken: libcurl sends it again by itself. */
+static int
+on_file_seek(void *self, curl_off_t to, int whence)
+{
+	struct http_slot *s = self;
+
+	if (whence != SEEK_SET || to < 0 || (uint64_t)to > s->file->n)
+		return CURL_SEEKFUNC_FAIL;
+	s->nread = (uint64_t)to;
+	return CURL_SEEKFUNC_OK;
+}
+
+/* Asked for the address that is really connected to, whatever name, redirect
+ * or second look-up has led there. */
+static curl_socket_t
+on_open_socket(void *self, curlsocktype purpose, struct curl_sockaddr *a)
+{
+	struct http_slot *s = self;
+
+	(void)purpose;
+	if (!address_is_public(&a->addr)) {
+		s->guarded = true;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
 /* A request of HTTP/2 that times out leaves its connection to the others.  When
@@ -216,7 +323,7 @@ to_err(CURLcode code, const struct http_slot *s)
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_RESOLVE_PROXY:
 	case CURLE_COULDNT_CONNECT:
-		return ERR_NETWORK;
+		return s->guarded ? ERR_FORBIDDEN : ERR_NETWORK;
 	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CERTPROBLEM:
@@ -227,7 +334,11 @@ to_err(CURLcode code, const struct http_slot *s)
 	case CURLE_OPERATION_TIMEDOUT:
 		return ERR_TIMEOUT;
 	case CURLE_WRITE_ERROR:
+		if (s->sunk != ERR_OK)
+			return s->sunk;
 		return s->too_large ? ERR_TOO_LARGE : ERR_NOMEM;
+	case CURLE_ABORTED_BY_CALLBACK:
+		return s->file_short ? ERR_STALE : ERR_CLOSED;
 	case CURLE_URL_MALFORMAT:
 	case CURLE_UNSUPPORTED_PROTOCOL:
 		return ERR_SYNTAX;
@@ -244,7 +355,10 @@ read_answer(struct http_slot *s, CURLcode code, struct http_answer *a)
 	curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
 	*a = (struct http_answer){ .err = to_err(code, s), .why = "",
 		.body = buf_slice(&s->body),
-		.trace = { s->trace, s->ntrace } };
+		.trace = s->heads[HEAD_TRACE],
+		.retry_after = s->heads[HEAD_RETRY_AFTER],
+		.type = s->heads[HEAD_TYPE],
+		.location = s->heads[HEAD_LOCATION] };
 	if (status >= 200 && status <= 999)
 		a->status = (unsigned)status;
 	a->reached = true;
@@ -254,6 +368,10 @@ read_answer(struct http_slot *s, CURLcode code, struct http_answer *a)
 	curl_easy_getinfo(s->easy, CURLINFO_REQUEST_SIZE, &sent);
 	a->reached = sent > 0 || a->status != 0;
 	a->why = s->error[0] != '\0' ? s->error : curl_easy_strerror(code);
+	if (a->err == ERR_STALE)
+		a->why = "the file ended early";
+	if (a->err == ERR_FORBIDDEN)
+		a->why = "it leads to a private or reserved address";
 }
 
 static void
@@ -292,6 +410,25 @@ note_life(struct http *h, CURLcode code, const struct http_answer *a)
 		h->deaf_ms = now;
 }
 
+/* What is sent is its owner's, who may free it now. */
+static void
+slot_unset_body(struct http_slot *s)
+{
+	if (s->mime != NULL) {
+		curl_easy_setopt(s->easy, CURLOPT_HTTPGET, 1L);
+		curl_easy_setopt(s->easy, CURLOPT_MIMEPOST, NULL);
+		curl_mime_free(s->mime);
+	}
+	if (s->file != NULL) {
+		curl_easy_setopt(s->easy, CURLOPT_READFUNCTION, on_upload);
+		curl_easy_setopt(s->easy, CURLOPT_SEEKFUNCTION, NULL);
+		curl_easy_setopt(s->easy, CURLOPT_INFILESIZE_LARGE,
+		    (curl_off_t)-1);
+	}
+	s->mime = NULL;
+	s->file = NULL;
+}
+
 /* Takes the request out of libcurl; the slot is not free yet. */
 static struct http_request *
 slot_detach(struct http *h, struct http_slot *s)
@@ -301,6 +438,7 @@ slot_detach(struct http *h, struct http_slot *s)
 	curl_multi_remove_handle(h->multi, s->easy);
 	curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, NULL);
 	http_headers_free(&s->headers);
+	slot_unset_body(s);
 	s->request = NULL;
 	r->slot = NULL;
 	h->running--;
@@ -413,6 +551,11 @@ slot_set(struct http_slot *s, struct http *h)
 	c |= curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
 	c |= curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, on_new_socket);
 	c |= curl_easy_setopt(e, CURLOPT_SOCKOPTDATA, h);
+	if (o->guard) {
+		c |= curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION,
+		    on_open_socket);
+		c |= curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, s);
+	}
 	/* Whose time is over must not wait, with the whole loop, for the
 	 * thread that looks its name up. */
 	c |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
@@ -458,23 +601,85 @@ slot_get(struct http *h)
 	return NULL;
 }
 
+/* A file that may be sent once only gets no way back to its beginning. */
+static CURLcode
+set_part(struct http_slot *s, curl_mimepart *p, const struct http_field *f,
+    bool once)
+{
+	CURLcode c = CURLE_OK;
+
+	if (p == NULL)
+		return CURLE_OUT_OF_MEMORY;
+	c |= curl_mime_name(p, f->name);
+	if (f->file == NULL)
+		return c | curl_mime_data(p, f->text.n > 0 ? f->text.p : "",
+		               f->text.n);
+	s->file = f->file;
+	s->nread = 0;
+	c |= curl_mime_data_cb(p, (curl_off_t)f->file->n, on_file,
+	    once ? NULL : on_file_seek, NULL, s);
+	c |= curl_mime_filename(p, f->file_name);
+	c |= curl_mime_type(p, f->mime);
+	return c;
+}
+
 static bool
-set_method(struct http_slot *s, const struct http_request *r)
+set_form(struct http_slot *s, const struct http_request *r)
+{
+	CURLcode c = CURLE_OK;
+
+	if ((s->mime = curl_mime_init(s->easy)) == NULL)
+		return false;
+	for (size_t i = 0; i < r->form->n; i++)
+		c |= set_part(s, curl_mime_addpart(s->mime),
+		    &r->form->fields[i], r->once);
+	c |= curl_easy_setopt(s->easy, CURLOPT_CUSTOMREQUEST, NULL);
+	c |= curl_easy_setopt(s->easy, CURLOPT_MIMEPOST, s->mime);
+	return c == CURLE_OK;
+}
+
+static bool
+set_file(struct http_slot *s, const struct http_request *r)
 {
 	CURL    *e = s->easy;
 	CURLcode c = CURLE_OK;
 
-	if (strcmp(r->method, "POST") != 0) {
+	s->file = r->file;
+	s->nread = 0;
+	c |= curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, NULL);
+	c |= curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
+	c |= curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE,
+	    (curl_off_t)r->file->n);
+	c |= curl_easy_setopt(e, CURLOPT_READFUNCTION, on_file);
+	c |= curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, on_file_seek);
+	c |= curl_easy_setopt(e, CURLOPT_SEEKDATA, s);
+	return c == CURLE_OK;
+}
+
+static bool
+set_method(struct http_slot *s, const struct http_request *r)
+{
+	bool     get = strcmp(r->method, "GET") == 0;
+	CURL    *e = s->easy;
+	CURLcode c = CURLE_OK;
+
+	if (r->form != NULL)
+		return set_form(s, r);
+	if (r->file != NULL)
+		return set_file(s, r);
+	/* What may have a body says how long it is, also when it has none. */
+	if (get || (r->body.n == 0 && strcmp(r->method, "DELETE") == 0)) {
 		c |= curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
 		c |= curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST,
-		    strcmp(r->method, "GET") == 0 ? NULL : r->method);
+		    get ? NULL : r->method);
 		return c == CURLE_OK;
 	}
 	s->upload = r->body;
 	c |= curl_easy_setopt(e, CURLOPT_POST, 1L);
-	c |= curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, NULL);
+	c |= curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST,
+	    strcmp(r->method, "POST") == 0 ? NULL : r->method);
 	c |= curl_easy_setopt(e, CURLOPT_POSTFIELDS,
-	    r->once ? NULL : r->body.p);
+	    r->body.n == 0 ? "" : r->once ? NULL : r->body.p);
 	c |= curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)r->body.n);
 	return c == CURLE_OK;
 }
@@ -483,23 +688,33 @@ set_method(struct http_slot *s, const struct http_request *r)
  * all (HTTP/2), rather than begin another.  http: nothing to wait for, and no
  * proxy of the environment, which would carry it off this machine. */
 static bool
-set_scheme(struct http_slot *s, bool clear)
+set_scheme(struct http_slot *s, bool clear, bool guard)
 {
 	if (s->scheme_set && s->clear == clear)
 		return true;
 	s->scheme_set = true;
 	s->clear = clear;
-	return curl_easy_setopt(s->easy, CURLOPT_PROXY, clear ? "" : NULL) ==
-	        CURLE_OK &&
+	return curl_easy_setopt(s->easy, CURLOPT_PROXY,
+	           clear || guard ? "" : NULL) == CURLE_OK &&
 	    curl_easy_setopt(s->easy, CURLOPT_PIPEWAIT, clear ? 0L : 1L) ==
 	        CURLE_OK;
 }
 
 static bool
-set_timeout(struct http_slot *s, uint64_t ms, uint64_t most_ms)
+set_timeout(struct http_slot *s, uint64_t ms, const struct http_request *r)
 {
-	if (most_ms != 0 && most_ms < ms)
-		ms = most_ms;
+	if (r->slow_ms > ms)
+		ms = r->slow_ms;
+	if (r->most_ms != 0 && r->most_ms < ms)
+		ms = r->most_ms;
+	if (s->stall_s != r->stall_s) {
+		s->stall_s = r->stall_s;
+		if (curl_easy_setopt(s->easy, CURLOPT_LOW_SPEED_LIMIT,
+		        s->stall_s > 0 ? 1L : 0L) != CURLE_OK ||
+		    curl_easy_setopt(s->easy, CURLOPT_LOW_SPEED_TIME,
+		        (long)s->stall_s) != CURLE_OK)
+			return false;
+	}
 	if (s->timeout_ms == ms)
 		return true;
 	s->timeout_ms = ms;
@@ -523,6 +738,43 @@ set_life(struct http *h, struct http_slot *s)
 	        CURLE_OK;
 }
 
+/* A form says by itself what it is. */
+static struct http_headers *
+headers_for(const struct http_request *r)
+{
+	struct http_headers *h = r->headers, *form;
+
+	if (r->form == NULL) {
+		h->refs++;
+		return h;
+	}
+	if ((form = calloc(1, sizeof *form)) == NULL)
+		return NULL;
+	form->refs = 1;
+	for (struct curl_slist *l = h->list; l != NULL; l = l->next) {
+		struct curl_slist *more;
+
+		if (strncasecmp(l->data, "content-type:", 13) == 0)
+			continue;
+		if ((more = curl_slist_append(form->list, l->data)) == NULL) {
+			http_headers_free(&form);
+			return NULL;
+		}
+		form->list = more;
+	}
+	return form;
+}
+
+static void
+slot_reset(struct http_slot *s)
+{
+	forget_heads(s);
+	s->too_large = s->file_short = s->guarded = false;
+	s->sunk = ERR_OK;
+	s->nsunk = 0;
+	s->error[0] = '\0';
+}
+
 static enum err
 begin(struct http *h, struct http_request *r)
 {
@@ -531,20 +783,20 @@ begin(struct http *h, struct http_request *r)
 
 	if (s == NULL)
 		return ERR_NOMEM;
-	s->ntrace = 0;
-	s->too_large = false;
-	s->error[0] = '\0';
-	if (!set_method(s, r) || !set_scheme(s, clear) || !set_life(h, s) ||
-	    !set_timeout(s, h->o.timeout_ms, r->most_ms) ||
+	slot_reset(s);
+	if ((s->headers = headers_for(r)) == NULL || !set_method(s, r) ||
+	    !set_scheme(s, clear, h->o.guard) || !set_life(h, s) ||
+	    !set_timeout(s, h->o.timeout_ms, r) ||
 	    curl_easy_setopt(s->easy, CURLOPT_URL, r->url) != CURLE_OK ||
-	    curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, r->headers->list) !=
+	    curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, s->headers->list) !=
 	        CURLE_OK ||
 	    curl_multi_add_handle(h->multi, s->easy) != CURLM_OK) {
+		curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, NULL);
+		http_headers_free(&s->headers);
+		slot_unset_body(s);
 		slot_release(h, s);
 		return ERR_NOMEM;
 	}
-	s->headers = r->headers;
-	s->headers->refs++;
 	s->request = r;
 	r->slot = s;
 	h->running++;

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 
 #include "bus.h"
+#include "fetch.h"
 #include "log.h"
+#include "media.h"
 #include "peers.h"
 #include "report.h"
 #include "request.h"
@@ -33,6 +35,8 @@ struct apid {
 	struct loop    *loop;
 	struct proc     proc;
 	struct http    *http;
+	struct media   *media;
+	struct fetch   *fetch;
 	struct bot     *bots;
 	size_t          nbots;
 	struct requests requests;
@@ -100,6 +104,8 @@ on_notice(void *self, msg_peer from, const struct msg_notice *m)
 	(void)from;
 	if (live != NULL)
 		requests_on_live(&p->apid->requests, live);
+	requests_on_notice(&p->apid->requests, m);
+	report_touch(&p->apid->report);
 }
 
 /* A peer we do not know believes in an earlier run of ours: tell it, and it
@@ -178,7 +184,19 @@ static const struct msg_handlers trust_takes = {
 	.session_ask = on_session_ask, .key_ask = on_key_ask,
 	.sign_ask = on_sign_ask, .notice = on_notice,
 };
-static const struct msg_handlers parent_says = { .drain = on_drain };
+/* What a person has mended is tried now. */
+static void
+on_reload(void *self, msg_peer from, const struct msg_reload *m)
+{
+	struct apid *a = self;
+
+	(void)from, (void)m;
+	for (size_t i = 0; i < a->nbots; i++)
+		bot_wake(&a->bots[i]);
+}
+
+static const struct msg_handlers parent_says = { .drain = on_drain,
+	.reload = on_reload };
 
 static enum err
 open_endpoint(struct apid *a, struct endpoint *p, int which)
@@ -245,13 +263,23 @@ wire(struct apid *a)
 	bool again = strcmp(a->conf.unsure_sends, "again") == 0;
 
 	a->requests.http = a->http;
+	a->requests.media = a->media;
+	a->requests.fetch = a->fetch;
+	a->requests.slow_ms = a->conf.media_timeout_ms;
 	a->requests.again = again;
+	a->requests.raw = a->conf.raw_calls;
 	a->requests.places = a->conf.send_connections;
 	a->requests.hold = strcmp(a->conf.hold_sends, "all") == 0
 	    ? HOLD_ALL
 	    : strcmp(a->conf.hold_sends, "guild") == 0 ? HOLD_GUILD
 	                                               : HOLD_NONE;
 	a->requests.hold_ms = a->conf.hold_ms;
+	a->requests.expired_active =
+	    strcmp(a->conf.expired_replies, "active") == 0;
+	a->requests.markdown_plain = a->conf.markdown_fallback;
+	a->requests.replies[SCOPE_C2C] = (unsigned)a->conf.c2c_replies;
+	a->requests.replies[SCOPE_GROUP] = (unsigned)a->conf.group_replies;
+	a->requests.pace.limits.percent = (unsigned)a->conf.limits;
 	a->requests.find_bot = find_bot;
 	a->requests.send = send_result;
 	a->requests.on_record = on_record;
@@ -259,7 +287,8 @@ wire(struct apid *a)
 	a->trust = (struct trust){ .loop = a->loop, .http = a->http,
 		.find_bot = find_bot, .send = send_trust, .self = a };
 	a->report = (struct report){ .proc = &a->proc, .loop = a->loop,
-		.http = a->http, .bots = a->bots, .nbots = a->nbots,
+		.http = a->http, .media = a->media, .fetch = a->fetch,
+		.bots = a->bots, .nbots = a->nbots,
 		.requests = &a->requests };
 	snprintf(a->session, sizeof a->session, "%08x%08x", backoff_chance(),
 	    backoff_chance());
@@ -279,6 +308,44 @@ open_path(struct apid *a, const struct http_options *http)
 	    (e = requests_open(&a->requests)) == ERR_OK)
 		e = http_new(&a->http, a->loop, http);
 	return e;
+}
+
+/* A disk that is full is no reason not to start: it is tried again. */
+static enum err
+open_record(struct apid *a)
+{
+	struct requests  *rs = &a->requests;
+	struct sent_guest allowances;
+	enum err          e;
+
+	allowances_open(&rs->pace.allowances);
+	allowances = allowances_guest(&rs->pace.allowances);
+	e = sent_open(&rs->sent, a->conf.state_dir,
+	    store_durability_of(slice_of(a->conf.durability)),
+	    loop_wall_ms());
+	if (e == ERR_OK)
+		e = sent_join(&rs->sent, &allowances);
+	else if (e == ERR_FULL || e == ERR_SYSTEM)
+		rs->sent.guest = allowances;
+	return e == ERR_FULL || e == ERR_SYSTEM ? ERR_OK : e;
+}
+
+static enum err
+open_media(struct apid *a)
+{
+	const struct conf   *c = &a->conf;
+	struct media_options media = { .loop = a->loop, .dir = c->media_dir,
+		.state_dir = c->state_dir,
+		.durability = store_durability_of(slice_of(c->durability)),
+		.ca_file = c->ca_file, .timeout_ms = c->media_timeout_ms,
+		.inline_max = c->media_inline_max };
+	struct fetch_options fetch = { .loop = a->loop, .dir = c->media_dir,
+		.max = c->fetch_max, .timeout_ms = c->fetch_timeout_ms,
+		.inbox_bytes = c->inbox_bytes, .private = c->fetch_private,
+		.ca_file = c->ca_file };
+	enum err             e = media_new(&a->media, &media);
+
+	return e == ERR_OK ? fetch_new(&a->fetch, &fetch) : e;
 }
 
 static enum err
@@ -302,10 +369,9 @@ apid_open(struct apid *a)
 	    (e = proc_open(&a->proc, a->loop, &a->conf, &parent_says, a)) !=
 	        ERR_OK ||
 	    (e = make_folders(&a->conf)) != ERR_OK ||
-	    (e = sent_open(&a->requests.sent, a->conf.state_dir,
-	         store_durability_of(slice_of(a->conf.durability)),
-	         loop_wall_ms())) != ERR_OK ||
+	    (e = open_record(a)) != ERR_OK ||
 	    (e = open_path(a, &http)) != ERR_OK ||
+	    (e = open_media(a)) != ERR_OK ||
 	    (e = open_bots(a)) != ERR_OK)
 		return e;
 	wire(a);
@@ -353,6 +419,8 @@ apid_close(struct apid *a)
 {
 	requests_close(&a->requests);
 	trust_close(&a->trust);
+	media_free(&a->media);
+	fetch_free(&a->fetch);
 	for (size_t i = 0; i < a->nbots; i++)
 		bot_close(&a->bots[i]);
 	http_free(&a->http);

@@ -179,6 +179,42 @@ reply_time(const struct json *v)
 	return read_rfc3339(json_text(v));
 }
 
+/* Wed, 21 Oct 2099 07:28:00 GMT, as RFC 9110 wants it. */
+static int64_t
+read_http_date(struct slice s)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	int64_t           y, d, h, mi, sec;
+
+	if (s.n != 29 || s.p[3] != ',' || s.p[19] != ':' || s.p[22] != ':' ||
+	    !digits(s.p + 5, 2, &d) || !digits(s.p + 12, 4, &y) ||
+	    !digits(s.p + 17, 2, &h) || !digits(s.p + 20, 2, &mi) ||
+	    !digits(s.p + 23, 2, &sec))
+		return 0;
+	for (int m = 0; m < 12; m++)
+		if (memcmp(s.p + 8, months + 3 * m, 3) == 0)
+			return (days_to(y, m + 1, d) * 86400 + h * 3600 +
+			           mi * 60 + sec) * 1000;
+	return 0;
+}
+
+uint64_t
+reply_retry_ms(struct slice value, int64_t wall_ms)
+{
+	static const int64_t   nonsense_ms = 3600000;
+	unsigned long long     s;
+	int64_t                ms = 0;
+
+	value = slice_trim(value);
+	if (slice_u64(value, &s))
+		ms = s <= 3600 ? (int64_t)s * 1000 : 0;
+	else if ((ms = read_http_date(value)) != 0)
+		ms -= wall_ms;
+	if (ms <= 0 || ms > nonsense_ms)
+		return 0;
+	return ms < REPLY_RETRY_MAX_MS ? (uint64_t)ms : REPLY_RETRY_MAX_MS;
+}
+
 /* --- the answer ----------------------------------------------------------- */
 
 /* err_code replaces code; either may be missing, text, or 0 for "fine". */
@@ -209,9 +245,9 @@ judge(struct reply *r)
 	row = r->code != 0 ? find_code(r->code) : NULL;
 	if (row == NULL)
 		row = of_status;
-	/* Whatever its body says, 401 is about the token; and an audit is an
-	 * audit with or without its code. */
-	if (of_status->cls == CLASS_REFRESH_TOKEN)
+	/* Whatever its body says, 401 is about the token, unless no token will
+	 * do; and an audit is an audit with or without its code. */
+	if (of_status->cls == CLASS_REFRESH_TOKEN && row->cls != CLASS_CONFIG)
 		row = of_status;
 	r->cls = row->cls;
 	r->result = row->result;
@@ -253,7 +289,8 @@ judge_silence(struct reply *r, const struct reply_input *in)
 void
 reply_read(struct reply *r, const struct reply_input *in)
 {
-	*r = (struct reply){ .status = in->status, .trace = in->trace };
+	*r = (struct reply){ .status = in->status, .trace = in->trace,
+		.retry_after = in->retry_after };
 	if (in->status == 0) {
 		judge_silence(r, in);
 		return;

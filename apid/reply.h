@@ -39,6 +39,7 @@ struct reply {
 	struct slice     trace;
 	struct slice     msg, audit;
 	int64_t          time_ms;
+	struct slice     retry_after;
 	struct json     *doc;       /* NULL: no JSON */
 };
 
@@ -46,6 +47,7 @@ struct reply {
 struct reply_input {
 	unsigned     status;        /* 0: no whole answer */
 	struct slice body, trace;
+	struct slice retry_after;   /* the header's value */
 	bool         reached;       /* the platform may have seen the request */
 	bool         cut;           /* the answer broke off */
 	struct slice why;           /* no answer, or not all: the reason */
@@ -59,6 +61,12 @@ void reply_free(struct reply *);
 /* RFC 3339, or seconds or milliseconds since 1970; 0 when it is neither, or
  * before that. */
 int64_t reply_time(const struct json *);
+
+/* What a Retry-After asks for, seconds or a date, as milliseconds from now;
+ * 0 when it says nothing we understand, or more than an hour, which is a
+ * mistake of somebody's.  At most REPLY_RETRY_MAX_MS. */
+enum { REPLY_RETRY_MAX_MS = 60000 };
+uint64_t reply_retry_ms(struct slice value, int64_t wall_ms);
 
 /* The row for a body code; false: there is none.  For tests and tools. */
 bool reply_code(uint64_t code, enum reply_class *, enum result *,

@@ -6,6 +6,8 @@
 #define REPORT_H
 
 #include "bot.h"
+#include "fetch.h"
+#include "media.h"
 #include "proc.h"
 #include "request.h"
 
@@ -15,6 +17,8 @@ struct report {
 	struct proc           *proc;
 	struct loop           *loop;
 	const struct http     *http;
+	const struct media    *media;
+	const struct fetch    *fetch;
 	const struct bot      *bots;
 	size_t                 nbots;
 	struct requests       *requests;

@@ -1,83 +1,37 @@
 /*
  * The life of a call.  States: in line behind another call of its
- * conversation, waiting for the token, waiting for the record, being sent,
- * waiting to be sent again, done and handed to whoever asked.  The decisions
- * are attempt.c's and token.c's, the meaning of answers reply.c's.
+ * conversation, waiting for a session, for the token, for its turn in the
+ * limits, for a place, for the record (or for what the record's file holds),
+ * being sent, waiting to be sent again, under review, done and handed to
+ * whoever asked.  The decisions are attempt.c's, pace.c's and token.c's, the
+ * meaning of answers reply.c's.
  */
-#include "request.h"
+#include "life.h"
 
 #include <stdlib.h>
 
 #include "log.h"
 #include "pack.h"
 
-enum state {
-	IN_LINE, WANTS_SESSION, WANTS_TOKEN, WANTS_PLACE, WANTS_RECORD, SENDING, PAUSING,
-	HANDING_OVER
-};
-
-/* One who waits for the outcome. */
-struct asker {
-	struct asker *next;
-	size_t        npeer, nid;
-	bool          told;
-	char          bytes[];    /* peer, id */
-};
-
-/* The calls of one conversation, first to leave first. */
-struct lane {
-	struct table_entry entry;   /* first: found by it */
-	struct request    *first, *last;
-	char               name[];
-};
-
-struct request {
-	struct table_entry    entry;   /* first: found by it */
-	struct requests      *owner;
-	struct request       *before, *after;            /* of all */
-	struct request       *lane_next, *token_next, *place_next, *held_next;
-	struct lane          *lane;
-	struct bot           *bot;
-	const struct call_operation *operation;
-	const char           *scope;
-	enum state            state;
-	bool                  whole, known, refused;
-	bool                  appears;    /* and is recorded, therefore */
-	bool                  guild;      /* to a channel, or as dm */
-	bool                  begun;      /* the record says so */
-	bool                  held;       /* until a commit */
-	enum route            route;
-	struct attempt        attempt;
-	struct attempt_rules  rules;
-	struct asker         *askers;
-	uint64_t              began_ms, generation, answers;
-	uint64_t              give_up_ms;
-	int64_t               window_ms;  /* its end, wall clock; 0: none */
-	struct timer          timer;
-	struct http_request   http;
-	struct slice          body;
-	size_t                bytes;
-	/* What the last answer said. */
-	enum result           result;
-	unsigned              status;
-	uint64_t              code;
-	struct buf            data;
-	char                  trace[128], message[256];
-	const char           *url;
-	char                  store[];      /* key, url, body */
-};
-
-enum { SUBMIT_AGAIN_MS = 200 };
-
-static const uint32_t reopen_ms[] = { 1000, 2000, 5000, 0 };
-
-static void go(struct request *);
-static void finish(struct request *, enum result);
-static void commit_soon(struct requests *);
+enum { SUBMIT_AGAIN_MS = 200, LIMITED_MS = 1000 };
 
 static const struct slice nothing = { NULL, 0 };
-static const char unknown[] =
+const char request_unknown[] =
     "being sent when an earlier run of apid ended; not sent again";
+
+/* Milliseconds since 1970 by a clock that nobody sets. */
+int64_t
+requests_steady_ms(const struct requests *rs)
+{
+	return rs->born_wall_ms +
+	    (int64_t)(loop_boot_ms() - rs->born_boot_ms);
+}
+
+int64_t
+requests_today(void)
+{
+	return allowance_day(loop_wall_ms());
+}
 
 /* --- results -------------------------------------------------------------- */
 
@@ -138,174 +92,33 @@ asker_add(struct request *r, msg_peer from, struct slice id)
 	return a;
 }
 
-/* --- lanes ---------------------------------------------------------------- */
-
-static struct lane *
-lane_of(struct requests *rs, struct slice name)
-{
-	struct table_entry *e = table_find(&rs->lanes, name);
-	struct lane        *l;
-
-	if (e != NULL)
-		return (struct lane *)(void *)e;
-	if ((l = calloc(1, sizeof *l + name.n)) == NULL)
-		return NULL;
-	memcpy(l->name, name.p, name.n);
-	l->entry.key = (struct slice){ l->name, name.n };
-	table_put(&rs->lanes, &l->entry);
-	return l;
-}
-
-static void
-lane_free_if_empty(struct requests *rs, struct lane *l)
-{
-	if (l == NULL || l->first != NULL)
-		return;
-	table_remove(&rs->lanes, &l->entry);
-	free(l);
-}
-
-/* The one at its head has its outcome: the next may leave. */
-static void
-lane_leave(struct request *r)
-{
-	struct lane     *l = r->lane;
-	struct request **at, *last = NULL;
-
-	if (l == NULL)
-		return;
-	r->lane = NULL;
-	for (at = &l->first; *at != r; at = &(*at)->lane_next)
-		last = *at;
-	*at = r->lane_next;
-	if (l->last == r)
-		l->last = last;
-	if (l->first == NULL)
-		lane_free_if_empty(r->owner, l);
-	else if (l->first->state == IN_LINE)
-		go(l->first);
-}
-
-/* --- the line for a token ------------------------------------------------- */
-
-static void
-token_enter(struct request *r)
-{
-	struct bot *b = r->bot;
-
-	r->state = WANTS_TOKEN;
-	r->token_next = NULL;
-	if (b->last != NULL)
-		b->last->token_next = r;
-	else
-		b->first = r;
-	b->last = r;
-}
-
-static void
-token_leave(struct request *r)
-{
-	struct bot      *b = r->bot;
-	struct request **at = &b->first, *last = NULL;
-
-	for (; *at != NULL && *at != r; at = &(*at)->token_next)
-		last = *at;
-	if (*at == NULL)
-		return;
-	*at = r->token_next;
-	if (b->last == r)
-		b->last = last;
-}
-
-/* --- what is held until a commit -------------------------------------------- */
-
-static void
-held_enter(struct request *r)
-{
-	struct requests *rs = r->owner;
-
-	r->held = true;
-	r->held_next = NULL;
-	if (rs->held != NULL)
-		rs->held_last->held_next = r;
-	else
-		rs->held = r;
-	rs->held_last = r;
-}
-
-static void
-held_leave(struct request *r)
-{
-	struct requests *rs = r->owner;
-	struct request **at = &rs->held, *last = NULL;
-
-	if (!r->held)
-		return;
-	r->held = false;
-	for (; *at != r; at = &(*at)->held_next)
-		last = *at;
-	*at = r->held_next;
-	if (rs->held_last == r)
-		rs->held_last = last;
-}
-
-/* --- the line for a place among those under way ------------------------------ */
-
-/* What is recorded as under way is soon under way: when we are killed nobody
- * has to wonder about what had only waited. */
-static bool
-has_place(const struct requests *rs)
-{
-	size_t taken = rs->running;
-
-	/* Without a record they wait for long, and not in others' way. */
-	if (rs->sent.trouble == ERR_OK)
-		for (const struct request *r = rs->held; r != NULL;
-		     r = r->held_next)
-			taken += r->state == WANTS_RECORD;
-	return !rs->closed && (rs->places == 0 || taken < rs->places);
-}
-
-static void
-place_enter(struct request *r)
-{
-	struct requests *rs = r->owner;
-
-	r->state = WANTS_PLACE;
-	r->place_next = NULL;
-	if (rs->lined != NULL)
-		rs->lined_last->place_next = r;
-	else
-		rs->lined = r;
-	rs->lined_last = r;
-}
-
-static void
-place_leave(struct request *r)
-{
-	struct requests *rs = r->owner;
-	struct request **at = &rs->lined, *last = NULL;
-
-	for (; *at != NULL && *at != r; at = &(*at)->place_next)
-		last = *at;
-	if (*at == NULL)
-		return;
-	*at = r->place_next;
-	if (rs->lined_last == r)
-		rs->lined_last = last;
-}
-
 /* --- waiting -------------------------------------------------------------- */
 
 static void on_time(void *);
 
-static void
-wait_until(struct request *r, uint64_t at_ms)
+void
+request_wait_until(struct request *r, uint64_t at_ms)
 {
 	uint64_t now = loop_now(r->owner->loop);
 
 	loop_after(r->owner->loop, &r->timer, at_ms > now ? at_ms - now : 0,
 	    on_time, r);
+}
+
+/* Its window is over, it may go without it: from where it stood. */
+static void
+go_unasked(struct request *r)
+{
+	held_leave(r);
+	request_unsay(r);
+	r->message[0] = '\0';
+	if (r->lane != NULL && r->lane->first != r) {
+		r->state = IN_LINE;
+		request_wait_until(r, r->rules.until_ms);
+		return;
+	}
+	r->state = PAUSING;
+	request_go(r);
 }
 
 /* The window has closed over a call that waited. */
@@ -316,28 +129,46 @@ expire(struct request *r)
 		token_leave(r);
 	if (r->state == WANTS_PLACE)
 		place_leave(r);
-	if (r->message[0] == '\0' && r->state == WANTS_RECORD)
+	if (r->state == WANTS_FILES) {
+		attach_cancel(r);
+		r->result = RESULT_MEDIA;
+		request_copy(r->message, sizeof r->message,
+		    SLICE("its file was not ready in time"));
+	}
+	if (r->state == WANTS_LIMIT) {
+		/* Whatever it was told before, this is why it has ended. */
+		pace_why(&r->pace, r->message, sizeof r->message);
+		r->result = RESULT_RATE_LIMITED;
+		limit_leave(&r->owner->pace.limits, &r->pace.waiter);
+	}
+	if (r->rules.window && !r->attempt.unsure &&
+	    request_make_unasked(r, 0)) {
+		go_unasked(r);
+		return;
+	}
+	if (r->message[0] == '\0' &&
+	    (r->state == WANTS_RECORD || r->state == WANTS_FILE))
 		snprintf(r->message, sizeof r->message,
 		    "nothing is sent that cannot be recorded: "
 		    "ROOKERY_STATE_DIR: %s", err_text(r->owner->sent.trouble));
 	else if (r->message[0] == '\0' && r->state == WANTS_TOKEN)
-		snprintf(r->message, sizeof r->message,
-		    "no access token: %s", r->bot->trouble != NULL
-		        ? r->bot->trouble : "not in time");
-	else if (r->message[0] == '\0')
+		bot_why(r->bot, r->message, sizeof r->message);
+	if (r->message[0] == '\0')
 		snprintf(r->message, sizeof r->message,
 		    "its turn did not come in time");
 	if (r->code == 0 && r->state == WANTS_TOKEN)
-		r->code = (uint64_t)r->bot->trouble_code;
-	finish(r, attempt_expired(&r->attempt, &r->rules, r->result));
+		r->code = r->bot->breaker.state != BREAKER_CLOSED
+		    ? r->bot->refused_code
+		    : (uint64_t)r->bot->trouble_code;
+	request_finish(r, attempt_expired(&r->attempt, &r->rules, r->result));
 }
 
 /* --- sending -------------------------------------------------------------- */
 
 static void on_answer(void *, const struct http_answer *);
 
-static void
-submit(struct request *r)
+void
+request_submit(struct request *r)
 {
 	struct requests *rs = r->owner;
 	enum err         e = ERR_NOMEM;
@@ -346,11 +177,16 @@ submit(struct request *r)
 	r->state = SENDING;
 	r->generation = r->bot->token.generation;
 	r->http = (struct http_request){
-		.method = route_info(r->route)->method,
-		.url = r->url, .body = r->body, .headers = bot_headers(r->bot),
+		.method = r->row->method, .url = r->url,
+		.headers = bot_headers(r->bot, r->row->callback),
 		.until_ms = r->rules.until_ms,
+		.slow_ms = r->row->slow ? rs->slow_ms : 0,
 		.once = r->body.n > 0 && !r->rules.has_seq && !rs->again,
 		.on_done = on_answer, .self = r };
+	if (r->files.has_form)
+		r->http.form = &r->files.form.http;
+	else
+		r->http.body = r->body;
 	if (r->http.headers != NULL)
 		e = http_start(r->bot->http, &r->http);
 	if (e == ERR_OK) {
@@ -360,7 +196,7 @@ submit(struct request *r)
 	/* Out of memory: it stays at the head of its lane a little longer. */
 	snprintf(r->message, sizeof r->message, "%s", err_text(e));
 	r->state = PAUSING;
-	wait_until(r, loop_now(rs->loop) + SUBMIT_AGAIN_MS);
+	request_wait_until(r, loop_now(rs->loop) + SUBMIT_AGAIN_MS);
 }
 
 /* There is a token and a place.  The record must say so first; where it
@@ -371,22 +207,115 @@ leave_a_word(struct request *r)
 	struct requests *rs = r->owner;
 	enum err         e;
 
-	e = sent_begin(&rs->sent, r->entry.key, r->window_ms, loop_wall_ms());
+	/* What an earlier run has sent is not known yet. */
+	if (!rs->sent.loaded && !r->rules.has_seq) {
+		r->state = WANTS_FILE;
+		request_wait_until(r, r->rules.until_ms);
+		return;
+	}
+	e = sent_begin(&rs->sent, r->entry.key, r->window_ms, requests_steady_ms(rs));
 	if (e != ERR_OK && e != ERR_DUPLICATE) {
 		snprintf(r->message, sizeof r->message, "%s", err_text(e));
 		r->state = PAUSING;
-		wait_until(r, loop_now(rs->loop) + SUBMIT_AGAIN_MS);
+		request_wait_until(r, loop_now(rs->loop) + SUBMIT_AGAIN_MS);
 		return;
 	}
 	r->begun = true;
 	if (rs->sent.trouble != ERR_OK && r->rules.has_seq) {
-		submit(r);
+		request_submit(r);
 		return;
 	}
 	r->state = WANTS_RECORD;
 	held_enter(r);
 	if (rs->sent.trouble != ERR_OK)
-		wait_until(r, r->rules.until_ms);
+		request_wait_until(r, r->rules.until_ms);
+}
+
+/* Its tokens are taken. */
+void
+request_leave(struct request *r)
+{
+	pace_count(&r->owner->pace, &r->pace, requests_today());
+	if (r->files.work == WORK_UPLOAD)
+		attach_start(r);
+	else if (!r->appears || r->begun)
+		request_submit(r);
+	else
+		leave_a_word(r);
+}
+
+void
+request_ask_limit(struct request *r)
+{
+	struct requests *rs = r->owner;
+
+	r->state = WANTS_LIMIT;
+	if (limit_ask(&rs->pace.limits, &r->pace.waiter, loop_now(rs->loop)))
+		request_leave(r);
+	else
+		request_wait_until(r, r->rules.until_ms);
+}
+
+/* The calls to one message: what their keys begin with.  Keys of replies end
+ * in their number; see call_key(). */
+static struct slice
+family_of(struct slice key)
+{
+	struct slice rest = key;
+	size_t       n;
+
+	for (int part = 0; part < 3; part++) {
+		if (rest.n < sizeof n)
+			return nothing;
+		memcpy(&n, rest.p, sizeof n);
+		if (rest.n - sizeof n < n)
+			return nothing;
+		rest = slice_from(rest, sizeof n + n);
+	}
+	return rest.n == sizeof(uint64_t)
+	    ? (struct slice){ key.p, key.n - rest.n }
+	    : nothing;
+}
+
+/* All replies that the platform allows to its message have been sent. */
+static bool
+is_one_too_many(const struct request *r)
+{
+	const struct requests *rs = r->owner;
+	unsigned               most = rs->replies[r->to];
+	struct slice           family = family_of(r->entry.key);
+
+	return r->rules.has_seq && !r->begun && most > 0 && family.n > 0 &&
+	    sent_family(&rs->sent, family) >= most;
+}
+
+/* False: it has ended, for it may not go, not in time at any rate. */
+static bool
+may_go(struct request *r)
+{
+	struct requests *rs = r->owner;
+	enum result      result = RESULT_OK;
+	uint64_t paused = limit_paused_ms(&rs->pace.limits, &r->pace.waiter);
+
+	if (is_one_too_many(r)) {
+		result = RESULT_QUOTA;
+		snprintf(r->message, sizeof r->message, "refused here: %u "
+		    "replies to this message have been sent, and the platform "
+		    "allows no more (%s)", rs->replies[r->to],
+		    r->to == SCOPE_C2C ? "ROOKERY_C2C_REPLIES"
+		                       : "ROOKERY_GROUP_REPLIES");
+	} else if (paused >= r->rules.until_ms) {
+		result = RESULT_RATE_LIMITED;
+		snprintf(r->message, sizeof r->message, "refused here: the "
+		    "platform wants a pause that is longer than the time it "
+		    "has");
+	} else
+		result = pace_check(&rs->pace, &r->pace, requests_today(), r->message,
+		    sizeof r->message);
+	if (result == RESULT_OK)
+		return true;
+	request_finish(r, r->attempt.unsure ? RESULT_TIMEOUT : result);
+	return false;
 }
 
 static void
@@ -394,13 +323,17 @@ depart(struct request *r)
 {
 	struct requests *rs = r->owner;
 
-	if (!r->appears || r->begun)
-		submit(r);
-	else if (rs->lined == NULL && has_place(rs))
-		leave_a_word(r);
+	if (r->bot->plain_until_ms[r->to] > loop_now(rs->loop))
+		request_make_plain(r, r->bot->plain_code[r->to]);
+	if (!may_go(r))
+		return;
+	if (attach_is_due(r))
+		attach_start(r);
+	else if (!r->appears || r->begun || (rs->lined == NULL && has_place(rs)))
+		request_ask_limit(r);
 	else {
 		place_enter(r);
-		wait_until(r, r->rules.until_ms);
+		request_wait_until(r, r->rules.until_ms);
 	}
 }
 
@@ -423,7 +356,7 @@ session_wait(struct request *r, uint64_t until_ms)
 {
 	r->state = WANTS_SESSION;
 	r->owner->without_session++;
-	wait_until(r, until_ms);
+	request_wait_until(r, until_ms);
 }
 
 static void
@@ -436,8 +369,8 @@ session_leave(struct request *r)
 }
 
 /* It is this call's turn. */
-static void
-go(struct request *r)
+void
+request_go(struct request *r)
 {
 	uint64_t patience;
 
@@ -448,15 +381,16 @@ go(struct request *r)
 		session_wait(r, patience);
 		return;
 	}
-	if (bot_has_token(r->bot) && !r->refused) {
+	/* To fetch what anybody may have, no token is needed. */
+	if (r->files.work == WORK_DOWNLOAD ||
+	    (bot_may_send(r->bot) && !r->refused)) {
 		depart(r);
 		return;
 	}
 	token_enter(r);
-	wait_until(r, r->rules.until_ms);
+	request_wait_until(r, r->rules.until_ms);
 }
 
-static void hand_over(struct request *);
 
 static void
 on_time(void *self)
@@ -466,17 +400,19 @@ on_time(void *self)
 	session_leave(r); /* it has waited for long enough */
 	if (r->state == PAUSING &&
 	    loop_now(r->owner->loop) < r->rules.until_ms)
-		go(r);
+		request_go(r);
 	else if (r->state == HANDING_OVER)
-		hand_over(r);
+		request_hand_over(r);
+	else if (r->state == WANTS_REVIEW)
+		request_tell_all(r);
 	else
 		expire(r);
 }
 
 /* --- answers -------------------------------------------------------------- */
 
-static void
-copy(char *to, size_t size, struct slice s)
+void
+request_copy(char *to, size_t size, struct slice s)
 {
 	size_t n = s.n < size ? s.n : size - 1;
 
@@ -496,8 +432,8 @@ note_error(struct request *r)
 	c->error_code = r->code;
 	c->error_status = r->status;
 	c->error_wall_ms = loop_wall_ms();
-	copy(c->error_trace, sizeof c->error_trace, slice_of(r->trace));
-	copy(c->error_message, sizeof c->error_message, slice_of(r->message));
+	request_copy(c->error_trace, sizeof c->error_trace, slice_of(r->trace));
+	request_copy(c->error_message, sizeof c->error_message, slice_of(r->message));
 }
 
 static void
@@ -506,8 +442,8 @@ note(struct request *r, const struct reply *p)
 	r->status = p->status;
 	r->code = p->code;
 	r->result = p->result;
-	copy(r->message, sizeof r->message, p->message);
-	copy(r->trace, sizeof r->trace, p->trace);
+	request_copy(r->message, sizeof r->message, p->message);
+	request_copy(r->trace, sizeof r->trace, p->trace);
 	if (p->cls != CLASS_DONE && p->cls != CLASS_NEEDS_AUDIT &&
 	    p->cls != CLASS_DUPLICATE)
 		note_error(r);
@@ -527,7 +463,7 @@ pack_data(struct request *r, const struct reply *p)
 	}
 	pack_open(&k, &r->data);
 	pack_map(&k, (p->msg.n > 0) + (size_t)(p->time_ms != 0) +
-	        (p->audit.n > 0));
+	        (p->audit.n > 0) + r->plain + r->unasked);
 	if (p->msg.n > 0) {
 		pack_str(&k, SLICE("msg"));
 		pack_str(&k, p->msg);
@@ -539,6 +475,14 @@ pack_data(struct request *r, const struct reply *p)
 	if (p->audit.n > 0) {
 		pack_str(&k, SLICE("audit"));
 		pack_str(&k, p->audit);
+	}
+	if (r->plain) {
+		pack_str(&k, SLICE("plain"));
+		pack_uint(&k, r->plain_after);
+	}
+	if (r->unasked) {
+		pack_str(&k, SLICE("unasked"));
+		pack_uint(&k, r->unasked_after);
 	}
 }
 
@@ -552,14 +496,15 @@ keep_data(struct request *r, const struct reply *p)
 }
 
 /* Nothing of it has reached anybody: the record need not say that it has. */
-static void
-unsay(struct request *r)
+void
+request_unsay(struct request *r)
 {
+	pace_uncount(&r->owner->pace, &r->pace);
 	if (!r->begun)
 		return;
 	r->begun = false;
 	sent_undo(&r->owner->sent, r->entry.key);
-	commit_soon(r->owner);
+	requests_commit_soon(r->owner);
 }
 
 /* The platform refuses the token: the token is asked for anew, and the call
@@ -569,7 +514,78 @@ want_token(struct request *r)
 {
 	r->refused = bot_doubt(r->bot, r->generation) == TOKEN_WAIT;
 	r->answers = r->bot->token.answers;
-	go(r);
+	request_go(r);
+}
+
+/* What the answer says about the bot, and about the calls after this one. */
+static void
+tell_others(struct request *r, const struct reply *p,
+    const struct attempt_verdict *v, uint64_t wait_ms)
+{
+	struct requests *rs = r->owner;
+
+	if (p->cls == CLASS_CONFIG ||
+	    (p->cls == CLASS_REFRESH_TOKEN && v->next == NEXT_DONE))
+		bot_refused(r->bot, p->cls == CLASS_CONFIG, p->code,
+		    p->message);
+	else if (p->status > 0 && p->cls != CLASS_REFRESH_TOKEN &&
+	    p->cls != CLASS_RETRY_LATER && p->cls != CLASS_UNSURE)
+		bot_taken(r->bot);
+	if (p->cls == CLASS_DONE)
+		return;
+	pace_refused(&rs->pace, &r->pace, p, wait_ms, loop_now(rs->loop),
+	    requests_today());
+	if (sent_is_unsaved(&rs->sent))
+		requests_commit_soon(rs);
+}
+
+static void
+send_again(struct request *r, const struct reply *p, uint64_t wait_ms)
+{
+	struct requests *rs = r->owner;
+
+	rs->counts.retried++;
+	log_warn("call.retry", KV("bot", r->bot->app),
+	    KV("op", r->operation->name), KV("scope", r->scope),
+	    KV("class", class_name(p->cls)), KV("status", r->status),
+	    KV("code", r->code), KV("trace", (const char *)r->trace),
+	    KV("why", (const char *)r->message),
+	    KV("try", r->attempt.tries), KV("wait_ms", wait_ms));
+	r->state = PAUSING;
+	request_wait_until(r, loop_now(rs->loop) + wait_ms);
+}
+
+/* It had left before it was known that no call of its bot is taken: as those
+ * after it, it waits until that is over. */
+static void
+wait_with_others(struct request *r)
+{
+	request_unsay(r);
+	r->attempt.refreshed = false;
+	token_enter(r);
+	request_wait_until(r, r->rules.until_ms);
+}
+
+/* Refused, unless it may leave once more in another form. */
+static void
+end(struct request *r, const struct reply *p, enum result result, bool known)
+{
+	if (known && !r->attempt.unsure && !r->owner->closed &&
+	    (p->cls == CLASS_REFRESH_TOKEN || p->cls == CLASS_CONFIG)) {
+		wait_with_others(r);
+		return;
+	}
+	if (result == RESULT_OK) {
+		keep_data(r, p);
+		request_note_audit(r, p->audit);
+	} else if (attach_renew(r, p->code) || request_change_form(r, p)) {
+		request_unsay(r);
+		r->message[0] = '\0';
+		r->state = PAUSING;
+		request_go(r);
+		return;
+	}
+	request_finish(r, result);
 }
 
 static void
@@ -577,38 +593,31 @@ act(struct request *r, const struct reply *p)
 {
 	struct requests       *rs = r->owner;
 	struct attempt_verdict v;
+	uint64_t               wait_ms, now = loop_now(rs->loop);
+	bool known = r->bot->breaker.state != BREAKER_CLOSED;
 
 	/* Asking the kernel for chance costs a call: not for a mere success. */
-	v = attempt_judge(&r->attempt, &r->rules, p, loop_now(rs->loop),
+	v = attempt_judge(&r->attempt, &r->rules, p, now,
 	    p->cls == CLASS_DONE ? 0 : backoff_chance());
+	wait_ms = reply_retry_ms(p->retry_after, loop_wall_ms());
+	if (wait_ms < v.wait_ms)
+		wait_ms = v.wait_ms;
+	if (v.next == NEXT_WAIT && now + wait_ms >= r->rules.until_ms)
+		v = (struct attempt_verdict){ .next = NEXT_DONE,
+			.result = attempt_expired(&r->attempt, &r->rules,
+			    p->result) };
+	tell_others(r, p, &v, wait_ms > 0 ? wait_ms : LIMITED_MS);
 	if (v.next != NEXT_DONE && !r->attempt.unsure)
-		unsay(r); /* it surely was not sent; it may be yet */
-	if (v.next != NEXT_DONE && rs->closed) {
+		request_unsay(r); /* it surely was not sent; it may be yet */
+	if (v.next != NEXT_DONE && rs->closed)
 		/* We leave; the worker will ask the next of us. */
 		r->state = PAUSING;
-		return;
-	}
-	switch (v.next) {
-	case NEXT_DONE:
-		if (v.result == RESULT_OK)
-			keep_data(r, p);
-		finish(r, v.result);
-		break;
-	case NEXT_WAIT:
-		rs->counts.retried++;
-		log_warn("call.retry", KV("bot", r->bot->app),
-		    KV("op", r->operation->name), KV("scope", r->scope),
-		    KV("class", class_name(p->cls)), KV("status", r->status),
-		    KV("code", r->code), KV("trace", (const char *)r->trace),
-		    KV("why", (const char *)r->message),
-		    KV("try", r->attempt.tries), KV("wait_ms", v.wait_ms));
-		r->state = PAUSING;
-		wait_until(r, loop_now(rs->loop) + v.wait_ms);
-		break;
-	case NEXT_TOKEN:
+	else if (v.next == NEXT_DONE)
+		end(r, p, v.result, known);
+	else if (v.next == NEXT_WAIT)
+		send_again(r, p, wait_ms);
+	else
 		want_token(r);
-		break;
-	}
 }
 
 static void
@@ -618,7 +627,8 @@ on_answer(void *self, const struct http_answer *a)
 	struct reply       p;
 	struct reply_input in = { .status = a->status, .body = a->body,
 		.trace = a->trace, .reached = a->reached,
-		.cut = a->err != ERR_OK, .why = slice_of(a->why) };
+		.retry_after = a->retry_after, .cut = a->err != ERR_OK,
+		.why = slice_of(a->why) };
 
 	r->owner->running--;
 	/* A success that broke off is none: its body may have said no. */
@@ -649,7 +659,9 @@ request_free(struct request *r)
 		token_leave(r);
 	if (r->state == WANTS_PLACE)
 		place_leave(r);
+	limit_leave(&rs->pace.limits, &r->pace.waiter);
 	held_leave(r);
+	attach_free(r);
 	if (r->known)
 		table_remove(&rs->calls, &r->entry);
 	*(r->before != NULL ? &r->before->after : &rs->all) = r->after;
@@ -660,6 +672,7 @@ request_free(struct request *r)
 	rs->n--;
 	rs->bytes -= r->bytes;
 	buf_free(&r->data);
+	buf_free(&r->own_body);
 	free(r);
 }
 
@@ -674,11 +687,11 @@ record(struct request *r)
 	if (!r->appears)
 		return;
 	if (r->result != RESULT_OK && r->result != RESULT_TIMEOUT) {
-		unsay(r);
+		request_unsay(r);
 		return;
 	}
-	sent_end(&rs->sent, r->entry.key, &o, loop_wall_ms());
-	commit_soon(rs);
+	sent_end(&rs->sent, r->entry.key, &o, requests_steady_ms(rs));
+	requests_commit_soon(rs);
 }
 
 static void
@@ -707,8 +720,10 @@ conclude(struct request *r, enum result result)
 	*(result == RESULT_OK ? &c->done : &c->failed) += 1;
 	if (result == RESULT_TIMEOUT)
 		buf_free(&r->data);
+	if (result == RESULT_OK)
+		pace_heard(&r->owner->pace, &r->pace, requests_today());
 	if (r->message[0] == '\0')
-		copy(r->message, sizeof r->message,
+		request_copy(r->message, sizeof r->message,
 		    slice_of(result_meaning(result)));
 	record(r);
 	log_done(r);
@@ -716,8 +731,8 @@ conclude(struct request *r, enum result result)
 }
 
 /* Tells those who asked; where a pipe is full, again in a moment. */
-static void
-hand_over(struct request *r)
+void
+request_hand_over(struct request *r)
 {
 	struct requests *rs = r->owner;
 	uint64_t         now = loop_now(rs->loop);
@@ -733,27 +748,41 @@ hand_over(struct request *r)
 	if (all || now >= r->give_up_ms)
 		request_free(r);
 	else
-		wait_until(r, now + CALL_HAND_OVER_MS);
+		request_wait_until(r, now + CALL_HAND_OVER_MS);
 }
 
 /* Once its worker knows, the event may be acknowledged and never come back.
  * So where the platform would show a double, the record comes first; but not
  * for longer than its window, after which a repeat is refused anyway. */
-static void
-finish(struct request *r, enum result result)
+void
+request_tell_all(struct request *r)
 {
 	struct requests *rs = r->owner;
-	bool             hold;
+	bool             hold = r->begun && !r->rules.has_seq;
 
-	conclude(r, result);
-	hold = r->begun && !r->rules.has_seq;
-	if (!hold || loop_now(rs->loop) >= r->rules.until_ms) {
-		hand_over(r);
+	r->state = HANDING_OVER;
+	if (!hold || !sent_is_unsaved(&rs->sent) ||
+	    loop_now(rs->loop) >= r->rules.until_ms) {
+		request_hand_over(r);
 		return;
 	}
 	held_enter(r);
 	if (rs->sent.trouble != ERR_OK)
-		wait_until(r, r->rules.until_ms);
+		request_wait_until(r, r->rules.until_ms);
+}
+
+void
+request_finish(struct request *r, enum result result)
+{
+	uint64_t now = loop_now(r->owner->loop);
+
+	conclude(r, result);
+	if (result == RESULT_OK && r->audit[0] != '\0' &&
+	    r->audit_wait_ms > 0) {
+		r->state = WANTS_REVIEW;
+		request_wait_until(r, now + r->audit_wait_ms);
+	} else
+		request_tell_all(r);
 }
 
 /* --- calls that end where they begin ----------------------------------------- */
@@ -787,12 +816,12 @@ answer_now(struct requests *rs, msg_peer from, const struct msg_result *m,
 	r->result = result;
 	r->status = (unsigned)m->status;
 	buf_put(&r->data, m->data);
-	copy(r->message, sizeof r->message, m->message);
-	copy(r->trace, sizeof r->trace, m->trace);
+	request_copy(r->message, sizeof r->message, m->message);
+	request_copy(r->trace, sizeof r->trace, m->trace);
 	if (asker_add(r, from, m->id) == NULL)
 		request_free(r);
 	else
-		hand_over(r);
+		request_hand_over(r);
 }
 
 static void
@@ -826,135 +855,15 @@ repeat(struct requests *rs, msg_peer from, const struct msg_call *m,
 	answer_now(rs, from, &r, o->result);
 }
 
-/* --- commits -------------------------------------------------------------- */
-
-static void
-release(struct request *r)
-{
-	if (r->state == HANDING_OVER)
-		hand_over(r);
-	else if (!r->owner->closed && bot_has_token(r->bot))
-		submit(r);
-	else {
-		unsay(r);
-		r->state = PAUSING;
-		go(r);
-	}
-}
-
-/* What the platform tells doubles of may leave; the rest waits on. */
-static void
-release_held(struct requests *rs, bool all)
-{
-	struct request *r = rs->held, *next;
-
-	rs->held = rs->held_last = NULL;
-	for (; r != NULL; r = next) {
-		next = r->held_next;
-		r->held = false;
-		if (all || r->rules.has_seq)
-			release(r);
-		else {
-			held_enter(r);
-			wait_until(r, r->rules.until_ms);
-		}
-	}
-}
-
-static void
-reopen(void *self)
-{
-	struct requests *rs = self;
-
-	if (sent_reopen(&rs->sent, loop_wall_ms()) != ERR_OK) {
-		loop_after(rs->loop, &rs->commit,
-		    backoff_next(&rs->reopen, backoff_chance()), reopen, rs);
-		return;
-	}
-	log_info("record.back", KV("file", (const char *)rs->sent.path),
-	    KV("rows", rs->sent.n));
-	backoff_reset(&rs->reopen);
-	rs->on_record(rs->self);
-	release_held(rs, true);
-}
-
-/* In the order in which they came to the line. */
-static void
-give_places(struct requests *rs)
-{
-	struct request *r;
-
-	while ((r = rs->lined) != NULL && has_place(rs)) {
-		place_leave(r);
-		loop_cancel(rs->loop, &r->timer);
-		r->state = PAUSING;
-		if (bot_has_token(r->bot) && !r->refused)
-			leave_a_word(r);
-		else
-			go(r);
-	}
-}
-
-static void
-commit(void *self)
-{
-	struct requests *rs = self;
-	enum err         e = sent_commit(&rs->sent, loop_wall_ms());
-
-	loop_cancel(rs->loop, &rs->commit);
-	if (e != ERR_OK) {
-		log_error("record.failed",
-		    KV("file", (const char *)rs->sent.path),
-		    KV("err", err_name(e)),
-		    KV("remedy", "make room in ROOKERY_STATE_DIR, or mend its "
-		                 "rights; until then nothing goes to "
-		                 "channels and direct conversations"));
-		loop_after(rs->loop, &rs->commit,
-		    backoff_next(&rs->reopen, backoff_chance()), reopen, rs);
-		rs->on_record(rs->self);
-	}
-	release_held(rs, e == ERR_OK);
-}
-
-static bool
-must_commit(const struct requests *rs)
-{
-	return rs->held != NULL && rs->sent.trouble == ERR_OK;
-}
-
-static bool
-turn_pending(void *self)
-{
-	const struct requests *rs = self;
-
-	return must_commit(rs) || (rs->lined != NULL && has_place(rs));
-}
-
-static void
-turn(void *self)
-{
-	struct requests *rs = self;
-
-	give_places(rs);
-	if (must_commit(rs))
-		commit(rs);
-}
-
-/* Nobody waits for it, but it shall not be lost either. */
-static void
-commit_soon(struct requests *rs)
-{
-	if (rs->sent.trouble == ERR_OK && rs->commit.slot == 0)
-		loop_after(rs->loop, &rs->commit, RECORD_LATE_MS, commit, rs);
-}
-
 /* --- the beginning -------------------------------------------------------- */
 
 /* The end of the window on our clock; false when it is over. */
 static bool
-set_window(struct attempt_rules *rules, int64_t deadline, uint64_t now_ms)
+set_window(struct attempt_rules *rules, const struct call *c, uint64_t now_ms)
 {
-	int64_t left = CALL_PATIENCE_MS;
+	int64_t deadline = c->args->deadline;
+	int64_t left = c->work == WORK_REQUEST ? CALL_PATIENCE_MS
+	                                       : CALL_FILE_PATIENCE_MS;
 
 	rules->window = deadline != 0;
 	if (rules->window)
@@ -965,35 +874,68 @@ set_window(struct attempt_rules *rules, int64_t deadline, uint64_t now_ms)
 	return left > 0;
 }
 
+/* What it counts against. */
+static void
+set_pace(struct request *r, const struct call *c)
+{
+	r->pace = (struct pace_call){ .bot = r->bot->app, .conv = r->pace.conv,
+		.scope = r->pace.conv.n > 0 ? (enum pace_scope)c->scope
+		                            : PACE_NONE,
+		.row = c->row != NULL ? limit_named(c->row->limit)
+		                      : LIMIT_none,
+		.active = c->speaks && c->appears && !c->passive,
+		.wakeup = c->wakeup,
+		.verified = r->bot->conf->qq_verified,
+		.sandbox = r->bot->conf->qq_sandbox };
+	pace_prepare(&r->pace);
+}
+
+/* A copy in the store, which is moved behind it. */
+static struct slice
+keep_slice(char **at, struct slice s)
+{
+	struct slice kept = { *at, s.n };
+
+	if (s.n > 0)
+		memcpy(*at, s.p, s.n);
+	*at += s.n;
+	return kept;
+}
+
 /* Key, address and body are in the scratch buffers. */
 static struct request *
 request_new(struct requests *rs, struct bot *b, const struct call *c)
 {
-	size_t n = rs->key.n + rs->url.n + 1 + rs->body.n;
+	size_t n = rs->key.n + rs->conv.n + rs->url.n + 1 + rs->body.n +
+	    c->media.source.n + c->media.name.n;
 	struct request *r = calloc(1, sizeof *r + n);
 	char           *at;
 
 	if (r == NULL)
 		return NULL;
 	at = r->store;
-	r->entry.key = (struct slice){ memcpy(at, rs->key.p, rs->key.n),
-		rs->key.n };
-	at += rs->key.n;
-	r->url = memcpy(at, rs->url.p, rs->url.n + 1);
-	at += rs->url.n + 1;
-	if (rs->body.n > 0)
-		r->body = (struct slice){ memcpy(at, rs->body.p, rs->body.n),
-			rs->body.n };
+	r->entry.key = keep_slice(&at, buf_slice(&rs->key));
+	r->pace.conv = keep_slice(&at, buf_slice(&rs->conv));
+	r->url = keep_slice(&at, (struct slice){ rs->url.p, rs->url.n + 1 }).p;
+	r->body = keep_slice(&at, buf_slice(&rs->body));
+	r->files.work = c->work;
+	r->files.want = c->media;
+	r->files.want.source = keep_slice(&at, c->media.source);
+	r->files.want.name = keep_slice(&at, c->media.name);
 	r->bot = b;
 	r->operation = c->operation;
 	r->scope = call_scope_name(c);
-	r->route = c->route;
+	r->to = c->scope;
+	r->row = c->row;
 	r->whole = c->whole;
-	r->appears = c->appears;
+	r->appears = c->appears && c->work == WORK_REQUEST;
+	r->replies = c->speaks && c->passive;
 	r->guild = c->scope == SCOPE_CHANNEL || c->scope == SCOPE_DM;
+	r->audit_wait_ms = c->audit_wait_ms;
 	r->rules.has_seq = c->has_seq;
 	r->rules.again = rs->again || !c->appears;
 	r->began_ms = loop_now(rs->loop);
+	set_pace(r, c);
 	attempt_open(&r->attempt);
 	request_link(r, rs, sizeof *r + n);
 	return r;
@@ -1006,12 +948,10 @@ join_lane(struct request *r, const struct call *c)
 	struct requests *rs = r->owner;
 	struct lane     *l;
 
-	if (!(c->operation->needs & NEEDS_CONV))
-		return true;
 	buf_reset(&rs->url);
-	buf_put(&rs->url, r->bot->app);
-	buf_put(&rs->url, SLICE(" "));
-	buf_put(&rs->url, c->args->conv);
+	call_lane(c, &rs->url);
+	if (rs->url.n == 0 && !rs->url.failed)
+		return true;
 	if (rs->url.failed || (l = lane_of(rs, buf_slice(&rs->url))) == NULL)
 		return false;
 	r->lane = l;
@@ -1030,15 +970,53 @@ prepare(struct requests *rs, struct bot *b, const struct call *c,
 	buf_reset(&rs->key);
 	buf_reset(&rs->url);
 	buf_reset(&rs->body);
-	*why = "msg: not an id";
+	buf_reset(&rs->conv);
+	*why = "an id in it makes no path";
 	if (call_url(c, b->api, &rs->url) == ERR_SYNTAX)
 		return RESULT_BAD_ARG;
 	call_key(c, from, &rs->key);
+	call_conv(c, &rs->conv);
 	*why = "out of memory";
 	if (call_body(c, &rs->body) != ERR_OK || rs->key.failed ||
-	    rs->url.failed)
+	    rs->url.failed || rs->conv.failed)
 		return RESULT_RATE_LIMITED;
 	return RESULT_OK;
+}
+
+/* Its window is over: what is said, unless it may go without one. */
+static bool
+is_too_late(struct requests *rs, msg_peer from, const struct call *c,
+    bool unsure)
+{
+	if (!unsure && rs->expired_active && c->speaks && c->passive)
+		return false;
+	refuse(rs, from, c->args, unsure ? RESULT_TIMEOUT : RESULT_REPLY_EXPIRED,
+	    unsure ? request_unknown : "the window for replies is over; nothing was "
+	                       "sent");
+	return true;
+}
+
+/* It is known, and its turn has come or will. */
+static void
+line_up(struct request *r, const struct attempt_rules *window, bool late)
+{
+	struct requests *rs = r->owner;
+
+	r->rules.window = window->window;
+	r->rules.until_ms = window->until_ms;
+	if (window->window)
+		r->window_ms = requests_steady_ms(rs) +
+		    (int64_t)(window->until_ms - loop_now(rs->loop));
+	table_put(&rs->calls, &r->entry);
+	r->known = true;
+	if (late && !request_make_unasked(r, 0)) {
+		snprintf(r->message, sizeof r->message,
+		    "the window for replies is over; nothing was sent");
+		request_finish(r, RESULT_REPLY_EXPIRED);
+	} else if (r->lane == NULL || r->lane->first == r)
+		request_go(r);
+	else
+		request_wait_until(r, r->rules.until_ms);
 }
 
 /* unsure: an earlier run of ours was sending it when it ended. */
@@ -1049,18 +1027,15 @@ begin(struct requests *rs, struct bot *b, const struct call *c, msg_peer from,
 	const struct msg_call *m = c->args;
 	struct request        *r = NULL;
 	struct attempt_rules   window;
+	bool                   late;
 
 	if (unsure && !c->has_seq && !rs->again) {
-		refuse(rs, from, m, RESULT_TIMEOUT, unknown);
+		refuse(rs, from, m, RESULT_TIMEOUT, request_unknown);
 		return;
 	}
-	if (!set_window(&window, m->deadline, loop_now(rs->loop))) {
-		refuse(rs, from, m,
-		    unsure ? RESULT_TIMEOUT : RESULT_REPLY_EXPIRED,
-		    unsure ? unknown : "the window for replies is over; "
-		                       "nothing was sent");
+	late = !set_window(&window, c, loop_now(rs->loop));
+	if (late && is_too_late(rs, from, c, unsure))
 		return;
-	}
 	if (rs->n >= CALLS_MAX || rs->bytes >= CALLS_BYTES_MAX) {
 		refuse(rs, from, m, RESULT_RATE_LIMITED,
 		    "busy: too many calls wait");
@@ -1073,18 +1048,8 @@ begin(struct requests *rs, struct bot *b, const struct call *c, msg_peer from,
 		refuse(rs, from, m, RESULT_RATE_LIMITED, "out of memory");
 		return;
 	}
-	r->rules.window = window.window;
-	r->rules.until_ms = window.until_ms;
-	if (window.window)
-		r->window_ms = loop_wall_ms() +
-		    (int64_t)(window.until_ms - loop_now(rs->loop));
 	r->begun = r->attempt.unsure = unsure;
-	table_put(&rs->calls, &r->entry);
-	r->known = true;
-	if (r->lane == NULL || r->lane->first == r)
-		go(r);
-	else
-		wait_until(r, r->rules.until_ms);
+	line_up(r, &window, late);
 }
 
 /* It is under way: one more who is told.  Who asks again was not reached. */
@@ -1098,26 +1063,17 @@ join(struct requests *rs, struct request *r, msg_peer from, struct slice id)
 		a->told = false;
 }
 
-void
-requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
+static void
+take(struct requests *rs, struct bot *b, const struct call *c, msg_peer from)
 {
-	struct bot         *b = rs->find_bot(rs->self, m->bot);
-	struct table_entry *e;
-	struct sent_outcome first;
-	enum sent_state     was;
-	struct call         c;
-	const char         *why;
-	enum result         result;
+	const struct msg_call *m = c->args;
+	struct table_entry    *e;
+	struct sent_outcome    first;
+	enum sent_state        was;
+	const char            *why;
+	enum result            result = prepare(rs, b, c, from, &why);
 
-	if (rs->closed)
-		return; /* unanswered: it will be asked of the next of us */
-	if (b == NULL) {
-		refuse(rs, from, m, RESULT_UNKNOWN_TARGET,
-		    "bot: no such bot here");
-		return;
-	}
-	if ((result = call_read(&c, m, &why)) != RESULT_OK ||
-	    (result = prepare(rs, b, &c, from, &why)) != RESULT_OK) {
+	if (result != RESULT_OK) {
 		refuse(rs, from, m, result, why);
 		return;
 	}
@@ -1129,7 +1085,31 @@ requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
 	if (was == SENT_ENDED)
 		repeat(rs, from, m, &first);
 	else
-		begin(rs, b, &c, from, was == SENT_UNDER_WAY);
+		begin(rs, b, c, from, was == SENT_UNDER_WAY);
+}
+
+void
+requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
+{
+	struct bot *b = rs->find_bot(rs->self, m->bot);
+	struct call c;
+	const char *why;
+	enum result result;
+
+	if (rs->closed)
+		return; /* unanswered: it will be asked of the next of us */
+	if (b == NULL) {
+		refuse(rs, from, m, RESULT_UNKNOWN_TARGET, m->bot.n == 0
+		    ? "bot: is missing (whose call is it)"
+		    : "bot: no such bot here");
+		return;
+	}
+	result = call_read(&c, m, rs->raw, &why);
+	if (result != RESULT_OK)
+		refuse(rs, from, m, result, c.wrong);
+	else
+		take(rs, b, &c, from);
+	call_free(&c);
 }
 
 /* --- from outside --------------------------------------------------------- */
@@ -1137,10 +1117,10 @@ requests_take(struct requests *rs, msg_peer from, const struct msg_call *m)
 enum err
 requests_open(struct requests *rs)
 {
-	struct loop_source src = { turn_pending, turn, rs };
-
-	rs->reopen.steps_ms = reopen_ms;
-	return loop_add_source(rs->loop, &src);
+	rs->born_wall_ms = loop_wall_ms();
+	rs->born_boot_ms = loop_boot_ms();
+	sent_count_families(&rs->sent, family_of);
+	return requests_open_turns(rs);
 }
 
 void
@@ -1148,7 +1128,7 @@ requests_on_token(struct requests *rs, struct bot *b)
 {
 	struct request *r = b->first, *next;
 
-	if (rs->closed || !bot_has_token(b))
+	if (rs->closed || !bot_may_send(b))
 		return;
 	b->first = b->last = NULL;
 	for (; r != NULL; r = next) {
@@ -1174,7 +1154,7 @@ requests_on_live(struct requests *rs, struct bot *b)
 	for (; r != NULL; r = before) {
 		before = r->before;
 		if (r->bot == b && r->state == WANTS_SESSION)
-			go(r);
+			request_go(r);
 	}
 }
 
@@ -1208,16 +1188,21 @@ requests_close(struct requests *rs)
 		if (r->bot != NULL)
 			http_cancel(r->bot->http, &r->http);
 		if (kept && !r->attempt.unsure)
-			unsay(r);
+			request_unsay(r);
 		lane_leave(r);
 		request_free(r);
 	}
 	if (rs->loop != NULL) {
 		loop_remove_source(rs->loop, rs);
 		loop_cancel(rs->loop, &rs->commit);
+		loop_cancel(rs->loop, &rs->limit);
 	}
+	limits_close(&rs->pace.limits);
+	audits_close(&rs->audits);
 	sent_close(&rs->sent);
+	allowances_close(&rs->pace.allowances);
 	buf_free(&rs->key);
 	buf_free(&rs->url);
 	buf_free(&rs->body);
+	buf_free(&rs->conv);
 }

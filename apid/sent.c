@@ -14,7 +14,7 @@
 
 enum {
 	OWNER = 0x526b6150,     /* "RkaP" */
-	VERSION = 1,
+	VERSION = 2,
 	ROW_BYTES = 64,         /* of a row, beside key, data and trace */
 };
 
@@ -29,7 +29,11 @@ static const char *const upgrades[VERSION] = {
 	"  key BLOB NOT NULL,"          /* call.c */
 	"  status INTEGER,"             /* HTTP */
 	"  trace BLOB,"
-	"  data BLOB)"                  /* msgpack, as the worker gets it */
+	"  data BLOB)",                 /* msgpack, as the worker gets it */
+	"CREATE TABLE allowance ("
+	"  key BLOB PRIMARY KEY,"       /* allowance.c */
+	"  day INTEGER NOT NULL,"       /* since 1970, Beijing */
+	"  used INTEGER NOT NULL) WITHOUT ROWID",
 };
 
 enum { ID = 1, UNTIL, OUTCOME, KEY, STATUS, TRACE, DATA };
@@ -45,6 +49,67 @@ struct sent_entry {
 	char                   *told;       /* data, trace; until saved */
 	char                    key[];
 };
+
+/* The calls to one message, say: how many of them are known. */
+struct family {
+	struct table_entry entry;           /* first: found by it */
+	size_t             n;
+	char               key[];
+};
+
+/* --- families ------------------------------------------------------------- */
+
+static void
+family_add(struct sent *s, struct slice key)
+{
+	struct slice   name = s->family_of != NULL ? s->family_of(key)
+	                                           : (struct slice){ NULL, 0 };
+	struct family *f = NULL;
+
+	if (name.n == 0)
+		return;
+	f = (struct family *)(void *)table_find(&s->families, name);
+	if (f == NULL && (f = calloc(1, sizeof *f + name.n)) != NULL) {
+		memcpy(f->key, name.p, name.n);
+		f->entry.key = (struct slice){ f->key, name.n };
+		table_put(&s->families, &f->entry);
+	}
+	if (f != NULL)
+		f->n++;
+}
+
+static void
+family_drop(struct sent *s, struct slice key)
+{
+	struct slice   name = s->family_of != NULL ? s->family_of(key)
+	                                           : (struct slice){ NULL, 0 };
+	struct family *f = NULL;
+
+	if (name.n > 0)
+		f = (struct family *)(void *)table_find(&s->families, name);
+	if (f == NULL || --f->n > 0)
+		return;
+	table_remove(&s->families, &f->entry);
+	free(f);
+}
+
+size_t
+sent_family(const struct sent *s, struct slice name)
+{
+	const struct table_entry *e = table_find(&s->families, name);
+
+	return e != NULL ? ((const struct family *)(const void *)e)->n : 0;
+}
+
+void
+sent_count_families(struct sent *s, struct slice (*family_of)(struct slice))
+{
+	struct sent_entry *e;
+
+	s->family_of = family_of;
+	TAILQ_FOREACH(e, &s->all, age)
+		family_add(s, e->entry.key);
+}
 
 /* --- memory --------------------------------------------------------------- */
 
@@ -72,6 +137,7 @@ forget(struct sent *s, struct sent_entry *e)
 {
 	table_remove(&s->table, &e->entry);
 	TAILQ_REMOVE(&s->all, e, age);
+	family_drop(s, e->entry.key);
 	s->n--;
 	s->bytes -= e->bytes;
 }
@@ -117,6 +183,7 @@ add(struct sent *s, struct slice key, int64_t id)
 	e->entry.key = (struct slice){ e->key, key.n };
 	table_put(&s->table, &e->entry);
 	TAILQ_INSERT_TAIL(&s->all, e, age);
+	family_add(s, e->entry.key);
 	s->n++;
 	s->bytes += e->bytes;
 	if (id >= s->next_id)
@@ -199,6 +266,8 @@ free_statements(struct sent *s)
 	store_stmt_free(&s->erase);
 	store_stmt_free(&s->prune);
 	store_stmt_free(&s->fetch);
+	if (s->guest.close != NULL)
+		s->guest.close(s->guest.self);
 }
 
 /* A file that turns out to be damaged will not be better the next time: it is
@@ -235,7 +304,9 @@ open_store(struct sent *s)
 	    (e = store_prepare(s->store, &s->prune,
 	         "DELETE FROM sent WHERE id < ?")) != ERR_OK ||
 	    (e = store_prepare(s->store, &s->fetch,
-	         "SELECT trace, data FROM sent WHERE id = ?")) != ERR_OK)
+	         "SELECT trace, data FROM sent WHERE id = ?")) != ERR_OK ||
+	    (s->guest.open != NULL &&
+	        (e = s->guest.open(s->guest.self, s->store)) != ERR_OK))
 		return fail(s, e);
 	s->trouble = ERR_OK;
 	if (store_moved(s->store) != NULL) {
@@ -291,10 +362,30 @@ prune_rows(struct sent *s)
 	return x;
 }
 
+static bool
+guest_is_unsaved(const struct sent *s)
+{
+	return s->guest.open != NULL && s->guest.is_unsaved(s->guest.self);
+}
+
 bool
 sent_is_unsaved(const struct sent *s)
 {
-	return !TAILQ_EMPTY(&s->unsaved);
+	return !TAILQ_EMPTY(&s->unsaved) || guest_is_unsaved(s);
+}
+
+static enum err
+save_all(struct sent *s)
+{
+	struct sent_entry *e;
+	enum err           x = ERR_OK;
+
+	TAILQ_FOREACH(e, &s->unsaved, save)
+		if ((x = save_entry(s, e)) != ERR_OK)
+			return x;
+	if (guest_is_unsaved(s))
+		x = s->guest.save(s->guest.self);
+	return x;
 }
 
 enum err
@@ -302,17 +393,14 @@ sent_commit(struct sent *s, int64_t now_ms)
 {
 	struct sent_entry *e;
 	int64_t            pruned = s->pruned;
-	enum err           x = ERR_OK;
+	enum err           x;
 
 	if (!sent_is_unsaved(s))
 		return ERR_OK;
 	if (s->store == NULL)
 		return s->trouble;
 	bound(s, now_ms);
-	TAILQ_FOREACH(e, &s->unsaved, save)
-		if ((x = save_entry(s, e)) != ERR_OK)
-			break;
-	if (x != ERR_OK || (x = prune_rows(s)) != ERR_OK ||
+	if ((x = save_all(s)) != ERR_OK || (x = prune_rows(s)) != ERR_OK ||
 	    (x = store_commit(s->store)) != ERR_OK) {
 		s->pruned = pruned;
 		return fail(s, x);
@@ -323,6 +411,8 @@ sent_commit(struct sent *s, int64_t now_ms)
 		if (e->erased)
 			free(e);
 	}
+	if (s->guest.open != NULL)
+		s->guest.saved(s->guest.self);
 	s->commits++;
 	return ERR_OK;
 }
@@ -344,17 +434,6 @@ compare(struct sent *s)
 		TAILQ_FOREACH(e, &s->all, age)
 			needs_saving(s, e);
 	return x == ERR_NOT_FOUND ? ERR_OK : x;
-}
-
-enum err
-sent_reopen(struct sent *s, int64_t now_ms)
-{
-	enum err x;
-
-	if (s->store == NULL && ((x = open_store(s)) != ERR_OK ||
-	        (x = compare(s)) != ERR_OK))
-		return fail(s, x);
-	return sent_commit(s, now_ms);
 }
 
 /* --- reading -------------------------------------------------------------- */
@@ -408,17 +487,20 @@ load_row(struct sent *s, struct store_stmt *rows, int64_t now_ms)
 
 	if (id >= s->next_id)
 		s->next_id = id + 1;
-	if (until <= now_ms)
+	if (until + SENT_BELIEVE_MS <= now_ms)
 		return ERR_OK;
 	/* What was begun anew counts as it was the last time. */
 	if ((e = find(s, key)) != NULL) {
+		if (!e->in_file)
+			return ERR_OK;
 		forget(s, e);
 		free(e);
 	}
 	if ((e = add(s, key, id)) == NULL)
 		return ERR_NOMEM;
 	e->in_file = true;
-	e->until_ms = until;
+	e->until_ms = until > now_ms + SENT_KEEP_MS ? until
+	                                            : now_ms + SENT_KEEP_MS;
 	e->ended = outcome != OUTCOME_UNDER_WAY;
 	e->result = outcome == OUTCOME_OK ? RESULT_OK : RESULT_TIMEOUT;
 	e->status = (unsigned)store_int(rows, 4);
@@ -444,6 +526,41 @@ load(struct sent *s, int64_t now_ms)
 	return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+/* What was begun before the file could be read is younger than all in it. */
+static enum err
+load_late(struct sent *s, int64_t now_ms)
+{
+	size_t             mine = 0;
+	struct sent_entry *e;
+	enum err           x;
+
+	TAILQ_FOREACH(e, &s->all, age)
+		mine += !e->in_file;
+	x = load(s, now_ms);
+	s->loaded = x == ERR_OK;
+	for (; s->loaded && mine > 0; mine--) {
+		e = TAILQ_FIRST(&s->all);
+		if (e == NULL || e->in_file)
+			break;
+		TAILQ_REMOVE(&s->all, e, age);
+		TAILQ_INSERT_TAIL(&s->all, e, age);
+		e->id = s->next_id++;
+	}
+	return x;
+}
+
+enum err
+sent_reopen(struct sent *s, int64_t now_ms)
+{
+	enum err x;
+
+	if (s->store == NULL && ((x = open_store(s)) != ERR_OK ||
+	        (x = s->loaded ? compare(s) : load_late(s, now_ms)) !=
+	            ERR_OK))
+		return fail(s, x);
+	return sent_commit(s, now_ms);
+}
+
 /* --- life ----------------------------------------------------------------- */
 
 enum err
@@ -464,6 +581,7 @@ sent_open(struct sent *s, const char *dir, enum store_durability durability,
 		fail(s, e);
 	if (e == ERR_DAMAGED && (e = open_store(s)) == ERR_OK)
 		e = compare(s); /* what could be read is saved again */
+	s->loaded = e == ERR_OK;
 	if (e != ERR_OK) {
 		log_error("record.failed", KV("file", (const char *)s->path),
 		    KV("err", err_name(e)), KV("remedy", e == ERR_BUSY
@@ -474,6 +592,18 @@ sent_open(struct sent *s, const char *dir, enum store_durability durability,
 	log_info("record.open", KV("file", (const char *)s->path),
 	    KV("rows", s->n));
 	return ERR_OK;
+}
+
+enum err
+sent_join(struct sent *s, const struct sent_guest *guest)
+{
+	enum err e = ERR_OK;
+
+	s->guest = *guest;
+	if (s->store != NULL &&
+	    (e = guest->open(guest->self, s->store)) != ERR_OK)
+		fail(s, e);
+	return e;
 }
 
 void

@@ -8,7 +8,12 @@
  * not on disk yet is kept here until it is, also over a full disk.
  *
  * Bounded by count and bytes: the oldest go first, and what is over
- * SENT_KEEP_MS or the window of its reply, whichever is longer.
+ * SENT_KEEP_MS or the window of its reply, whichever is longer.  "Now" is
+ * milliseconds since 1970 by a clock that nobody sets while a run lasts: what
+ * was sent a minute ago is not forgotten because the time of day was mended.
+ * For the same reason a row of an earlier run is believed for another day.
+ *
+ * What else must be in the same commits is a guest of the file.
  */
 #ifndef SENT_H
 #define SENT_H
@@ -24,6 +29,7 @@ enum {
 	SENT_MAX = 32768,
 	SENT_BYTES_MAX = 32 << 20,
 	SENT_KEEP_MS = 3600000,
+	SENT_BELIEVE_MS = 86400000,
 	SENT_PRUNE = 256         /* rows that are deleted at once */
 };
 
@@ -39,6 +45,16 @@ enum sent_state {
 	SENT_ENDED
 };
 
+/* Who keeps tables of its own in the file (the schema is sent.c's). */
+struct sent_guest {
+	enum err (*open)(void *self, struct store *);  /* also again */
+	void     (*close)(void *self);                 /* statements freed */
+	bool     (*is_unsaved)(void *self);
+	enum err (*save)(void *self);
+	void     (*saved)(void *self);                 /* and committed */
+	void      *self;
+};
+
 struct sent_entry;
 TAILQ_HEAD(sent_list, sent_entry);
 
@@ -48,6 +64,12 @@ struct sent {
 	struct store        *store;     /* NULL: it failed, see trouble */
 	struct store_stmt   *save, *erase, *prune, *fetch;
 	enum err             trouble;   /* OK while the store serves */
+	bool                 loaded;    /* what earlier runs left is known */
+	struct sent_guest    guest;
+	/* What a key has in common with others of its family, for
+	 * sent_family(); nothing: it has none. */
+	struct slice       (*family_of)(struct slice key);
+	struct table         families;
 	char                *moved;     /* a damaged file, kept under this name */
 	struct table         table;
 	struct sent_list     all;       /* by id, oldest first */
@@ -58,16 +80,23 @@ struct sent {
 	struct buf           found;
 };
 
-/* Opens apid.db in this folder and reads what an earlier run has left; now is
- * the wall clock's, here and below.  Errors as store_open(). */
+/* Opens apid.db in this folder and reads what an earlier run has left.  Errors
+ * as store_open(); after FULL and SYSTEM it can be used, and sent_reopen() is
+ * to be called in a moment. */
 enum err sent_open(struct sent *, const char *dir, enum store_durability,
     int64_t now_ms);
+/* After sent_open(), once. */
+enum err sent_join(struct sent *, const struct sent_guest *);
+/* Before anything is begun. */
+void sent_count_families(struct sent *, struct slice (*)(struct slice key));
 /* Commits first. */
 void sent_close(struct sent *);
 
 /* The outcome (ENDED) is on loan until the next call of any of these. */
 enum sent_state sent_find(struct sent *, struct slice key,
     struct sent_outcome *);
+/* How many of this family are known, under way or ended. */
+size_t sent_family(const struct sent *, struct slice family);
 /* Copies the key.  until: when the window of the reply ends, 0 without one.
  * NOMEM; DUPLICATE: it is there. */
 enum err sent_begin(struct sent *, struct slice key, int64_t until_ms,

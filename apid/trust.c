@@ -8,16 +8,16 @@
 
 #include <stdlib.h>
 
+#include "catalog.h"
 #include "log.h"
 #include "reply.h"
-#include "route.h"
 
 struct trust_ask {
 	struct trust_ask   *next;
 	struct trust       *trust;
 	struct bot         *bot;
 	enum { WAITS_TOKEN, ASKS } state;
-	enum route          route;
+	enum call_id        request;
 	bool                doubted;      /* the token has been questioned */
 	bool                needs_new;    /* and only a new answer settles it */
 	uint64_t            generation, answers, again_ms;
@@ -110,19 +110,21 @@ grant(struct trust_ask *a, struct slice url,
 static void on_answer(void *, const struct http_answer *);
 
 static void
-ask_platform(struct trust_ask *a, enum route route)
+ask_platform(struct trust_ask *a, enum call_id request)
 {
+	const struct catalog_row *row = catalog_row(request);
 	struct bot *b = a->bot;
 	enum err    e;
 
 	a->state = ASKS;
-	a->route = route;
+	a->request = request;
 	a->generation = b->token.generation;
 	buf_reset(&a->url);
-	e = route_fill(route, b->api, (struct slice){ NULL, 0 },
-	    (struct slice){ NULL, 0 }, &a->url);
-	a->http = (struct http_request){ .method = route_info(route)->method,
-		.url = a->url.p, .headers = bot_headers(b), .urgent = true,
+	buf_put(&a->url, b->api);
+	buf_puts(&a->url, row->path);
+	e = a->url.failed ? ERR_NOMEM : ERR_OK;
+	a->http = (struct http_request){ .method = row->method,
+		.url = a->url.p, .headers = bot_headers(b, false), .urgent = true,
 		.on_done = on_answer, .self = a };
 	if (e == ERR_OK && a->http.headers == NULL)
 		e = ERR_NOMEM;
@@ -170,7 +172,7 @@ proceed(struct trust_ask *a)
 	if (own[0] != '\0')
 		grant(a, slice_of(own), &usual);
 	else
-		ask_platform(a, ROUTE_gateway_bot);
+		ask_platform(a, CALL_gateway_bot_get);
 }
 
 static void
@@ -203,15 +205,15 @@ on_answer(void *self, const struct http_answer *h)
 
 	reply_read(&r, &in);
 	snprintf(a->why, sizeof a->why, "%s: status %u, code %llu: %.*s",
-	    route_info(a->route)->path, r.status, (unsigned long long)r.code,
+	    catalog_row(a->request)->path, r.status, (unsigned long long)r.code,
 	    (int)(r.message.n < 80 ? r.message.n : 80), r.message.p);
 	if (r.cls == CLASS_DONE && json_text_at(r.doc, "url").n > 0)
 		read_session(a, r.doc);
 	else if (r.cls == CLASS_REFRESH_TOKEN && !a->doubted)
 		doubt(a);
-	else if (a->route == ROUTE_gateway_bot && r.status >= 400 &&
+	else if (a->request == CALL_gateway_bot_get && r.status >= 400 &&
 	    r.cls != CLASS_REFRESH_TOKEN)
-		ask_platform(a, ROUTE_gateway);
+		ask_platform(a, CALL_gateway_get);
 	else
 		refuse(a, a->why);
 	reply_free(&r);

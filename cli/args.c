@@ -59,6 +59,13 @@ matches(const struct option_row *o, const char *word, const char **value)
 }
 
 static bool
+is_numeric(const struct option_row *o)
+{
+	return strcmp(o->value, "SECONDS") == 0 ||
+	    strcmp(o->value, "NUMBER") == 0;
+}
+
+static bool
 take_option(struct cli *cli, const struct command *cmd, char *argv[], int *at,
     char why[160])
 {
@@ -76,6 +83,12 @@ take_option(struct cli *cli, const struct command *cmd, char *argv[], int *at,
 		}
 		if (value == NULL && argv[*at + 1] != NULL)
 			value = argv[++*at];
+		if (!is_numeric(&options[i])) {
+			snprintf(why, 160, "%s needs %s", options[i].name,
+			    options[i].value);
+			cli->text[i] = value;
+			return value != NULL;
+		}
 		snprintf(why, 160, "%s needs a number", options[i].name);
 		if (value == NULL || !slice_u64(slice_of(value), &number) ||
 		    number > 1000000)
@@ -102,18 +115,23 @@ args_read(struct cli *cli, int argc, char *argv[], char why[160])
 		snprintf(why, 160, "there is no command %.100s", argv[1]);
 		return NULL;
 	}
+	cli->words = &argv[2];
 	for (int i = 2; i < argc; i++) {
 		if (!plain && strcmp(argv[i], "--") == 0) {
 			plain = true;
 		} else if (!plain && strcmp(usual_name(argv[i]), "help") == 0 &&
 		    argv[i][0] == '-') {
+			cli->arg[1] = cli->arg[0];
 			cli->arg[0] = cmd->name;
 			return args_command("help");
 		} else if (!plain && argv[i][0] == '-' && argv[i][1] != '\0') {
 			if (!take_option(cli, cmd, argv, &i, why))
 				return NULL;
 		} else if (n < cmd->most) {
-			cli->arg[n++] = argv[i];
+			if (n < sizeof cli->arg / sizeof *cli->arg)
+				cli->arg[n] = argv[i];
+			cli->words[n++] = argv[i]; /* never before its place */
+			cli->nwords = n;
 		} else {
 			snprintf(why, 160, "rookery %s: %.100s is too much",
 			    cmd->name, argv[i]);

@@ -32,7 +32,10 @@ struct cli {
 	enum err     conf_err;          /* CONFIG: problems are in conf */
 	unsigned     given;             /* OPT_ bits */
 	uint64_t     number[OPT_COUNT]; /* value of those that have one */
+	const char  *text[OPT_COUNT];   /* the same, when it is no number */
 	const char  *arg[2];
+	char       **words;             /* all arguments, those two first */
+	unsigned     nwords;
 	bool         colour;
 };
 
@@ -54,6 +57,10 @@ enum status cli_ask(struct cli *, struct json *request);
 void cli_put_timeout(struct cli *, struct json *request);
 /* Every problem of the configuration, with its remedy, on stderr. */
 void cli_print_problems(const struct cli *);
+
+/* What rookery call knows, from the tables; USAGE: no such operation. */
+enum status explain_operations(struct cli *);
+enum status explain_operation(const char *name);
 
 /* "1 h 2 m", "350 ms"; "12.3 MiB". */
 const char *cli_age(int64_t ms, char *text, size_t size);

@@ -167,6 +167,50 @@ add_worker(struct table *t, const struct json *w, const struct json *children)
 	set_text(t, 6, w, "done");
 }
 
+/* --- what apid reports ---------------------------------------------------- */
+
+static const char *const quota_titles[] = { "QUOTA", "BOT", "LEFT", "OF",
+	"PER", "WAITING", "USED", "USED UP", NULL };
+
+/* Of conversations, LEFT would be many numbers: USED UP is how many of them
+ * have none. */
+static void
+add_quota(struct table *t, const struct json *q)
+{
+	bool    each = json_get(q, "empty") != NULL;
+	int64_t left = 0, empty = 0;
+
+	json_int_at(q, "left", &left);
+	json_int_at(q, "empty", &empty);
+	table_row(t);
+	set_text(t, 0, q, "name");
+	set_text(t, 1, q, "bot");
+	if (!each)
+		set_text(t, 2, q, "left");
+	set_count(t, 3, q, "of");
+	set_text(t, 4, q, "per");
+	set_count(t, 5, q, "waiting");
+	set_count(t, 6, q, "used");
+	set_count(t, 7, q, "empty");
+	if (empty > 0 || (!each && left == 0))
+		table_colour(t, 0, WARN);
+}
+
+static void
+print_quotas(const struct cli *cli, const struct json *quotas)
+{
+	struct table t;
+
+	if (json_count(quotas) == 0)
+		return;
+	table_open(&t, quota_titles);
+	for (size_t i = 0; i < json_count(quotas); i++)
+		add_quota(&t, json_at(quotas, i));
+	fputc('\n', stdout);
+	table_print(&t, stdout, cli->colour);
+	table_free(&t);
+}
+
 static void
 print_app(const struct cli *cli, const struct json *app,
     const struct json *children)
@@ -175,6 +219,7 @@ print_app(const struct cli *cli, const struct json *app,
 	const struct json *workers = json_get(app, "workers");
 	struct table       t;
 
+	print_quotas(cli, json_get(app, "quotas"));
 	if (json_count(sessions) > 0) {
 		table_open(&t, session_titles);
 		for (size_t i = 0; i < json_count(sessions); i++)

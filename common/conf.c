@@ -431,6 +431,15 @@ check_unsure(const struct conf_info *info, const char *v)
 }
 
 static const char *
+check_expired(const struct conf_info *info, const char *v)
+{
+	static const char *const words[] = { "fail", "active", NULL };
+
+	(void)info;
+	return one_of(v, words);
+}
+
+static const char *
 check_hold(const struct conf_info *info, const char *v)
 {
 	static const char *const words[] = { "none", "guild", "all", NULL };
@@ -443,16 +452,6 @@ static const char *
 check_durability(const struct conf_info *info, const char *v)
 {
 	static const char *const words[] = { "none", "process", "power",
-		NULL };
-
-	(void)info;
-	return one_of(v, words);
-}
-
-static const char *
-check_restart(const struct conf_info *info, const char *v)
-{
-	static const char *const words[] = { "always", "on-failure", "never",
 		NULL };
 
 	(void)info;
@@ -563,26 +562,79 @@ check_handler(const struct conf_info *info, const char *v)
 	return "is no handler known here";
 }
 
+/* The next of words with commas or blanks between them; false: no more. */
+static bool
+next_word(const char **v, struct slice *word)
+{
+	*v += strspn(*v, " ,");
+	*word = (struct slice){ *v, strcspn(*v, " ,") };
+	*v += word->n;
+	return word->n > 0;
+}
+
+static bool
+is_service(struct slice word)
+{
+	return slice_is(word, "api") || slice_is(word, "gateway") ||
+	    slice_is(word, "worker") || slice_is(word, "sim");
+}
+
 static const char *
 check_services(const struct conf_info *info, const char *v)
 {
-	static const char *const words[] = { "api", "gateway", "worker", "sim",
-		NULL };
-	char word[16];
+	struct slice word;
 
 	(void)info;
-	while (*v != '\0') {
-		size_t n = strcspn(v, " ,");
+	while (next_word(&v, &word))
+		if (!is_service(word))
+			return "names an unknown service";
+	return NULL;
+}
 
-		if (n >= sizeof word)
+/* worker=never: its two halves; without the sign all is the second. */
+static struct slice
+split_restart(struct slice word, struct slice *service)
+{
+	const char *eq = memchr(word.p, '=', word.n);
+
+	*service = (struct slice){ word.p, eq != NULL
+	        ? (size_t)(eq - word.p) : 0 };
+	return eq != NULL ? slice_from(word, service->n + 1) : word;
+}
+
+static const char *
+check_restart(const struct conf_info *info, const char *v)
+{
+	struct slice word, service;
+
+	(void)info;
+	while (next_word(&v, &word)) {
+		word = split_restart(word, &service);
+		if (service.p + service.n != word.p && !is_service(service))
 			return "names an unknown service";
-		memcpy(word, v, n);
-		word[n] = '\0';
-		if (n > 0 && one_of(word, words) != NULL)
-			return "names an unknown service";
-		v += n + (v[n] != '\0');
+		if (!slice_is(word, "always") &&
+		    !slice_is(word, "on-failure") && !slice_is(word, "never"))
+			return "is not always, on-failure or never, nor one "
+			       "of them as SERVICE=WORD";
 	}
 	return NULL;
+}
+
+struct slice
+conf_restart(const char *text, const char *service)
+{
+	struct slice said = SLICE("always"), word, whose;
+	bool         own = false;
+
+	while (next_word(&text, &word)) {
+		word = split_restart(word, &whose);
+		if (slice_is(whose, service))
+			own = true;
+		else if (own || whose.n > 0)
+			continue;
+		said = word;
+	}
+	return said;
 }
 
 static const char *
@@ -623,6 +675,7 @@ run_check(const struct conf_info *info, const char *v)
 		{ "handler", check_handler }, { "services", check_services },
 		{ "bus", check_bus },         { "path", check_path },
 		{ "unsure", check_unsure },   { "hold", check_hold },
+		{ "expired", check_expired },
 		{ "durability", check_durability },
 		{ "restart", check_restart }, { "failed", check_failed },
 	};

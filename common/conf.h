@@ -71,6 +71,8 @@ bool conf_intents(const char *text, uint32_t *mask, struct slice *unknown);
 /* ADDRESS:PORT, :PORT or PORT; [v6]:PORT.  Buffers as for getnameinfo. */
 bool conf_listen(const char *text, char *host, size_t host_size,
     unsigned *port);
+/* What ROOKERY_RESTART says of this service, a loan; "" of an unknown one. */
+struct slice conf_restart(const char *text, const char *service);
 /* A bus endpoint by its setting or, empty, by its default.  The caller's. */
 char *conf_bus(const struct conf *, const char *setting,
     const char *socket_name);

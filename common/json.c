@@ -5,6 +5,7 @@
 #include "json.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -408,6 +409,12 @@ json_put_ref(struct json *object, const char *key, const struct json *value)
 	json_put_take(object, key, out(json_object_get(in(value))));
 }
 
+struct json *
+json_share(const struct json *value)
+{
+	return out(json_object_get(in(value)));
+}
+
 static struct json *
 new_text(struct slice s)
 {
@@ -623,6 +630,9 @@ unpack_value(struct reading *r, struct json_object **o, unsigned depth)
 		*o = json_object_new_int64(it.i);
 		break;
 	case UNPACK_DOUBLE:
+		/* JSON knows neither infinity nor what is no number. */
+		if (!isfinite(it.d))
+			return ERR_SYNTAX;
 		*o = json_object_new_double(it.d);
 		break;
 	case UNPACK_STR:

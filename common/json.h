@@ -67,6 +67,8 @@ void json_put_take(struct json *object, const char *key, struct json *value);
 /* Puts another reference to a value that stays its owner's. */
 void json_put_ref(struct json *object, const char *key,
     const struct json *value);
+/* Another reference, to be freed like the first; NULL of NULL. */
+struct json *json_share(const struct json *value);
 void json_push_take(struct json *array, struct json *value);
 void json_push_text(struct json *array, struct slice);
 void json_push_int(struct json *array, int64_t);

@@ -127,11 +127,15 @@ open_trust(struct gateway *g)
 	return e;
 }
 
+static const char listener_name[] = "webhook";
+
 static enum err
 open_net(struct gateway *g)
 {
 	struct net_options o = {
 		.listen = g->conf.webhook_listen,
+		/* callbacks wait at it while we are restarted */
+		.listener = proc_kept(&g->conf, listener_name),
 		.ca_file = g->conf.ca_file,
 		.body_max = g->conf.webhook_body_max,
 		.handlers = &link_net_handlers,
@@ -139,6 +143,8 @@ open_net(struct gateway *g)
 	};
 	enum err e = net_open(&g->net, g->loop, &o);
 
+	if (e == ERR_OK)
+		proc_keep(&g->proc, listener_name, net_listener(g->net));
 	if (e == ERR_OK && o.listen[0] != '\0')
 		log_info("webhook.listen", KV("address", o.listen),
 		    KV("port", net_port(g->net)));

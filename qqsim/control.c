@@ -186,51 +186,92 @@ event_verbatim(struct ask *a, int64_t expect)
 		.expect = (int)expect };
 	struct event_told told;
 
-	if (e.type.n == 0 || e.type.n > 64) {
-		failed(a, "t is not an event type");
-		return;
-	}
 	e.kind = kind_of(e.type);
-	if (platform_event(&a->sim->platform, &e, sim_now_us(), &told) !=
-	    ERR_OK)
+	if (inject_event(a->sim, &e, NULL, sim_now_us(), &told) != ERR_OK)
 		failed(a, "an id is too long, or there is no room");
 	else
 		told_answer(a, &told);
 }
 
+/* Forms with blanks or commas between them; false: no such form. */
+static bool
+read_odd(struct slice text, unsigned *odd)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i <= text.n; i++) {
+		struct slice word = { text.p + from, i - from };
+		enum odd     one;
+
+		if (i < text.n && text.p[i] != ' ' && text.p[i] != ',')
+			continue;
+		from = i + 1;
+		if (word.n == 0)
+			continue;
+		if (!odd_of(word, &one))
+			return false;
+		*odd |= 1u << one;
+	}
+	return true;
+}
+
+/* NULL: they can be used. */
+static const char *
+read_words(struct ask *a, struct words *w)
+{
+	struct slice scope = member(a, "scope");
+	bool         scoped = scope_of(scope, &w->scope) &&
+	    w->scope != SCOPE_OTHER;
+
+	if (!scoped && (w->type.n == 0 || scope.n > 0))
+		return "scope is c2c, group, channel or dm";
+	if (!scoped)
+		w->scope = SCOPE_OTHER;
+	if (w->type.n > 0 && kind_of(w->type) == &kind_unknown)
+		return "t is no kind of event that has a sample: give d";
+	if (w->with != NULL && !json_is_object(w->with))
+		return "with is not an object";
+	if (!read_odd(member(a, "odd"), &w->odd))
+		return "odd names a form that there is not";
+	if (!number(a, "emoji_type", 1, 2, &w->emoji_type))
+		return "emoji_type is 1 or 2";
+	return NULL;
+}
+
 static void
 event_words(struct ask *a, int64_t expect)
 {
-	struct words w = { .bot = a->bot, .user = member(a, "user"),
-		.group = member(a, "group"), .channel = member(a, "channel"),
-		.guild = member(a, "guild"), .name = member(a, "name"),
+	bool         typed = member(a, "t").n > 0;
+	struct words w = { .bot = a->bot, .type = member(a, "t"),
+		.user = member(a, "user"), .group = member(a, "group"),
+		.channel = member(a, "channel"), .guild = member(a, "guild"),
+		.name = member(a, "name"), .role = member(a, "role"),
 		.text = member(a, "text"), .button = member(a, "button"),
-		.id = member(a, "id"), .expect = (int)expect };
+		.message = member(a, "message"), .emoji = member(a, "emoji"),
+		.with = json_get(a->body, "with"), .expect = (int)expect };
 	struct event_told told;
+	const char       *why = read_words(a, &w);
 	int64_t           count = 1;
 
-	if (!scope_of(member(a, "scope"), &w.scope) ||
-	    w.scope == SCOPE_OTHER) {
-		failed(a, "scope is c2c, group, channel or dm");
-		return;
-	}
-	if (!number(a, "count", 1, EVENTS_AT_ONCE, &count)) {
-		failed(a, "count is a number from 1 to 100000");
-		return;
-	}
-	while (count-- > 0)
-		if (inject_words(a->sim, &w, sim_now_us(), &told) != ERR_OK) {
-			failed(a, "an id is too long, or there is no room");
-			return;
-		}
-	told_answer(a, &told);
+	/* The envelope's id, or without t the message's. */
+	*(typed ? &w.event : &w.id) = member(a, "id");
+	if (why == NULL && !number(a, "count", 1, EVENTS_AT_ONCE, &count))
+		why = "count is a number from 1 to 100000";
+	while (why == NULL && count-- > 0)
+		if (inject_words(a->sim, &w, sim_now_us(), &told) != ERR_OK)
+			why = "an id is too long, or there is no room";
+	if (why != NULL)
+		failed(a, why);
+	else
+		told_answer(a, &told);
 }
 
 static void
 control_event(struct ask *a)
 {
-	bool         verbatim = json_get(a->body, "t") != NULL;
-	int64_t      expect = verbatim ? 0 : 1;
+	bool         typed = json_get(a->body, "t") != NULL;
+	int64_t      expect = typed ? 0 : 1;
+	struct slice t = member(a, "t");
 	struct json *j;
 
 	if (!number(a, "expect", -1, 100, &expect)) {
@@ -240,11 +281,70 @@ control_event(struct ask *a)
 		json_put_int(j, "sockets", gate_raw(&a->sim->platform, a->bot,
 		    member(a, "raw")));
 		control_answer(a->exchange, 200, j);
-	} else if (verbatim) {
+	} else if (typed && (t.n == 0 || t.n > 64)) {
+		failed(a, "t is not an event type");
+	} else if (typed && json_member_text(a->request->body, "d").n > 0) {
 		event_verbatim(a, expect);
 	} else {
 		event_words(a, expect);
 	}
+}
+
+/* Every kind, with d as it is without further words. */
+static void
+control_event_list(struct ask *a)
+{
+	struct json       *j = json_new_object(), *kinds = json_new_array();
+	struct json       *forms = json_new_object();
+	const struct kind *k;
+
+	for (size_t i = 0; (k = kind_at(i)) != NULL; i++) {
+		struct words w = { .bot = a->bot, .scope = SCOPE_OTHER,
+			.type = slice_of(k->type) };
+		struct json *row = json_new_object();
+		struct json *d = inject_sample(a->sim, &w, sim_now_us());
+		struct slice target;
+
+		json_put_text(row, "t", slice_of(k->type));
+		json_put_int(row, "intent", k->intent);
+		json_put_text(row, "scope",
+		    slice_of(scope_name(kind_target(k, d, &target))));
+		json_put_take(row, "d", d);
+		json_push_take(kinds, row);
+	}
+	for (unsigned i = 0; i < ODDS; i++)
+		json_put_text(forms, odd_name((enum odd)i),
+		    slice_of(odd_meaning((enum odd)i)));
+	json_put_take(j, "kinds", kinds);
+	json_put_take(j, "odd", forms);
+	control_answer(a->exchange, 200, j);
+}
+
+/* A person uploads something. */
+static void
+control_file(struct ask *a)
+{
+	struct file_new    n = { .name = member(a, "name") };
+	const struct file *f;
+	struct json       *j;
+	char               url[400];
+
+	if (n.name.n == 0 || n.name.n > 255) {
+		failed(a, "name is the file's name");
+		return;
+	}
+	if (show_keep_file(a->sim, &n, member(a, "data"), &f) != ERR_OK) {
+		failed(a, "data is not base64, or too much");
+		return;
+	}
+	show_file_url(a->sim, f, url, sizeof url);
+	j = json_new_object();
+	json_put_text(j, "url", slice_of(url));
+	json_put_text(j, "filename", n.name);
+	json_put_text(j, "content_type",
+	    slice_of(files_attachment_type(f->type)));
+	json_put_int(j, "size", (int64_t)f->n);
+	control_answer(a->exchange, 200, j);
 }
 
 /* --- messages ----------------------------------------------------------- */

@@ -45,7 +45,7 @@ on_request(void *self, struct exchange *x, const struct request *r)
 
 	if (slice_starts(r->path, SLICE("/sim/")))
 		control_on_request(s, x, r);
-	else if (!www_on_request(x, r))
+	else if (!www_on_request(x, r) && !show_on_request(s, x, r))
 		rest_on_request(s, x, r);
 }
 
@@ -240,6 +240,8 @@ sim_close(struct sim *s)
 	}
 	webhooks_close(s);
 	stream_close(&s->stream);
+	samples_close(&s->samples);
+	files_close(&s->files);
 	platform_close(&s->platform);
 	buf_free(&s->frame);
 	if (s->loop != NULL)

@@ -419,30 +419,6 @@ on_gateway_bot(struct call *c)
 
 /* --- sends -------------------------------------------------------------- */
 
-static void
-tell_chat(const struct call *c, const struct send *s, const struct message *m)
-{
-	struct slice words = send_words(s->body);
-	struct json *j;
-
-	if (s->event != NULL && s->event->load != 0)
-		return;
-	j = json_new_object();
-	json_put_text(j, "type", SLICE("chat"));
-	json_put_int(j, "at_ms", sim_wall_ms(c->sim, c->now_us));
-	json_put_text(j, "bot", slice_of(c->bot->app_id));
-	json_put_text(j, "conversation",
-	    slice_of(strchr(s->conversation->key, '/') + 1));
-	json_put_text(j, "who", SLICE("bot"));
-	json_put_text(j, "id", slice_of(m->id));
-	json_put_text(j, "reply_to", s->event != NULL
-	    ? slice_of(s->event->msg) : SLICE(""));
-	json_put_text(j, "text", words);
-	json_put_int(j, "kind", s->type);
-	json_put_text(j, "name", slice_of(c->bot->name));
-	stream_put_chat(&c->sim->stream, j);
-}
-
 static struct json *
 send_answer(struct call *c, const struct send *s, const char *id)
 {
@@ -453,7 +429,7 @@ send_answer(struct call *c, const struct send *s, const char *id)
 	json_put_text(j, "id", slice_of(id));
 	json_put_text(j, "timestamp", slice_of(at));
 	if (s->scope == SCOPE_C2C || s->scope == SCOPE_GROUP) {
-		platform_id(&c->sim->platform, ref, sizeof ref, "REFIDX_");
+		sample_index(ref, sizeof ref, slice_of(id));
 		json_put_text(part, "ref_idx", slice_of(ref));
 		json_put_take(j, "ext_info", part);
 		return j;
@@ -550,8 +526,10 @@ perform_send(struct call *c)
 		refuse(c, &refusal_full);
 		goto out;
 	}
-	if (m != NULL)
-		tell_chat(c, &s, m);
+	if (m == NULL)
+		show_typing(c->sim, &s);
+	else if (s.event == NULL || s.event->load == 0)
+		show_sent(c->sim, &s, id, c->bot->name);
 	if (m != NULL && s.event != NULL && s.event->load != 0)
 		load_replied(c->sim, s.event, c->now_us);
 	send_done_answer(c, send_answer(c, &s, id));
@@ -664,20 +642,6 @@ on_send(struct call *c)
 /* --- recall, uploads, interactions -------------------------------------- */
 
 static void
-tell_recall(const struct call *c, const struct message *m)
-{
-	struct json *j = json_new_object();
-
-	json_put_text(j, "type", SLICE("recall"));
-	json_put_int(j, "at_ms", sim_wall_ms(c->sim, c->now_us));
-	json_put_text(j, "bot", slice_of(c->bot->app_id));
-	json_put_text(j, "conversation",
-	    slice_of(strchr(m->conversation->key, '/') + 1));
-	json_put_text(j, "id", slice_of(m->id));
-	stream_put_chat(&c->sim->stream, j);
-}
-
-static void
 on_recall(struct call *c)
 {
 	struct ledger  *l = &c->sim->platform.ledger;
@@ -698,11 +662,25 @@ on_recall(struct call *c)
 	}
 	m->recalled = true;
 	ledger_tally(l, c->route->scope, TALLY_recalled, 1);
-	tell_recall(c, m);
+	show_recalled(c->sim, m->conversation, m->id);
 	if (chat)
 		answer(c, 200, json_new_object());
 	else
 		answer_text(c, 204, json_type, SLICE(""));
+}
+
+/* What the chat page needs in order to show it. */
+static enum err
+keep_file(struct call *c, const struct json *body, const char *info)
+{
+	struct file_new n = { .bot = slice_of(c->bot->app_id),
+		.info = slice_of(info),
+		.name = json_text(json_get(body, "file_name")),
+		.url = json_text(json_get(body, "url")) };
+	const struct file *kept;
+
+	return show_keep_file(c->sim, &n,
+	    json_text(json_get(body, "file_data")), &kept);
 }
 
 static void
@@ -732,7 +710,12 @@ on_files(struct call *c)
 		goto out;
 	}
 	snprintf(info, sizeof info, "FILE_%s_%llu", scope_name(c->route->scope),
-	    (unsigned long long)++c->bot->rules.files);
+	    (unsigned long long)c->bot->rules.files + 1);
+	if (keep_file(c, body, info) != ERR_OK) {
+		refuse(c, &refusal_file_source);
+		goto out;
+	}
+	c->bot->rules.files++;
 	j = json_new_object();
 	json_put_text(j, "file_uuid", slice_of(c->trace));
 	json_put_text(j, "file_info", slice_of(info));
@@ -760,6 +743,7 @@ on_interaction(struct call *c)
 	else {
 		e->acknowledged = true;
 		ledger_count(l, COUNT_interactions);
+		show_acknowledged(c->sim, e, code);
 		answer(c, 200, json_new_object());
 	}
 	json_free(&body);

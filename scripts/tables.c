@@ -422,6 +422,65 @@ print_worker(void)
 
 /* --- which ------------------------------------------------------------------------ */
 
+/* --- what the platform allows ------------------------------------------------ */
+
+static void
+print_limits(void)
+{
+	enum { BOT, TARGET, KEPT, FREE };
+	static const struct {
+		const char *name;
+		unsigned    count, per_ms;
+		int         by, sandbox;
+		const char *meaning;
+	} limits[] = {
+#define LIMIT(name, count, per_ms, by, sandbox, meaning)                     \
+	{ #name, count, per_ms, by, sandbox, meaning },
+#include "../apid/limits.def"
+#undef LIMIT
+	};
+
+	puts(".Bl -tag -width Ds");
+	for (size_t i = 0; i < COUNT(limits); i++) {
+		if (limits[i].count == 0)
+			continue;
+		printf(".It Cm %s , No %u a %s%s%s\n", limits[i].name,
+		    limits[i].count,
+		    limits[i].per_ms == 1000 ? "second" : "minute",
+		    limits[i].by == TARGET ? " each" : "",
+		    limits[i].sandbox == FREE ? ", not in the sandbox" : "");
+		put_sentences(limits[i].meaning);
+	}
+	puts(".El");
+}
+
+static void
+print_allowances(void)
+{
+	enum { BOT, TARGET };
+	static const struct {
+		const char *name;
+		unsigned    count;
+		int         by;
+		const char *meaning;
+	} rows[] = {
+#define ALLOWANCE(name, count, by, meaning) { #name, count, by, meaning },
+#include "../apid/allowances.def"
+#undef ALLOWANCE
+	};
+
+	puts(".Bl -tag -width Ds");
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		printf(".It Cm %s", rows[i].name);
+		if (rows[i].count > 0)
+			printf(" , No %u a day%s", rows[i].count,
+			    rows[i].by == TARGET ? " each" : "");
+		putchar('\n');
+		put_sentences(rows[i].meaning);
+	}
+	puts(".El");
+}
+
 static const struct {
 	const char *name;
 	void      (*print)(void);
@@ -430,6 +489,7 @@ static const struct {
 	{ "intents", print_intents },   { "messages", print_messages },
 	{ "errors", print_errors },     { "closes", print_closes },
 	{ "refusals", print_refusals }, { "events", print_events },
+	{ "limits", print_limits },     { "allowances", print_allowances },
 	{ "worker", print_worker },
 };
 

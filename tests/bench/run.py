@@ -229,6 +229,7 @@ def start_side(side, folder, sim, options, services=None):
             ROOKERY_STATE_DIR=os.path.join(home, "state"),
             ROOKERY_RUN_DIR=os.path.join(home, "run"),
             ROOKERY_DURABILITY=SIDES[side],
+            ROOKERY_LIMITS="0",
             ROOKERY_WORKERS=str(options.workers))
         if services:
             settings["ROOKERY_SERVICES"] = services

@@ -113,6 +113,10 @@ class Rig:
             "ROOKERY_BOTS_DIR": self.path("bots"),
             "ROOKERY_CA_FILE": self._one_authority(),
             "ROOKERY_LOG": level,
+            # Stories about these say so; the others are to be quick, and
+            # their faults are to strike what they are about.
+            "ROOKERY_LIMITS": "0",
+            "ROOKERY_HEALTH_S": "0",
         }
         os.mkdir(self.path("bots"))
         if user is not None:

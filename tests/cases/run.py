@@ -430,6 +430,18 @@ def do_event(rig, kind, d, *words):
     rig.tell("POST", "event", body)
 
 
+@step("make", "TYPE [WORD=VALUE...] [with=D]",
+      "An event of any kind, filled as the platform fills it: scope, user, "
+      "group, channel, odd and the other words of POST /sim/event in qqsim(1); "
+      "with= is a JSON object put over it.")
+def do_make(rig, kind, *words):
+    body = {"t": kind}
+    body.update({k: json.loads(v) if k == "with" else
+                 value_of(v) if k in ("count", "expect", "emoji_type") else v
+                 for k, v in pairs(words).items()})
+    rig.tell("POST", "event", body)
+
+
 @step("raw", "TEXT", "A frame to every live session, as it is.")
 def do_raw(rig, text):
     if rig.tell("POST", "event", {"raw": text})["sockets"] == 0:
@@ -676,6 +688,29 @@ def do_wire(rig, want, text):
         "closed" if not got else repr(got)
     if first != want:
         raise Failed(f"answered with {first}")
+
+
+@step("knock", "NAME",
+      "Kills it as kill does; and until its next process is ready, clients "
+      "connect to our listener: all are let in, and have an answer.")
+def do_knock(rig, name):
+    at = "127.0.0.1", rig.webhook_port()
+    was = rig.child(name)["generation"]
+    waiting = []
+    do_kill(rig, name)
+    while True:
+        child = rig.child(name)
+        try:
+            waiting.append(socket.create_connection(at, timeout=WAIT_S))
+        except ConnectionRefusedError as e:
+            raise Failed(f"client {len(waiting) + 1} was refused") from e
+        if child["generation"] > was and child["ready"]:
+            break
+    for n, s in enumerate(waiting):
+        s.sendall(b"GET /qq HTTP/1.1\r\nHost: x\r\n\r\n")
+        if not s.recv(4096).startswith(b"HTTP/1.1 "):
+            raise Failed(f"client {n + 1} of {len(waiting)} had no answer")
+        s.close()
 
 
 # --- a story ------------------------------------------------------------------

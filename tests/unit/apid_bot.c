@@ -1,4 +1,4 @@
-// links: apid/bot.c apid/token.c apid/signature.c common
+// links: apid/bot.c apid/breaker.c apid/reply.c apid/token.c apid/signature.c common
 // libs: libcrypto
 /*
  * A bot's errands for its token; http.c is played here.
@@ -135,14 +135,14 @@ TEST(asks_for_its_token)
 	EXPECT_INT(w.told, 1);
 	EXPECT(bot_has_token(&w.bot));
 	EXPECT_INT(bot_state(&w.bot), BOT_READY);
-	EXPECT(bot_headers(&w.bot) != NULL);
+	EXPECT(bot_headers(&w.bot, false) != NULL);
 	EXPECT_STR(w.auth, "Authorization: QQBot A");
-	EXPECT(bot_headers(&w.bot) == bot_headers(&w.bot));
+	EXPECT(bot_headers(&w.bot, false) == bot_headers(&w.bot, false));
 	/* A doubt asks at once, and the headers follow. */
 	EXPECT_INT(bot_doubt(&w.bot, 1), TOKEN_WAIT);
 	turn_until_asked(2);
 	answer(200, "{\"access_token\":\"B\",\"expires_in\":7200}");
-	EXPECT(bot_headers(&w.bot) != NULL);
+	EXPECT(bot_headers(&w.bot, false) != NULL);
 	EXPECT_STR(w.auth, "Authorization: QQBot B");
 	teardown();
 }

@@ -1,4 +1,4 @@
-// links: apid/http.c common
+// links: apid/http.c apid/address.c common
 // libs: libcurl
 /*
  * Requests over real sockets: a server that lives in the same loop answers,
@@ -31,7 +31,8 @@ struct ask {
 	unsigned            status;
 	bool                reached, done;
 	size_t              nbody;
-	char                body[64], trace[64];
+	char                body[64], trace[64], why[64];
+	char                retry_after[16], type[16], location[64];
 };
 
 static struct {
@@ -40,7 +41,8 @@ static struct {
 	struct http_headers *headers;
 	int                  listener;
 	unsigned             port;
-	size_t               accepted, seen, finished, deaf;
+	size_t               accepted, seen, finished, deaf, drops;
+	bool                 guard;
 	struct buf           in[PEERS];
 	char                 last[512], url[64];
 	struct ask           asks[ASKS];
@@ -95,6 +97,15 @@ serve(int fd, struct buf *in)
 		    strlen(strstr(in->p, "\r\n\r\n") + 4));
 	else if (strncmp(path, "/moved", 6) == 0)
 		say(fd, "302 Found\r\nLocation: /ok", "", 0);
+	else if (strncmp(path, "/head", 5) == 0)
+		say(fd, "429 Slow\r\nRETRY-After: 7\r\nContent-Type: a/b\r\n"
+		        "Location: https://x.example/y", "no", 2);
+	else if (strncmp(path, "/part", 5) == 0 && w.drops > 0) {
+		w.drops--;
+		hang_up(fd, in);
+	} else if (strncmp(path, "/part", 5) == 0)
+		say(fd, "200 OK", strstr(in->p, "\r\n\r\n") + 4,
+		    strlen(strstr(in->p, "\r\n\r\n") + 4));
 	else if (strncmp(path, "/drop", 5) == 0)
 		hang_up(fd, in);
 	else if (strncmp(path, "/flood", 6) == 0) {
@@ -105,7 +116,7 @@ serve(int fd, struct buf *in)
 		loop_watch(w.loop, fd, LOOP_WRITE, on_flood, in);
 	}
 	if (in->p != NULL)
-		buf_reset(in);
+		in->n = 0; /* its bytes stay, for tests to look at */
 }
 
 static bool
@@ -223,6 +234,12 @@ on_done(void *self, const struct http_answer *a)
 	    a->body.n > 0 ? a->body.p : "");
 	snprintf(k->trace, sizeof k->trace, "%.*s", (int)a->trace.n,
 	    a->trace.p);
+	snprintf(k->why, sizeof k->why, "%s", a->why);
+	snprintf(k->retry_after, sizeof k->retry_after, "%.*s",
+	    (int)a->retry_after.n, a->retry_after.p);
+	snprintf(k->type, sizeof k->type, "%.*s", (int)a->type.n, a->type.p);
+	snprintf(k->location, sizeof k->location, "%.*s", (int)a->location.n,
+	    a->location.p);
 	w.finished++;
 }
 
@@ -263,9 +280,12 @@ setup(size_t connections, uint64_t timeout_ms)
 	struct sockaddr_in a = { .sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t           n = sizeof a;
-	struct http_options o = { connections, timeout_ms, NULL };
+	struct http_options o = { connections, timeout_ms, NULL, w.guard };
+
+	bool                guard = w.guard;
 
 	memset(&w, 0, sizeof w);
+	w.guard = guard;
 	log_open("test", LOG_ERROR, false);
 	EXPECT_INT(loop_new(&w.loop), ERR_OK);
 	EXPECT_INT(http_new(&w.http, w.loop, &o), ERR_OK);
@@ -643,6 +663,305 @@ TEST(a_dead_path_is_noticed)
 	teardown();
 }
 
+/* --- files, forms, sinks ------------------------------------------------------ */
+
+struct flow {
+	size_t    starts, n;
+	char      last;
+	struct http_file file;
+	struct http_sink sink;
+};
+
+static void
+on_read(void *self, uint64_t offset, struct slice bytes)
+{
+	struct flow *f = self;
+
+	f->starts += offset == 0;
+	f->n = offset + bytes.n;
+	f->last = bytes.p[bytes.n - 1];
+}
+
+static enum err
+on_bytes(void *self, struct slice bytes)
+{
+	struct flow *f = self;
+
+	f->n += bytes.n;
+	f->last = bytes.p[bytes.n - 1];
+	return ERR_OK;
+}
+
+/* "abc...": the range begins at its second letter. */
+static void
+open_file(struct flow *f, size_t n)
+{
+	*f = (struct flow){ .file = { .fd = fileno(tmpfile()), .at = 1,
+		.n = n, .on_read = on_read, .self = f },
+		.sink = { .max = n, .on_bytes = on_bytes, .self = f } };
+	for (size_t i = 0; i <= n; i++)
+		EXPECT(pwrite(f->file.fd, &"abcdefghij"[i % 10], 1,
+		           (off_t)i) == 1);
+}
+
+TEST(a_range_of_a_file)
+{
+	struct flow f;
+	struct ask *k;
+
+	setup(8, 2000);
+	open_file(&f, 20000);
+	k = ask(0, "PUT", "/part", NULL);
+	k->r.file = &f.file;
+	start(k);
+	turn_until(&w.finished, 1);
+	EXPECT_INT(k->status, 200);
+	EXPECT_INT(k->nbody, 20000);
+	EXPECT(strncmp(k->body, "bcdefghij", 9) == 0);
+	EXPECT_INT(f.n, 20000);
+	EXPECT(strstr(w.last, "PUT /part HTTP/1.1\r\n") != NULL);
+	EXPECT(strstr(w.last, "Content-Length: 20000\r\n") != NULL);
+	/* The handle does other things afterwards. */
+	start(k = ask(1, "POST", "/echo", "{}"));
+	turn_until(&w.finished, 2);
+	EXPECT_STR(k->body, "{}");
+	start(k = ask(2, "GET", "/ok", NULL));
+	turn_until(&w.finished, 3);
+	EXPECT_STR(k->body, "{}");
+	EXPECT_INT(w.accepted, 1);
+	teardown();
+}
+
+/* The kept connection breaks when the range has been read: it begins anew. */
+TEST(a_range_is_sent_again)
+{
+	struct flow f;
+	struct ask *k;
+
+	setup(8, 2000);
+	open_file(&f, 5000);
+	start(ask(0, "GET", "/ok", NULL));
+	turn_until(&w.finished, 1);
+	w.drops = 1;
+	k = ask(1, "PUT", "/part", NULL);
+	k->r.file = &f.file;
+	start(k);
+	turn_until(&w.finished, 2);
+	EXPECT_INT(k->status, 200);
+	EXPECT_INT(k->nbody, 5000);
+	EXPECT_INT(f.starts, 2);
+	EXPECT_INT(f.n, 5000);
+	teardown();
+}
+
+TEST(a_file_that_shrank)
+{
+	struct flow f;
+	struct ask *k;
+
+	setup(8, 2000);
+	open_file(&f, 5000);
+	EXPECT(ftruncate(f.file.fd, 1000) == 0);
+	k = ask(0, "PUT", "/part", NULL);
+	k->r.file = &f.file;
+	start(k);
+	turn_until(&w.finished, 1);
+	EXPECT_INT(k->err, ERR_STALE);
+	EXPECT_STR(k->why, "the file ended early");
+	teardown();
+}
+
+TEST(a_form)
+{
+	struct flow f;
+	struct ask *k;
+
+	setup(8, 2000);
+	open_file(&f, 9);
+	for (int once = 0; once < 2; once++) {
+		struct http_field fields[] = {
+			{ .name = "content", .text = SLICE("hi") },
+			{ .name = "msg_id", .text = SLICE("") },
+			{ .name = "file_image", .file = &f.file,
+			    .file_name = "a.png", .mime = "image/png" },
+		};
+		struct http_form form = { fields, 3 };
+
+		k = ask((size_t)once, "POST", "/part", NULL);
+		k->r.form = &form;
+		k->r.once = once;
+		start(k);
+		turn_until(&w.finished, (size_t)once + 1);
+		EXPECT_INT(k->status, 200);
+		EXPECT(strstr(w.last, "Content-Type: multipart/form-data; "
+		                      "boundary=") != NULL);
+		EXPECT(strstr(w.last, "application/json") == NULL);
+		EXPECT(strstr(w.last, "Authorization: QQBot X") != NULL);
+		EXPECT(strstr(w.in[0].p, "name=\"content\"\r\n\r\nhi\r\n"));
+		EXPECT(strstr(w.in[0].p, "name=\"file_image\"; "
+		              "filename=\"a.png\"\r\nContent-Type: "
+		              "image/png\r\n\r\nbcdefghij\r\n"));
+	}
+	start(k = ask(2, "GET", "/ok", NULL));
+	turn_until(&w.finished, 3);
+	EXPECT_STR(k->body, "{}");
+	teardown();
+}
+
+TEST(a_form_once_is_sent_once)
+{
+	struct flow       f;
+	struct ask       *k;
+	struct http_field field = { .name = "file_image", .file = &f.file,
+		.file_name = "a.png", .mime = "image/png" };
+	struct http_form  form = { &field, 1 };
+
+	for (int once = 0; once < 2; once++) {
+		setup(8, 2000);
+		open_file(&f, 9);
+		start(ask(0, "GET", "/ok", NULL));
+		turn_until(&w.finished, 1);
+		w.drops = 1;
+		k = ask(1, "POST", "/part", NULL);
+		k->r.form = &form;
+		k->r.once = once;
+		start(k);
+		turn_until(&w.finished, 2);
+		EXPECT_INT(k->err, once ? ERR_CLOSED : ERR_OK);
+		EXPECT_INT(w.seen, once ? 2 : 3);
+		teardown();
+	}
+}
+
+TEST(a_sink_takes_what_comes)
+{
+	struct flow f;
+	struct ask *k;
+
+	setup(8, 4000);
+	open_file(&f, 1000000);
+	k = ask(0, "GET", "/flood", NULL);
+	k->r.sink = &f.sink;
+	start(k);
+	turn_until(&w.finished, 1);
+	EXPECT_INT(k->err, ERR_TOO_LARGE);
+	EXPECT_INT(k->nbody, 0);
+	EXPECT(f.n > 0 && f.n <= 1000000);
+	/* What is no success is kept as ever. */
+	f.n = 0;
+	k = ask(1, "GET", "/head", NULL);
+	k->r.sink = &f.sink;
+	start(k);
+	turn_until(&w.finished, 2);
+	EXPECT_STR(k->body, "no");
+	EXPECT_INT(f.n, 0);
+	teardown();
+}
+
+TEST(lines_that_are_kept)
+{
+	struct ask *k;
+
+	setup(8, 2000);
+	start(k = ask(0, "GET", "/head", NULL));
+	turn_until(&w.finished, 1);
+	EXPECT_STR(k->retry_after, "7");
+	EXPECT_STR(k->type, "a/b");
+	EXPECT_STR(k->location, "https://x.example/y");
+	start(k = ask(1, "GET", "/ok", NULL));
+	turn_until(&w.finished, 2);
+	EXPECT_STR(k->retry_after, "");
+	teardown();
+}
+
+TEST(the_guard)
+{
+	struct ask *k;
+
+	w.guard = true;
+	setup(8, 2000);
+	start(k = ask(0, "GET", "/ok", NULL));
+	turn_until(&w.finished, 1);
+	EXPECT_INT(k->err, ERR_FORBIDDEN);
+	EXPECT(!k->reached);
+	EXPECT_INT(w.accepted, 0);
+	teardown();
+	w.guard = false;
+}
+
+TEST(slow_ones_have_their_time)
+{
+	struct ask *k;
+	uint64_t    began;
+
+	setup(8, 100);
+	began = loop_clock_ms();
+	k = ask(0, "POST", "/hang", "{}");
+	k->r.slow_ms = 400;
+	start(k);
+	turn_until(&w.finished, 1);
+	EXPECT_INT(k->err, ERR_TIMEOUT);
+	EXPECT(loop_clock_ms() - began >= 400);
+	began = loop_clock_ms();
+	k = ask(1, "POST", "/hang", "{}");
+	k->r.slow_ms = 4000;
+	k->r.stall_s = 1;
+	start(k);
+	turn_until(&w.finished, 2);
+	EXPECT_INT(k->err, ERR_TIMEOUT);
+	EXPECT(loop_clock_ms() - began < 3500);
+	teardown();
+}
+
+/* LK04: parts lie on many hosts, whose servers close when they like. */
+TEST(many_hosts_and_few_connections)
+{
+	static char urls[12][64];
+	size_t      open = 0;
+
+	setup(2, 2000);
+	loop_unwatch(w.loop, w.listener);
+	close(w.listener);
+	w.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	EXPECT(bind(w.listener, (struct sockaddr *)&(struct sockaddr_in){
+		.sin_family = AF_INET }, sizeof(struct sockaddr_in)) == 0);
+	EXPECT(listen(w.listener, 16) == 0);
+	w.port = 0;
+	for (size_t i = 0; i < 12; i++) {
+		struct sockaddr_in a;
+		socklen_t          n = sizeof a;
+
+		if (i == 0)
+			loop_watch(w.loop, w.listener, LOOP_READ, on_listener,
+			    NULL);
+		getsockname(w.listener, (struct sockaddr *)&a, &n);
+		snprintf(urls[i], sizeof urls[i], "http://127.0.0.%zu:%u/ok",
+		    i + 1, ntohs(a.sin_port));
+		ask(0, "GET", "", NULL)->r.url = urls[i];
+		start(&w.asks[0]);
+		turn_until(&w.finished, i + 1);
+		EXPECT_INT(w.asks[0].status, 200);
+	}
+	EXPECT_INT(w.accepted, 12);
+	/* The client's ends: those that listen no more have our port. */
+	for (int fd = 3; fd < 256; fd++) {
+		struct sockaddr_in a;
+		socklen_t          n = sizeof a;
+
+		if (fd != w.listener &&
+		    getpeername(fd, (struct sockaddr *)&a, &n) == 0 &&
+		    a.sin_family == AF_INET) {
+			struct sockaddr_in me;
+
+			n = sizeof me;
+			getsockname(w.listener, (struct sockaddr *)&me, &n);
+			open += a.sin_port == me.sin_port;
+		}
+	}
+	EXPECT(open <= 2 + 4);
+	teardown();
+}
+
 int
 main(void)
 {
@@ -664,5 +983,15 @@ main(void)
 	RUN(a_connection_that_cannot_be_watched);
 	RUN(gone_after_the_request);
 	RUN(a_dead_path_is_noticed);
+	RUN(a_range_of_a_file);
+	RUN(a_range_is_sent_again);
+	RUN(a_file_that_shrank);
+	RUN(a_form);
+	RUN(a_form_once_is_sent_once);
+	RUN(a_sink_takes_what_comes);
+	RUN(lines_that_are_kept);
+	RUN(the_guard);
+	RUN(slow_ones_have_their_time);
+	RUN(many_hosts_and_few_connections);
 	return test_done();
 }

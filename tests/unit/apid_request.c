@@ -1,4 +1,4 @@
-// links: apid/request.c apid/attempt.c apid/call.c apid/reply.c apid/route.c apid/sent.c apid/table.c common
+// links: apid/request.c apid/lines.c apid/forms.c apid/reviews.c apid/commits.c apid/attach.c apid/form.c apid/allowance.c apid/attempt.c apid/audit.c apid/body.c apid/call.c apid/fallback.c apid/limit.c apid/pace.c apid/params.c apid/reply.c apid/sent.c apid/shape.c apid/table.c common
 /*
  * The life of calls against a bot and a platform of our own: order, waiting,
  * joining, repeating, leaving, and what an earlier run has left.  http.c and
@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 #include "log.h"
-#include "request.h"
+#include "pack.h"
+#include "life.h"
 
 enum { RESULTS_MAX = 64, STARTED_MAX = 8192, CALLS = 3000 };
 
@@ -28,12 +29,16 @@ static struct {
 	bool                 dies_when_told;
 	int                  records;    /* times on_record was called */
 	enum token_advice    advice;
-	int                  doubts;
+	int                  doubts, refusals, taken, cancelled, forgotten;
+	struct media_order  *orders[8];
+	struct fetch_order  *fetches[8];
+	size_t               norders, nfetches;
 	struct http_request *started[STARTED_MAX];
 	size_t               nstarted;
 	struct {
 		char     peer[16], id[32], code[32];
 		bool     ok, has_data;
+		char     data[96];
 		uint64_t tries, platform_code;
 	} results[RESULTS_MAX];
 	size_t               nresults;
@@ -57,18 +62,39 @@ http_cancel(struct http *h, struct http_request *r)
 }
 
 bool
-bot_has_token(const struct bot *b)
+bot_may_send(const struct bot *b)
 {
 	(void)b;
 	return w.has_token;
 }
 
+void
+bot_refused(struct bot *b, bool config, uint64_t code, struct slice message)
+{
+	(void)b, (void)config, (void)code, (void)message;
+	w.refusals++;
+}
+
+void
+bot_taken(struct bot *b)
+{
+	(void)b;
+	w.taken++;
+}
+
+void
+bot_why(const struct bot *b, char *why, size_t size)
+{
+	(void)b;
+	snprintf(why, size, "no access token");
+}
+
 struct http_headers *
-bot_headers(struct bot *b)
+bot_headers(struct bot *b, bool callback)
 {
 	static char some;
 
-	(void)b;
+	(void)b, (void)callback;
 	return (struct http_headers *)(void *)&some;
 }
 
@@ -80,6 +106,43 @@ bot_doubt(struct bot *b, uint64_t generation)
 	if (w.advice == TOKEN_WAIT)
 		w.has_token = false;
 	return w.advice;
+}
+
+enum err
+media_start(struct media *m, struct media_order *o)
+{
+	(void)m;
+	w.orders[w.norders++] = o;
+	return ERR_OK;
+}
+
+void
+media_cancel(struct media *m, struct media_order *o)
+{
+	(void)m, (void)o;
+	w.cancelled++;
+}
+
+void
+media_forget(struct media *m, struct slice file_info)
+{
+	(void)m;
+	w.forgotten += slice_is(file_info, "F1");
+}
+
+enum err
+fetch_start(struct fetch *f, struct fetch_order *o)
+{
+	(void)f;
+	w.fetches[w.nfetches++] = o;
+	return ERR_OK;
+}
+
+void
+fetch_cancel(struct fetch *f, struct fetch_order *o)
+{
+	(void)f, (void)o;
+	w.cancelled++;
 }
 
 static struct bot *
@@ -116,6 +179,7 @@ take_result(void *self, msg_peer to, const struct msg_result *m)
 	keep(w.results[i].code, sizeof w.results[i].code, m->code);
 	w.results[i].ok = m->ok;
 	w.results[i].has_data = m->data.n > 0;
+	keep(w.results[i].data, sizeof w.results[i].data, m->data);
 	w.results[i].tries = m->tries;
 	w.results[i].platform_code = m->platform_code;
 	w.nresults++;
@@ -142,19 +206,27 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 static void
 run_open(bool again)
 {
+	struct sent_guest allowances;
+
 	memset(&w, 0, sizeof w);
 	log_open("test", LOG_ERROR, false);
 	signal(SIGXFSZ, SIG_IGN);
 	w.has_token = true;
 	w.bot.app = SLICE("7");
+	w.bot.conf = &w.conf;
 	w.bot.token.generation = 1;
 	w.rs.again = again;
 	w.rs.find_bot = find_bot;
 	w.rs.send = take_result;
 	w.rs.on_record = on_record;
 	EXPECT_INT(loop_new(&w.rs.loop), ERR_OK);
-	EXPECT_INT(sent_open(&w.rs.sent, dir, STORE_PROCESS, loop_wall_ms()),
-	    ERR_OK);
+	allowances_open(&w.rs.pace.allowances);
+	allowances = allowances_guest(&w.rs.pace.allowances);
+	if (sent_open(&w.rs.sent, dir, STORE_PROCESS, loop_wall_ms()) ==
+	    ERR_OK)
+		EXPECT_INT(sent_join(&w.rs.sent, &allowances), ERR_OK);
+	else
+		w.rs.sent.guest = allowances;
 	EXPECT_INT(requests_open(&w.rs), ERR_OK);
 }
 
@@ -260,6 +332,16 @@ limit(rlim_t bytes)
 	getrlimit(RLIMIT_FSIZE, &l);
 	l.rlim_cur = bytes == 0 ? l.rlim_max : bytes;
 	EXPECT(setrlimit(RLIMIT_FSIZE, &l) == 0);
+}
+
+static void
+notice(const char *what, const char *conv, const char *audit, const char *msg)
+{
+	struct msg_notice m = { .bot = SLICE("7"), .what = slice_of(what),
+		.conv = slice_of(conv), .audit = slice_of(audit),
+		.msg = slice_of(msg) };
+
+	requests_on_notice(&w.rs, &m);
 }
 
 #define OK_BODY "{\"id\":\"R1\"}"
@@ -833,6 +915,7 @@ TEST(every_call_gets_one_answer)
 	setup(false);
 	w.advice = TOKEN_WAIT;
 	w.rs.places = 5;
+	w.rs.pace.limits.percent = 10000;
 	answered = 0;
 	while (asked < CALLS) {
 		unsigned what = below(100);
@@ -849,8 +932,13 @@ TEST(every_call_gets_one_answer)
 			w.full = !w.full;
 		else if (what < 94)
 			w.has_token = false;
-		else if (what < 98)
+		else if (what < 97)
 			token_comes();
+		else if (what < 98)
+			limit_pause(&w.rs.pace.limits, SLICE("7"),
+			    below(2) ? LIMIT_c2c_group_send
+			             : LIMIT_channel_send, SLICE(""),
+			    below(30), loop_now(w.rs.loop));
 		else
 			limit(below(2));
 		turn();
@@ -888,10 +976,391 @@ TEST(a_push_that_is_refused_says_so)
 	EXPECT(!w.results[0].ok);
 	EXPECT(w.results[0].code[0] != '\0');
 	EXPECT_INT(w.results[0].platform_code, 40034102);
+	/* Once is enough to know; a reply is another matter. */
 	requests_take(&w.rs, SLICE("p"), &m);
 	turn();
-	answer(1, 0, "");
+	EXPECT_INT(w.nstarted, 1);
+	EXPECT_STR(w.results[1].code, "MUTED_OR_GONE");
+	EXPECT_INT(w.results[1].tries, 0);
+	reply("r", "g:A", 1);
+	EXPECT_INT(w.nstarted, 2);
+	answer(1, 200, OK_BODY);
+	/* Until they say that it is welcome. */
+	notice("push_on", "g:A", "", "");
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	answer(2, 0, "");
+	EXPECT_STR(w.results[3].code, "TIMEOUT");
+	notice("push_off", "g:B", "", "");
+	m.conv = SLICE("g:B");
+	m.id = SLICE("y");
+	requests_take(&w.rs, SLICE("p"), &m);
+	EXPECT_STR(w.results[4].code, "MUTED_OR_GONE");
+	EXPECT_INT(w.nstarted, 3);
+	teardown();
+}
+
+/* The caller's own name for a send: over another connection, and in another
+ * run, it is the same one. */
+TEST(a_send_with_a_key)
+{
+	/* {"key": "k1"} */
+	struct msg_call m = { .id = SLICE("x"), .bot = SLICE("7"),
+		.do_ = SLICE("send"), .conv = SLICE("u:A"),
+		.text = SLICE("hi"), .with = SLICE("\x81\xa3key\xa2k1") };
+
+	setup(false);
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	answer(0, 200, OK_BODY);
+	m.id = SLICE("y");
+	requests_take(&w.rs, SLICE("q"), &m);
+	turn();
+	EXPECT_INT(w.nstarted, 1);
+	EXPECT_STR(w.results[1].id, "y");
+	EXPECT(w.results[1].ok);
+	run_close();
+	run_open(false);
+	requests_take(&w.rs, SLICE("r"), &m);
+	turn();
+	EXPECT_INT(w.nstarted, 0);
+	EXPECT(w.results[0].ok);
+	m.with = SLICE("\x81\xa3key\xa2k2");
+	requests_take(&w.rs, SLICE("r"), &m);
+	turn();
+	EXPECT_INT(w.nstarted, 1);
+	teardown();
+}
+
+TEST(so_many_replies_to_one_message)
+{
+	char id[8];
+
+	setup(false);
+	w.rs.replies[SCOPE_C2C] = 4;
+	for (uint64_t n = 1; n <= 3; n++) {
+		snprintf(id, sizeof id, "%d", (int)n);
+		reply(id, "u:A", n);
+		answer(w.nstarted - 1, 200, OK_BODY);
+	}
+	run_close();
+	run_open(false);
+	w.rs.replies[SCOPE_C2C] = 4;
+	reply("4", "u:A", 4);
+	answer(0, 200, OK_BODY);
+	/* The fifth is not sent; who asks for the fourth again gets it. */
+	reply("5", "u:A", 5);
+	EXPECT_INT(w.nstarted, 1);
+	EXPECT_STR(w.results[1].code, "QUOTA");
+	EXPECT_INT(w.results[1].tries, 0);
+	reply("4", "u:A", 4);
+	EXPECT(w.results[2].ok);
+	reply("b", "u:B", 1);
+	EXPECT_INT(w.nstarted, 2);
+	for (uint64_t n = 1; n <= 6; n++) /* channels: any number */
+		reply("c", "c:C", n);
+	EXPECT_INT(w.nresults, 3);
+	teardown();
+}
+
+/* Of thousands that end at once each ends, on a stack of ordinary size. */
+TEST(a_long_line_that_is_refused)
+{
+	setup(false);
+	w.rs.replies[SCOPE_C2C] = 1;
+	reply("first", "u:0", 1);
+	for (unsigned i = 0; i < CALLS; i++) {
+		char            id[16];
+		struct msg_call m = { .id = SLICE("#0"), .bot = SLICE("7"),
+			.do_ = SLICE("reply"), .ev = SLICE("u:0"),
+			.n = i + 2, .conv = SLICE("u:0"), .msg = SLICE("M"),
+			.text = SLICE("hi"),
+			.deadline = loop_wall_ms() + 60000 };
+
+		snprintf(id, sizeof id, "#%u", i);
+		m.id = slice_of(id);
+		requests_take(&w.rs, SLICE("p"), &m);
+	}
+	answer(0, 200, OK_BODY);
+	for (int i = 0; i < 2000 && w.rs.n > 0; i++)
+		loop_turn(w.rs.loop, 10, NULL);
+	EXPECT_INT(w.rs.n, 0);
+	EXPECT_INT(w.rs.counts.results[RESULT_QUOTA], CALLS);
+	teardown();
+}
+
+/* {"audit_wait_ms": 60000} and 100 */
+#define LONG_WAIT SLICE("\x81\xad""audit_wait_ms\xcd\xea\x60")
+#define SHORT_WAIT SLICE("\x81\xad""audit_wait_ms\x64")
+#define HELD(id) "{\"code\":304023,\"data\":{\"message_audit\":"             \
+	"{\"audit_id\":\"" id "\"}}}"
+
+static void
+push(const char *conv, const char *id, struct slice with)
+{
+	struct msg_call m = { .id = slice_of(id), .bot = SLICE("7"),
+		.do_ = SLICE("send"), .conv = slice_of(conv),
+		.text = SLICE("hi"), .with = with };
+
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+}
+
+TEST(who_waits_for_a_review_is_told)
+{
+	setup(false);
+	push("c:A", "none", SLICE("\x80"));
+	answer(0, 202, HELD("a1"));
+	EXPECT_INT(w.nresults, 1);
+	EXPECT(w.results[0].ok);
+	push("c:A", "long", LONG_WAIT);
+	answer(1, 202, HELD("a2"));
+	EXPECT_INT(w.nresults, 1);
+	/* The conversation goes on meanwhile. */
+	push("c:A", "short", SHORT_WAIT);
+	EXPECT_INT(w.nstarted, 3);
+	answer(2, 202, HELD("a3"));
+	EXPECT_INT(w.rs.audits.pending, 3);
+	notice("audit_pass", "c:A", "a2", "M2");
+	turn();
+	EXPECT_INT(w.nresults, 2);
+	EXPECT_STR(w.results[1].id, "long");
+	EXPECT(strstr(w.results[1].data, "passed\xc3") != NULL);
+	EXPECT(strstr(w.results[1].data, "msg\xa2M2") != NULL);
+	turn_until(3, 3); /* nothing comes for the third */
+	EXPECT_STR(w.results[2].id, "short");
+	EXPECT(w.results[2].ok);
+	EXPECT(strstr(w.results[2].data, "a3") != NULL);
+	EXPECT(strstr(w.results[2].data, "passed") == NULL);
+	/* The word comes before the answer. */
+	push("c:A", "early", LONG_WAIT);
+	notice("audit_reject", "c:A", "a4", "");
+	answer(3, 202, HELD("a4"));
+	turn();
+	EXPECT_INT(w.nresults, 4);
+	EXPECT(strstr(w.results[3].data, "passed\xc2") != NULL);
+	EXPECT_INT(w.rs.audits.rejected, 1);
+	teardown();
+}
+
+TEST(waits_for_its_tokens_in_nobodys_way)
+{
+	char id[8];
+
+	setup(false);
+	w.rs.places = 8;
+	w.rs.pace.limits.percent = 100;
+	for (uint64_t n = 1; n <= 6; n++) {
+		snprintf(id, sizeof id, "c%d", (int)n);
+		reply_from("p", id, "c:A", n, n == 6 ? 300 : 60000);
+		turn();
+		if (n <= 5)
+			answer(w.nstarted - 1, 200, OK_BODY);
+	}
+	EXPECT_INT(w.nstarted, 5);
+	EXPECT_INT(w.rs.pace.limits.waiting, 1);
+	reply("b", "c:B", 1); /* another channel */
+	EXPECT_INT(w.nstarted, 6);
+	turn_until(6, 6);
+	EXPECT_STR(w.results[5].id, "c6");
+	EXPECT_STR(w.results[5].code, "RATE_LIMITED");
+	EXPECT_INT(w.results[5].tries, 0);
+	EXPECT_INT(w.rs.pace.limits.waiting, 0);
+	reply("c7", "c:A", 7);
+	EXPECT_INT(w.nstarted, 6);
+	turn_until(7, 6);
+	answer(6, 200, OK_BODY);
+	teardown();
+}
+
+/* The platform wants a pause: what would be over before it ends need not
+ * wait for that; the rest leaves one by one. */
+TEST(a_pause_is_everybodys)
+{
+	setup(false);
+	reply("a", "u:A", 1);
+	answer(0, 429, "<html>");
+	reply("b", "u:B", 1);
+	reply_from("p", "c", "u:C", 1, 300);
+	turn();
+	EXPECT_INT(w.nstarted, 1);
+	EXPECT_INT(w.nresults, 1);
+	EXPECT_STR(w.results[0].id, "c");
+	EXPECT_STR(w.results[0].code, "RATE_LIMITED");
+	reply("x", "c:X", 1); /* another limit */
+	EXPECT_INT(w.nstarted, 2);
+	turn_until(4, 1);
+	teardown();
+}
+
+TEST(refused_markdown_and_late_replies_change_their_form_once)
+{
+	setup(false);
+	w.rs.expired_active = true;
+	reply("a", "g:A", 1);
+	EXPECT(strstr(w.started[0]->body.p, "msg_id") != NULL);
+	answer(0, 400, "{\"code\":304027}");
+	turn();
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT(memmem(w.started[1]->body.p, w.started[1]->body.n, "msg_",
+	    4) != NULL);
+	EXPECT(memmem(w.started[1]->body.p, w.started[1]->body.n, "msg_id",
+	    6) == NULL);
+	answer(1, 400, "{\"code\":304027}");
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT_STR(w.results[0].code, "REPLY_EXPIRED");
+	/* What may have been sent never changes its form. */
+	reply("b", "g:B", 1);
+	answer(2, 0, "");
+	turn_until(4, 1);
+	answer(3, 400, "{\"code\":304027}");
 	EXPECT_STR(w.results[1].code, "TIMEOUT");
+	EXPECT_INT(w.nstarted, 4);
+	/* Over before it began. */
+	reply_from("p", "c", "g:C", 1, -5);
+	turn();
+	EXPECT_INT(w.nstarted, 5);
+	answer(4, 200, OK_BODY);
+	EXPECT(w.results[2].ok);
+	EXPECT(strstr(w.results[2].data, "unasked") != NULL);
+	teardown();
+}
+
+/* A map of two texts. */
+static void
+ask(const char *op, const char *conv, const char *k1, const char *v1,
+    const char *k2, const char *v2)
+{
+	struct buf      with = { 0 };
+	struct pack     k;
+	struct msg_call m = { .id = slice_of(v1), .bot = SLICE("7"),
+		.do_ = slice_of(op), .conv = slice_of(conv) };
+
+	pack_open(&k, &with);
+	pack_map(&k, 1 + (k2 != NULL));
+	pack_str(&k, slice_of(k1));
+	pack_str(&k, slice_of(v1));
+	if (k2 != NULL) {
+		pack_str(&k, slice_of(k2));
+		pack_str(&k, slice_of(v2));
+	}
+	m.with = buf_slice(&with);
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	buf_free(&with);
+}
+
+static void
+file_is(size_t i, enum result result, const char *file_info)
+{
+	struct media_answer a = { .result = result, .file = { .fd = -1 },
+		.file_info = slice_of(file_info), .status = 400,
+		.message = SLICE("no such file") };
+
+	w.orders[i]->on_done(w.orders[i]->self, &a);
+	turn();
+}
+
+static bool
+body_has(size_t i, const char *text)
+{
+	struct slice b = w.started[i]->body;
+
+	return memmem(b.p, b.n, text, strlen(text)) != NULL;
+}
+
+TEST(a_message_waits_for_its_file)
+{
+	setup(false);
+	w.rs.places = 1;
+	ask("send", "u:A", "image", "https://x/a.png", NULL, NULL);
+	EXPECT_INT(w.norders, 1);
+	EXPECT_INT(w.nstarted, 0);
+	EXPECT_SLICE(w.orders[0]->target, "A");
+	EXPECT_SLICE(w.orders[0]->want.source, "https://x/a.png");
+	reply("b", "u:B", 1); /* it takes no place meanwhile */
+	EXPECT_INT(w.nstarted, 1);
+	answer(0, 200, OK_BODY);
+	file_is(0, RESULT_OK, "F1");
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT(body_has(1, "{\"file_info\":\"F1\"}"));
+	/* The platform does not know it any more: once more. */
+	answer(1, 400, "{\"code\":304080}");
+	EXPECT_INT(w.forgotten, 1);
+	EXPECT_INT(w.norders, 2);
+	file_is(1, RESULT_OK, "F2");
+	EXPECT(body_has(2, "{\"file_info\":\"F2\"}"));
+	answer(2, 400, "{\"code\":304080}");
+	EXPECT_STR(w.results[1].code, "MEDIA");
+	EXPECT_INT(w.norders, 2);
+	ask("send", "u:A", "image", "https://x/b.png", NULL, NULL);
+	file_is(2, RESULT_MEDIA, "");
+	EXPECT_STR(w.results[2].code, "MEDIA");
+	EXPECT_INT(w.nstarted, 3);
+	ask("send", "c:A", "image", "https://x/c.png", NULL, NULL);
+	file_is(3, RESULT_OK, "");
+	EXPECT(body_has(3, "\"image\":\"https://x/c.png\""));
+	/* One that is still waited for when we leave. */
+	ask("send", "u:C", "image", "https://x/d.png", NULL, NULL);
+	teardown();
+	EXPECT_INT(w.cancelled, 1);
+}
+
+TEST(files_by_themselves)
+{
+	struct fetch_answer f = { .result = RESULT_OK,
+		.path = SLICE("inbox/a"), .type = SLICE("image/png"),
+		.size = 7 };
+
+	setup(false);
+	ask("upload", "g:A", "source", "https://x/a.png", "type", "image");
+	EXPECT_INT(w.norders, 1);
+	file_is(0, RESULT_OK, "F1");
+	EXPECT(w.results[0].ok);
+	EXPECT(strstr(w.results[0].data, "F1") != NULL);
+	w.has_token = false; /* what anybody may have needs none */
+	ask("download", "", "url", "https://x/a.png", NULL, NULL);
+	EXPECT_INT(w.nfetches, 1);
+	w.fetches[0]->on_done(w.fetches[0]->self, &f);
+	turn();
+	EXPECT(w.results[1].ok);
+	EXPECT(strstr(w.results[1].data, "inbox/a") != NULL);
+	EXPECT_INT(w.nstarted, 0);
+	EXPECT_INT(w.rs.n, 0);
+	teardown();
+}
+
+/* The folder cannot be written when we start. */
+TEST(starts_without_its_record)
+{
+	char away[sizeof dir + 8];
+
+	setup(false);
+	reply("a", "c:A", 1);
+	answer(0, 200, OK_BODY);
+	reply("b", "c:B", 1); /* under way when that run ends */
+	w.rs.closed = true;
+	run_close();
+	snprintf(away, sizeof away, "%s-away", dir);
+	EXPECT(rename(dir, away) == 0);
+	run_open(false);
+	EXPECT(!w.rs.sent.loaded);
+	reply("u", "u:U", 1); /* its double would be refused */
+	EXPECT_INT(w.nstarted, 1);
+	reply("a", "c:A", 1);
+	reply("c", "c:C", 1);
+	EXPECT_INT(w.nstarted, 1);
+	answer(0, 200, OK_BODY);
+	EXPECT(rename(away, dir) == 0);
+	turn_until(2, 2);
+	EXPECT_STR(w.results[1].id, "a");
+	EXPECT(w.results[1].ok);
+	EXPECT(strstr(w.started[1]->url, "/C/") != NULL);
+	run_close();
+	run_open(false);
+	reply("u", "u:U", 1); /* and it has been recorded */
+	EXPECT_INT(w.nstarted, 0);
+	EXPECT(w.results[0].ok);
 	teardown();
 }
 
@@ -1080,6 +1549,16 @@ main(void)
 	RUN(leaving);
 	RUN(every_call_gets_one_answer);
 	RUN(a_push_that_is_refused_says_so);
+	RUN(a_send_with_a_key);
+	RUN(so_many_replies_to_one_message);
+	RUN(a_long_line_that_is_refused);
+	RUN(who_waits_for_a_review_is_told);
+	RUN(waits_for_its_tokens_in_nobodys_way);
+	RUN(a_pause_is_everybodys);
+	RUN(refused_markdown_and_late_replies_change_their_form_once);
+	RUN(a_message_waits_for_its_file);
+	RUN(files_by_themselves);
+	RUN(starts_without_its_record);
 	RUN(a_call_is_for_the_bot_it_names);
 	RUN(leaving_with_a_call_held);
 	RUN(leaving_with_a_call_that_waits_for_a_connection);

@@ -1,4 +1,4 @@
-// links: apid/trust.c apid/reply.c apid/route.c apid/signature.c common
+// links: apid/trust.c apid/reply.c apid/signature.c common
 // libs: libcrypto
 /*
  * What gatewayd is told: sessions, keys, signatures.  http.c and bot.c are
@@ -65,11 +65,11 @@ bot_set_away(struct bot *b, bool away)
 }
 
 struct http_headers *
-bot_headers(struct bot *b)
+bot_headers(struct bot *b, bool callback)
 {
 	static char some;
 
-	(void)b;
+	(void)b, (void)callback;
 	return (struct http_headers *)(void *)&some;
 }
 

@@ -1,0 +1,189 @@
+/*
+ * The rules of trying again are attempt.c's; here they only get a bound by
+ * number, because nobody may wait that long for a file the platform cannot
+ * get.
+ */
+#include "errand.h"
+
+#include "log.h"
+#include "params.h"
+
+static const enum call_id requests[][2] = {
+	[ERRAND_FILES] = { CALL_c2c_file_upload, CALL_group_file_upload },
+	[ERRAND_PREPARE] = { CALL_c2c_upload_prepare,
+	    CALL_group_upload_prepare },
+	[ERRAND_FINISH] = { CALL_c2c_upload_part_finish,
+	    CALL_group_upload_part_finish },
+};
+
+static void on_time(void *);
+static void on_answer(void *, const struct http_answer *);
+
+static void
+again_in(struct errand *e, uint64_t ms)
+{
+	loop_after(e->loop, &e->timer, ms, on_time, e);
+}
+
+static void
+end(struct errand *e, enum result result, const struct reply *r)
+{
+	struct errand_end x = { .result = result, .reply = r,
+		.message = r != NULL ? r->message : slice_of(e->why),
+		.tries = e->attempt.tries };
+
+	loop_cancel(e->loop, &e->timer);
+	e->under_way = false;
+	/* Nothing appears by it: what nobody knows is as good as not done. */
+	if (result == RESULT_TIMEOUT)
+		x.result = RESULT_PLATFORM;
+	e->on_done(e->self, &x);
+}
+
+static bool
+wants_token(const struct errand *e)
+{
+	return !bot_has_token(e->bot) ||
+	    (e->refused && e->answers == e->bot->token.answers);
+}
+
+/* From the loop: its time may be over, its token not there yet. */
+static void
+on_time(void *self)
+{
+	struct errand *e = self;
+	enum err       x = ERR_NOMEM;
+
+	if (loop_now(e->loop) >= e->until_ms) {
+		if (e->why[0] == '\0')
+			snprintf(e->why, sizeof e->why, "%s",
+			    wants_token(e) ? "no access token in time"
+			                   : "its time is over");
+		end(e, RESULT_PLATFORM, NULL);
+		return;
+	}
+	if (wants_token(e)) {
+		again_in(e, ERRAND_TOKEN_MS);
+		return;
+	}
+	e->refused = false;
+	e->generation = e->bot->token.generation;
+	e->request = (struct http_request){ .method = "POST",
+		.url = e->url.p, .body = buf_slice(&e->body),
+		.headers = bot_headers(e->bot, false), .until_ms = e->until_ms,
+		.slow_ms = e->slow_ms, .on_done = on_answer, .self = e };
+	if (e->request.headers != NULL)
+		x = http_start(e->http, &e->request);
+	if (x == ERR_OK)
+		return;
+	snprintf(e->why, sizeof e->why, "%s", err_text(x));
+	again_in(e, ERRAND_TOKEN_MS);
+}
+
+static void
+want_token(struct errand *e)
+{
+	e->refused = bot_doubt(e->bot, e->generation) == TOKEN_WAIT;
+	e->answers = e->bot->token.answers;
+	again_in(e, 0);
+}
+
+static void
+act(struct errand *e, const struct reply *r)
+{
+	struct attempt_rules   rules = { .until_ms = e->until_ms,
+		  .again = true };
+	struct attempt_verdict v;
+
+	if (e->told_code != 0 && r->code == e->told_code) {
+		end(e, r->result, r);
+		return;
+	}
+	v = attempt_judge(&e->attempt, &rules, r, loop_now(e->loop),
+	    backoff_chance());
+	if (v.next == NEXT_WAIT && r->cls != CLASS_RATE_LIMITED &&
+	    e->attempt.tries >= ERRAND_TRIES) {
+		end(e, r->result, r);
+		return;
+	}
+	switch (v.next) {
+	case NEXT_DONE:
+		end(e, v.result, r);
+		break;
+	case NEXT_WAIT:
+		log_warn("errand.retry", KV("bot", e->bot->app),
+		    KV("class", class_name(r->cls)), KV("status", r->status),
+		    KV("code", r->code), KV("trace", r->trace),
+		    KV("why", r->message), KV("try", e->attempt.tries),
+		    KV("wait_ms", v.wait_ms));
+		again_in(e, v.wait_ms);
+		break;
+	case NEXT_TOKEN:
+		want_token(e);
+		break;
+	}
+}
+
+static void
+on_answer(void *self, const struct http_answer *a)
+{
+	struct errand     *e = self;
+	struct reply       r;
+	struct reply_input in = { .status = a->status, .body = a->body,
+		.trace = a->trace, .reached = a->reached,
+		.cut = a->err != ERR_OK, .why = slice_of(a->why) };
+
+	if (a->err != ERR_OK && a->status < 300)
+		in.status = 0;
+	reply_read(&r, &in);
+	act(e, &r);
+	reply_free(&r);
+}
+
+/* The path has one id in it, the target's. */
+static enum err
+put_url(struct errand *e, const char *path, struct slice target)
+{
+	size_t n = strcspn(path, "{");
+
+	if (!call_is_id(target) || slice_is(target, ".") ||
+	    slice_is(target, ".."))
+		return ERR_SYNTAX;
+	buf_put(&e->url, e->bot->api);
+	buf_put(&e->url, (struct slice){ path, n });
+	params_encode(&e->url, target);
+	buf_puts(&e->url, path + n + strcspn(path + n, "}") + 1);
+	return e->url.failed ? ERR_NOMEM : ERR_OK;
+}
+
+enum err
+errand_start(struct errand *e, enum errand_to to, enum call_scope scope,
+    struct slice target)
+{
+	enum err x;
+
+	e->why[0] = '\0';
+	e->refused = false;
+	attempt_open(&e->attempt);
+	buf_reset(&e->url);
+	x = put_url(e, catalog_row(requests[to][scope == SCOPE_GROUP])->path,
+	    target);
+	if (x == ERR_OK && e->body.failed)
+		x = ERR_NOMEM;
+	if (x == ERR_OK)
+		x = loop_after(e->loop, &e->timer, 0, on_time, e);
+	e->under_way = x == ERR_OK;
+	return x;
+}
+
+void
+errand_close(struct errand *e)
+{
+	if (e->loop != NULL)
+		loop_cancel(e->loop, &e->timer);
+	if (e->http != NULL)
+		http_cancel(e->http, &e->request);
+	e->under_way = false;
+	buf_free(&e->url);
+	buf_free(&e->body);
+}
