@@ -285,23 +285,6 @@ finish(struct try *t)
 	return STATUS_FAILED;
 }
 
-static void
-put_names(struct buf *env)
-{
-	static const char *const names[] = { "PATH", "HOME", "LANG", "LC_ALL",
-		"TZ" };
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (getenv(names[i]) != NULL) {
-			buf_putf(env, "%s=%s", names[i], getenv(names[i]));
-			buf_put(env, (struct slice){ "", 1 });
-		}
-	buf_puts(env, "ROOKERY_HANDLER=try");
-	buf_put(env, (struct slice){ "", 1 });
-	buf_puts(env, "PYTHONUNBUFFERED=1");
-	buf_put(env, (struct slice){ "", 1 });
-}
-
 enum status
 command_exec(struct cli *cli)
 {
@@ -319,7 +302,7 @@ command_exec(struct cli *cli)
 		free(argv);
 		return STATUS_FAILED;
 	}
-	put_names(&env);
+	handlers_environment(&cli->conf, "try", "", &env);
 	e = piped_start(&(struct piped_order){ .path = path, .argv = argv,
 	    .env = &env, .dir = dir,
 	    .memory_mib = cli->conf.handler_memory_mib }, &t.p);

@@ -159,11 +159,16 @@ read_reply(struct frame_order *o, const struct json *doc)
 static const char *
 read_call(struct frame_order *o, const struct json *doc)
 {
-	static const char *const taken[] = { "text", "conv", "msg", "bot",
-		"key", "n", NULL };
+	/* Of a message; elsewhere a text is an argument like any other. */
+	static const char *const of_message[] = { "conv", "msg", "bot", "n",
+		"text", NULL };
+	static const char *const of_others[] = { "conv", "msg", "bot", "n",
+		NULL };
 	const struct json *with = json_get(doc, "with");
+	bool               message;
 
 	o->do_ = json_text_at(doc, "do");
+	message = slice_is(o->do_, "send") || slice_is(o->do_, "stream");
 	if (o->do_.n == 0 || o->do_.n > 64)
 		return "do: which operation";
 	if (with == NULL)
@@ -172,14 +177,15 @@ read_call(struct frame_order *o, const struct json *doc)
 		return "with: is not an object";
 	if (!is_scalar(json_get(with, "text")))
 		return "text: is no text";
-	o->text = json_text(json_get(with, "text"));
+	if (message)
+		o->text = json_text(json_get(with, "text"));
 	o->conv = json_text(json_get(with, "conv"));
 	o->msg = json_text(json_get(with, "msg"));
 	o->bot = json_text(json_get(with, "bot"));
 	o->key = json_text(json_get(with, "key"));
 	if (o->key.n > 128)
 		return "key: is longer than 128 bytes";
-	if (!pack_rest(with, taken, &o->with))
+	if (!pack_rest(with, message ? of_message : of_others, &o->with))
 		return "with: is too deep or too large";
 	return read_n(o, with);
 }

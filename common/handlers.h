@@ -12,6 +12,7 @@
 #ifndef HANDLERS_H
 #define HANDLERS_H
 
+#include "buf.h"
 #include "conf.h"
 
 enum { HANDLERS_MAX = 64, HANDLERS_ARGV_MAX = 64 };
@@ -60,5 +61,12 @@ char **handlers_argv(const char *command);
  * and PATH; false: nowhere, or it may not be run. */
 bool handlers_find(const char *program, const char *dir, char *path,
     size_t size);
+
+/* NAME=VALUE, each with its NUL, appended: the lines of
+ * ROOKERY_HANDLER_ENV_FILE; and all that a handler's process gets.  bot: ""
+ * when it is not known. */
+void handlers_settings(const struct conf *, struct buf *env);
+void handlers_environment(const struct conf *, const char *name,
+    const char *bot, struct buf *env);
 
 #endif

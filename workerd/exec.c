@@ -22,22 +22,19 @@ struct exec {
 
 /* --- what it is started with ---------------------------------------------------- */
 
-/* Neither our settings nor anything else that happens to be in ours. */
-static void
-make_environment(struct handler *h, struct buf *env)
+/* Whole, since it is looked for from another folder; but not resolved: some
+ * programs go by the name of the link they are called by. */
+static bool
+whole_path(const char *path, char *full, size_t size)
 {
-	static const char *const names[] = { "PATH", "HOME", "LANG", "LC_ALL",
-		"TZ" };
+	char cwd[PATH_MAX];
+	int  n;
 
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (getenv(names[i]) != NULL)
-			handler_put_env(env, names[i], slice_of(getenv(names[i])));
-	handler_put_env(env, "ROOKERY_HANDLER", slice_of(h->row->name));
-	if (h->worker->last_bot[0] != '\0')
-		handler_put_env(env, "ROOKERY_BOT", slice_of(h->worker->last_bot));
-	/* What Python prints is a frame: it may not lie in a buffer. */
-	handler_put_env(env, "PYTHONUNBUFFERED", SLICE("1"));
-	handler_environment(h, env);
+	if (path[0] != '/' && getcwd(cwd, sizeof cwd) == NULL)
+		return false;
+	n = path[0] == '/' ? snprintf(full, size, "%s", path)
+	                   : snprintf(full, size, "%s/%s", cwd, path);
+	return n > 0 && (size_t)n < size;
 }
 
 enum err
@@ -52,12 +49,13 @@ exec_spawn(struct handler *h, struct piped *p, char *why, size_t size)
 	enum err      e;
 
 	if (!handlers_find(x->argv[0], dir, path, sizeof path) ||
-	    realpath(path, full) == NULL) {
+	    !whole_path(path, full, sizeof full)) {
 		snprintf(why, size, "%.100s: is not a program that can be run",
 		    x->argv[0]);
 		return ERR_CONFIG;
 	}
-	make_environment(h, &env);
+	handlers_environment(&h->worker->conf, h->row->name,
+	    h->worker->last_bot, &env);
 	e = piped_start(&s, p);
 	if (e != ERR_OK)
 		snprintf(why, size, "%.100s: %s", x->argv[0], strerror(errno));

@@ -114,8 +114,4 @@ extern const struct handler_kind builtin_kind, exec_kind, plugin_kind;
 /* Replaces the handler's own patterns.  NOMEM. */
 enum err handler_set_events(struct handler *, const char *words);
 
-/* environ.c: NAME=VALUE, each with its NUL, appended. */
-void handler_environment(struct handler *, struct buf *env);
-void handler_put_env(struct buf *env, const char *name, struct slice value);
-
 #endif

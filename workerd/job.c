@@ -93,7 +93,7 @@ call_id(const struct job *j, const struct call *c, struct slice key)
 {
 	struct buf id = { 0 };
 
-	if (c->n > 0)
+	if (strcmp(c->do_, "reply") == 0)
 		buf_putf(&id, "%s#%llu", j->id, (unsigned long long)c->n);
 	else if (key.n > 0)
 		buf_putf(&id, "%s/%.*s", j->id, (int)key.n, key.p);
@@ -193,7 +193,7 @@ job_call(struct worker *w, struct job *j, const struct job_order *o)
 		return ERR_STALE;
 	if (j->ncalls >= CALLS_MAX && !j->loose)
 		return ERR_FULL;
-	j->others += n == 0;
+	j->others += !reply;
 	if ((c = call_new(j, o, n)) == NULL)
 		return ERR_NOMEM;
 	if (weight(c) > CALL_MAX || is_given_away(j, c->id)) {
@@ -204,7 +204,7 @@ job_call(struct worker *w, struct job *j, const struct job_order *o)
 		return e;
 	}
 	j->ncalls++;
-	if (n > j->replies)
+	if (reply && n > j->replies)
 		j->replies = n;
 	c->ref = o->ref;
 	c->open = true;

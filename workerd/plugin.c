@@ -720,7 +720,7 @@ plugin_open(struct handler *h)
 	p->h = h;
 	p->posts[0] = p->posts[1] = -1;
 	the = p;
-	handler_environment(h, &p->config);
+	handlers_settings(&h->worker->conf, &p->config);
 	sigaction(SIGALRM, &sa, NULL);
 	if (pipe2(p->posts, O_CLOEXEC | O_NONBLOCK) < 0)
 		return ERR_SYSTEM;

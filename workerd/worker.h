@@ -4,7 +4,6 @@
  *   job.c       an event from delivery to ack, and its calls
  *   handler.h   what is between them; behind it builtin.c, exec.c, plugin.c
  *   child.c     one process of an exec handler
- *   environ.c   what the configuration adds to its environment
  */
 #ifndef WORKER_H
 #define WORKER_H

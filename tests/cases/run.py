@@ -105,6 +105,16 @@ def do_sh(rig, *words):
         raise Failed(f"status {done.returncode}: {rig.said}")
 
 
+@step("serve", "COMMAND...",
+      "Starts a program that says last in its first line on which port it "
+      "listens: $SERVED; it ends with the case.")
+def do_serve(rig, *words):
+    rig.server = subprocess.Popen(
+        words, cwd=rig.dir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True)
+    rig.served = rig.server.stdout.readline().split()[-1]
+
+
 @step("repeat", "TIMES STEP...", "Does a step so often; $N counts from 1.")
 def do_repeat(rig, times, name, *words):
     for n in range(1, int(times) + 1):
@@ -740,7 +750,7 @@ def variants(name, params):
 
 
 def run_line(rig, text, values):
-    values = {**values, "DIR": rig.dir, "TOP": TOP, "PROGRAMS": rig.programs, "PORT": str(rig.port),
+    values = {**values, "DIR": rig.dir, "TOP": TOP, "SERVED": rig.served, "PROGRAMS": rig.programs, "PORT": str(rig.port),
               "URL": rig.sim_env.get("QQ_API_URL", ""),
               "BETWEEN": str(rig.between.port if rig.between else 0)}
     for name, value in values.items():

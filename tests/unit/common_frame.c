@@ -124,8 +124,11 @@ TEST(orders)
 		{ "{\"op\":\"reply\",\"id\":{}}",
 		    "id: is neither a number nor a text", "", "", "", "", 0 },
 		{ "{\"op\":\"call\",\"do\":\"typing\",\"with\":{\"seconds\":5,"
-		  "\"text\":\"t\"}}", NULL, "typing", "t", "{\"seconds\":5}",
-		    "", 0 },
+		  "\"text\":\"t\"}}", NULL, "typing", "",
+		    "{\"seconds\":5,\"text\":\"t\"}", "", 0 },
+		{ "{\"op\":\"call\",\"do\":\"send\",\"with\":{\"conv\":\"g:1\","
+		  "\"text\":\"t\",\"key\":\"k\",\"n\":2}}", NULL, "send", "t",
+		    "{\"key\":\"k\"}", "", 2 },
 		{ "{\"op\":\"call\",\"do\":\"me\"}", NULL, "me", "", "", "",
 		    0 },
 		{ "{\"op\":\"call\"}", "do: which operation", "", "", "", "",
