@@ -183,8 +183,8 @@ request_submit(struct request *r)
 		.slow_ms = r->row->slow ? rs->slow_ms : 0,
 		.once = r->body.n > 0 && !r->rules.has_seq && !rs->again,
 		.on_done = on_answer, .self = r };
-	if (r->files.has_form)
-		r->http.form = &r->files.form.http;
+	if (r->files.form != NULL)
+		r->http.form = &r->files.form->http;
 	else
 		r->http.body = r->body;
 	if (r->http.headers != NULL)
@@ -566,6 +566,14 @@ wait_with_others(struct request *r)
 	request_wait_until(r, r->rules.until_ms);
 }
 
+/* Done, it says: but what appears unasked has an id, or is held for review. */
+static bool
+names_nothing(const struct request *r, const struct reply *p)
+{
+	return r->pace.active && p->cls == CLASS_DONE && p->msg.n == 0 &&
+	    p->audit.n == 0;
+}
+
 /* Refused, unless it may leave once more in another form. */
 static void
 end(struct request *r, const struct reply *p, enum result result, bool known)
@@ -575,7 +583,12 @@ end(struct request *r, const struct reply *p, enum result result, bool known)
 		wait_with_others(r);
 		return;
 	}
-	if (result == RESULT_OK) {
+	if (result == RESULT_OK && names_nothing(r, p)) {
+		result = RESULT_TIMEOUT;
+		request_copy(r->message, sizeof r->message,
+		    SLICE("done, the platform says, and names no message: "
+		          "nobody knows whether there is one"));
+	} else if (result == RESULT_OK) {
 		keep_data(r, p);
 		request_note_audit(r, p->audit);
 	} else if (attach_renew(r, p->code) || request_change_form(r, p)) {

@@ -552,10 +552,14 @@ check_shards(const struct conf_info *info, const char *v)
 static const char *
 check_handler(const struct conf_info *info, const char *v)
 {
-	static const char *const words[] = { "builtin:echo", NULL };
+	static const char *const words[] = { "builtin:echo", "builtin:ping",
+		NULL };
 
 	(void)info;
-	return one_of(v, words) == NULL ? NULL : "is no handler known here";
+	if (one_of(v, words) == NULL || (strncmp(v, "exec:", 5) == 0 && v[5]) ||
+	    (strncmp(v, "plugin:", 7) == 0 && v[7]))
+		return NULL;
+	return "is no handler known here";
 }
 
 /* The next of words with commas or blanks between them; false: no more. */

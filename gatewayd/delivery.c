@@ -1030,6 +1030,21 @@ delivery_nack(struct delivery *d, struct delivery_worker *w, struct slice id,
 	return ERR_OK;
 }
 
+enum err
+delivery_return(struct delivery *d, struct delivery_worker *w, struct slice id,
+    uint64_t after_ms, uint64_t now_ms)
+{
+	struct conv *c;
+	enum err     err = flying_with(d, w, id, &c);
+
+	if (err != ERR_OK)
+		return err;
+	c->head->attempt--;
+	head_again(d, c, after_ms > 0 ? after_ms : RETRY_MS,
+	    SLICE("its handler has no room"), now_ms);
+	return ERR_OK;
+}
+
 /* --- workers -------------------------------------------------------------- */
 
 struct delivery_worker *

@@ -122,6 +122,9 @@ enum err delivery_ack(struct delivery *, struct delivery_worker *,
 enum err delivery_nack(struct delivery *, struct delivery_worker *,
     struct slice id, uint64_t after_ms, bool drop, struct slice why,
     uint64_t now_ms);
+/* As nack, for an event that no handler has had: the attempt does not count. */
+enum err delivery_return(struct delivery *, struct delivery_worker *,
+    struct slice id, uint64_t after_ms, uint64_t now_ms);
 
 /* Registers a peer, or changes its window, patterns and limit.  patterns:
  * words with blanks: exact type, prefix.* or *.  NULL when out of memory. */

@@ -282,6 +282,32 @@ TEST(a_nack_waits_or_drops)
 	delivery_free(&d);
 }
 
+/* However often: the attempt is the first until a handler has had it. */
+TEST(what_was_not_begun_does_not_count)
+{
+	struct delivery_limits  l = limits;
+	struct delivery        *d;
+	struct delivery_worker *w;
+	struct delivery_item    item;
+	uint64_t                now = 0;
+
+	l.attempts = 2;
+	d = delivery_new(&l);
+	w = worker(d, "w", "*", 1);
+	put(d, "1", "u:A");
+	for (int i = 0; i < 20; i++, now += 250) {
+		delivery_tick(d, now);
+		EXPECT(delivery_offer(d, now, &item));
+		EXPECT_INT(item.attempt, 1);
+		EXPECT(delivery_return(d, w, text("1"), 250, now) == ERR_OK);
+		EXPECT(!delivery_offer(d, now, &item));
+	}
+	EXPECT(delivery_return(d, w, text("1"), 250, now) == ERR_STALE);
+	EXPECT(delivery_return(d, w, text("2"), 250, now) == ERR_NOT_FOUND);
+	EXPECT_INT(delivery_counts(d)->dead, 0);
+	delivery_free(&d);
+}
+
 TEST(from_the_third_attempt_it_goes_alone)
 {
 	struct delivery        *d = delivery_new(&limits);
@@ -979,6 +1005,7 @@ main(void)
 	RUN(an_event_dies_after_its_attempts);
 	RUN(a_deaf_worker_gets_no_more);
 	RUN(a_nack_waits_or_drops);
+	RUN(what_was_not_begun_does_not_count);
 	RUN(from_the_third_attempt_it_goes_alone);
 	RUN(what_goes_alone_is_not_starved);
 	RUN(a_crowded_conversation_does_not_starve_others);
