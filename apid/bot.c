@@ -362,6 +362,8 @@ bot_why(const struct bot *b, char *why, size_t size)
 enum bot_state
 bot_state(const struct bot *b)
 {
+	if (b->conf == NULL || b->leaving)
+		return BOT_READY; /* not there any more */
 	if (b->token.refusal != NULL || b->breaker.state == BREAKER_CONFIG)
 		return BOT_PARKED;
 	return token_left_ms(&b->token, loop_now(b->loop)) > 0 &&

@@ -374,7 +374,7 @@ request_go(struct request *r)
 {
 	uint64_t patience;
 
-	if (r->owner->closed)
+	if (r->owner->closed || r->bot->leaving)
 		return;
 	session_leave(r);
 	if ((patience = session_patience(r)) > 0) {
@@ -1169,6 +1169,32 @@ requests_on_live(struct requests *rs, struct bot *b)
 		if (r->bot == b && r->state == WANTS_SESSION)
 			request_go(r);
 	}
+}
+
+void
+requests_let_go(struct requests *rs, struct bot *b)
+{
+	struct request *r, *next;
+
+	for (r = rs->all; r != NULL; r = next) {
+		next = r->after;
+		if (r->bot != b || r->state == SENDING ||
+		    r->state == WANTS_REVIEW || r->state == HANDING_OVER)
+			continue;
+		if (!r->attempt.unsure)
+			request_unsay(r);
+		lane_leave(r);
+		request_free(r);
+	}
+}
+
+bool
+requests_use(const struct requests *rs, const struct bot *b)
+{
+	for (const struct request *r = rs->all; r != NULL; r = r->after)
+		if (r->bot == b)
+			return true;
+	return false;
 }
 
 void

@@ -552,10 +552,14 @@ check_shards(const struct conf_info *info, const char *v)
 static const char *
 check_handler(const struct conf_info *info, const char *v)
 {
-	static const char *const words[] = { "builtin:echo", NULL };
+	static const char *const words[] = { "builtin:echo", "builtin:ping",
+		NULL };
 
 	(void)info;
-	return one_of(v, words) == NULL ? NULL : "is no handler known here";
+	if (one_of(v, words) == NULL || (strncmp(v, "exec:", 5) == 0 && v[5]) ||
+	    (strncmp(v, "plugin:", 7) == 0 && v[7]))
+		return NULL;
+	return "is no handler known here";
 }
 
 /* The next of words with commas or blanks between them; false: no more. */
@@ -1141,6 +1145,35 @@ enum err
 conf_load_file(struct conf *c, enum conf_reader who, const char *env_file)
 {
 	return load(c, who, env_file, false, false);
+}
+
+static bool
+same_value(const struct conf_info *info, const void *a, const void *b)
+{
+	if (strcmp(info->type, "num") == 0)
+		return *(const conf_num *)a == *(const conf_num *)b;
+	if (strcmp(info->type, "flag") == 0)
+		return *(const conf_flag *)a == *(const conf_flag *)b;
+	if (strcmp(info->type, "secret") == 0)
+		return slice_eq(secret_reveal(a), secret_reveal(b));
+	return strcmp(*(char *const *)a, *(char *const *)b) == 0;
+}
+
+bool
+conf_same_bot(const struct conf *a, const struct conf *b,
+    enum conf_reader who)
+{
+	for (size_t i = 0; i < CONF_COUNT; i++) {
+		const struct conf_info *info = &infos[i];
+
+		if ((info->readers & CONF_B) == 0 ||
+		    (info->readers & (unsigned)who) == 0)
+			continue;
+		if (!same_value(info, (const char *)a + info->offset,
+		        (const char *)b + info->offset))
+			return false;
+	}
+	return true;
 }
 
 void

@@ -127,13 +127,21 @@ on_ack(void *self, msg_peer from, const struct msg_ack *m)
 static void
 on_nack(void *self, msg_peer from, const struct msg_nack *m)
 {
-	struct gateway *g = self;
-	enum err        e = delivery_nack(g->delivery,
-	    delivery_worker_find(g->delivery, from), m->ev, m->after_ms,
-	    m->drop, m->why, loop_now(g->loop));
+	struct gateway         *g = self;
+	struct delivery_worker *w = delivery_worker_find(g->delivery, from);
+	enum err                e;
 
-	log_warn("event.nack", KV("id", m->ev), KV("why", m->why),
-	    KV("drop", m->drop), KV("err", err_name(e)));
+	if (m->unbegun) {
+		e = delivery_return(g->delivery, w, m->ev, m->after_ms,
+		    loop_now(g->loop));
+		log_debug("event.returned", KV("id", m->ev),
+		    KV("err", err_name(e)));
+	} else {
+		e = delivery_nack(g->delivery, w, m->ev, m->after_ms, m->drop,
+		    m->why, loop_now(g->loop));
+		log_warn("event.nack", KV("id", m->ev), KV("why", m->why),
+		    KV("drop", m->drop), KV("err", err_name(e)));
+	}
 	handout_soon(g);
 }
 
