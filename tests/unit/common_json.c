@@ -427,6 +427,7 @@ main(void)
 	RUN(builders_escape);
 	RUN(members_are_found_as_written);
 	RUN(msgpack_and_back);
+	RUN(numbers_beyond_all_become_nothing);
 	RUN(msgpack_from_strangers);
 	RUN(crowds_are_refused);
 	return test_done();
