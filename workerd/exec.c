@@ -13,6 +13,8 @@
 #include "child.h"
 #include "log.h"
 
+enum { TROUBLE_ENDS = 3 };   /* one after the other */
+
 struct exec {
 	struct child *children;
 	size_t        n;
@@ -284,6 +286,20 @@ exec_report(const struct handler *h, struct json *o)
 	json_put_take(o, "children", list);
 }
 
+/* None runs, and it is not the first time: they end as soon as they begin. */
+static void
+exec_trouble(const struct handler *h, struct buf *text)
+{
+	const struct exec *x = h->own;
+
+	for (size_t i = 0; i < x->n; i++)
+		if (x->children[i].state == CHILD_READY ||
+		    x->children[i].backoff.at < TROUBLE_ENDS)
+			return;
+	buf_putf(text, "handler %s does not stay: %s", h->row->name,
+	    x->children[0].why);
+}
+
 static void
 exec_leave(struct handler *h)
 {
@@ -329,6 +345,7 @@ const struct handler_kind exec_kind = {
 	.on_end = exec_on_end,
 	.slots = exec_slots,
 	.report = exec_report,
+	.trouble = exec_trouble,
 	.reload = exec_reload,
 	.leave = exec_leave,
 	.gone = exec_gone,

@@ -314,6 +314,7 @@ job_end(struct worker *w, struct job *j)
 	if (j->handler->kind->on_end != NULL && j->own != NULL)
 		j->handler->kind->on_end(j->handler, j);
 	w->njobs -= !j->loose;
+	j->handler->held -= !j->loose;
 	while (*at != j)
 		at = &(*at)->next;
 	*at = j->next;
@@ -432,6 +433,7 @@ job_on_event(void *self, msg_peer from, const struct msg_event *ev)
 	w->jobs = j;
 	w->njobs++;
 	h->taken++;
+	h->held++;
 	host_take(h, j, ev);
 }
 
