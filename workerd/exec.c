@@ -241,7 +241,7 @@ exec_begin(struct handler *h, struct job *j, const struct msg_event *ev)
 	struct child *c = home_of(h->own, j->conv);
 
 	(void)ev;
-	if (c == NULL || !child_can_take(c))
+	if (c == NULL || !child_can_take(c, j))
 		return false;
 	child_event(c, j);
 	return true;

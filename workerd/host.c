@@ -349,6 +349,16 @@ host_open(struct worker *w)
 	return e;
 }
 
+/* A plugin takes all others in the process with it. */
+bool
+host_keeps_apart(const struct worker *w)
+{
+	for (size_t i = 0; i < w->nhandlers; i++)
+		if (w->handlers[i].kind == &plugin_kind)
+			return false;
+	return true;
+}
+
 void
 host_reload(struct worker *w)
 {

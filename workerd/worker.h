@@ -58,6 +58,7 @@ void host_words(const struct worker *, struct buf *patterns);
 uint64_t host_window(const struct worker *);
 uint64_t host_timeout_ms(const struct worker *);
 bool host_wants_raw(const struct worker *);
+bool host_keeps_apart(const struct worker *);
 void host_reload(struct worker *);
 /* Into the report; the remedy of the first that is broken. */
 void host_report(const struct worker *, struct json *app, struct buf *remedy);
