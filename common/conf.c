@@ -1147,6 +1147,35 @@ conf_load_file(struct conf *c, enum conf_reader who, const char *env_file)
 	return load(c, who, env_file, false, false);
 }
 
+static bool
+same_value(const struct conf_info *info, const void *a, const void *b)
+{
+	if (strcmp(info->type, "num") == 0)
+		return *(const conf_num *)a == *(const conf_num *)b;
+	if (strcmp(info->type, "flag") == 0)
+		return *(const conf_flag *)a == *(const conf_flag *)b;
+	if (strcmp(info->type, "secret") == 0)
+		return slice_eq(secret_reveal(a), secret_reveal(b));
+	return strcmp(*(char *const *)a, *(char *const *)b) == 0;
+}
+
+bool
+conf_same_bot(const struct conf *a, const struct conf *b,
+    enum conf_reader who)
+{
+	for (size_t i = 0; i < CONF_COUNT; i++) {
+		const struct conf_info *info = &infos[i];
+
+		if ((info->readers & CONF_B) == 0 ||
+		    (info->readers & (unsigned)who) == 0)
+			continue;
+		if (!same_value(info, (const char *)a + info->offset,
+		        (const char *)b + info->offset))
+			return false;
+	}
+	return true;
+}
+
 void
 conf_free(struct conf *c)
 {

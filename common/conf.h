@@ -60,6 +60,10 @@ enum err conf_load_file(struct conf *, enum conf_reader who,
     const char *env_file);
 void conf_free(struct conf *);
 
+/* All that this reader sees of two bots is equal. */
+bool conf_same_bot(const struct conf *, const struct conf *,
+    enum conf_reader);
+
 /* One line of the log each. */
 void conf_log_problems(const struct conf *);
 

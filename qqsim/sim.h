@@ -5,12 +5,15 @@
 #ifndef SIM_H
 #define SIM_H
 
+#include "audit.h"
 #include "files.h"
 #include "gate.h"
 #include "proc.h"
 #include "sample.h"
 #include "server.h"
 #include "stream.h"
+#include "upload.h"
+#include "wire.h"
 
 struct webhooks;
 struct wait;
@@ -42,6 +45,11 @@ struct sim {
 	struct webhooks *webhooks;
 	struct wait     *waits;
 	struct later    *laters;        /* answers that are due */
+	struct route_forms *forms;
+	struct wire     *wire;          /* the latest requests */
+	struct audits    audits;        /* messages that wait for a verdict */
+	struct uploads   uploads;
+	uint64_t        *asked;         /* calls of each operation */
 	uint64_t         seen_changes;  /* of the ledger, at the last look */
 	struct timer     tick;
 	uint64_t         conns;         /* ever; numbers them */
@@ -65,7 +73,15 @@ void gateway_on_closed(void *self, void *peer);
 
 /* --- rest.c: HTTP -> platform ------------------------------------------- */
 void rest_on_request(struct sim *, struct exchange *, const struct request *);
+enum err rest_open(struct sim *);
+/* Nobody is answered any more. */
+void rest_stop(struct sim *);
 void rest_close(struct sim *);
+/* A body that is not held, but goes where the path says. */
+void *rest_on_head(struct sim *, const struct request *);
+/* false: the client is to be cut off. */
+bool rest_on_part(void *sink, struct slice);
+void rest_on_gone(void *sink);
 
 /* --- control.c: /sim/ --------------------------------------------------- */
 void control_on_request(struct sim *, struct exchange *,

@@ -592,7 +592,8 @@ family_stop(struct family *f)
 	loop_cancel(f->loop, &f->sim_wait);
 	cancel_roll(f);
 	log_info("family.stop", KV("within_ms", f->settings->conf.stop_ms));
-	loop_after(f->loop, &f->stop_late, f->settings->conf.stop_ms, on_stop_late, f);
+	loop_after(f->loop, &f->stop_late, f->settings->conf.stop_ms,
+	    on_stop_late, f);
 	stop_what_must(f);
 }
 

@@ -61,8 +61,8 @@ output_reopen(struct output *o, const struct conf *c)
 	log_flush();
 	output_flush(o);
 	unwatch(o);
-	o->json = strcmp(c->log_format, "json") == 0;
-	e = logfile_open(&o->file, c);
+	if ((e = logfile_open(&o->file, c)) == ERR_OK)
+		o->json = strcmp(c->log_format, "json") == 0;
 	o->nonblocking = make_nonblocking();
 	return e;
 }

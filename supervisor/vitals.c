@@ -78,8 +78,9 @@ vitals_share(struct vitals_share *s, uint64_t cpu_ms, uint64_t now_ms,
 
 	if (s->at_ms != 0 && !over)
 		return false;
-	if (over)
-		s->percent = (cpu_ms - s->cpu_ms) * 100 / (now_ms - s->at_ms);
+	if (over) /* what could not be read is 0 */
+		s->percent = cpu_ms < s->cpu_ms ? 0
+		    : (cpu_ms - s->cpu_ms) * 100 / (now_ms - s->at_ms);
 	s->at_ms = now_ms;
 	s->cpu_ms = cpu_ms;
 	return over;

@@ -61,6 +61,17 @@ const words = {
 			GUILD_MEMBER_ADD: "joined the guild",
 			GUILD_MEMBER_REMOVE: "left the guild",
 			SUBSCRIBE_MESSAGE_STATUS: "subscribed" },
+		doing: { FRIEND_ADD: "Add the bot", FRIEND_DEL: "Remove the bot",
+			C2C_MSG_REJECT: "Active messages off",
+			C2C_MSG_RECEIVE: "Active messages on",
+			ENTER_AIO: "Open the chat", GROUP_ADD_ROBOT: "Add the bot",
+			GROUP_DEL_ROBOT: "Remove the bot",
+			GROUP_MSG_REJECT: "Active messages off",
+			GROUP_MSG_RECEIVE: "Active messages on",
+			GROUP_MEMBER_ADD: "Join", GROUP_MEMBER_REMOVE: "Leave",
+			GROUP_JOIN_REQUEST: "Ask to join",
+			GUILD_CREATE: "Add the bot", GUILD_DELETE: "Remove the bot",
+			GUILD_MEMBER_ADD: "Join", GUILD_MEMBER_REMOVE: "Leave" },
 		kinds: { 2: "markdown", 3: "ark", 4: "embed", 7: "media" },
 		points: { NOW: "Now, on live connections", CONNECT: "Next connect",
 			IDENTIFY: "Next Identify", RESUME: "Next Resume",
@@ -125,6 +136,14 @@ const words = {
 			GUILD_MEMBER_ADD: "加入了频道",
 			GUILD_MEMBER_REMOVE: "离开了频道",
 			SUBSCRIBE_MESSAGE_STATUS: "订阅了消息" },
+		doing: { FRIEND_ADD: "添加机器人", FRIEND_DEL: "删除机器人",
+			C2C_MSG_REJECT: "关闭主动消息", C2C_MSG_RECEIVE: "开启主动消息",
+			ENTER_AIO: "进入聊天窗口", GROUP_ADD_ROBOT: "添加机器人",
+			GROUP_DEL_ROBOT: "移出机器人", GROUP_MSG_REJECT: "关闭主动消息",
+			GROUP_MSG_RECEIVE: "开启主动消息", GROUP_MEMBER_ADD: "入群",
+			GROUP_MEMBER_REMOVE: "退群", GROUP_JOIN_REQUEST: "申请入群",
+			GUILD_CREATE: "添加机器人", GUILD_DELETE: "移出机器人",
+			GUILD_MEMBER_ADD: "加入频道", GUILD_MEMBER_REMOVE: "退出频道" },
 		kinds: { 2: "markdown", 3: "ark", 4: "embed", 7: "富媒体" },
 		points: { NOW: "立即（作用于现有连接）", CONNECT: "下次连接",
 			IDENTIFY: "下次鉴权", RESUME: "下次恢复会话",
@@ -343,8 +362,7 @@ function notice(m) {
 function bubble(m) {
 	const e = make("li", "bubble " + m.who);
 	const meta = make("div", "meta"), quoted = quoteOf(m);
-	const growing = m.body && m.body.input_state !== undefined &&
-	    m.body.input_state !== 10;
+	const growing = m.body && m.body.stream_over === false;
 
 	if (!isMessage(m))
 		return notice(m);
@@ -656,7 +674,7 @@ function showDeeds() {
 
 	$("how").hidden = scope !== "group" && scope !== "channel";
 	$("deeds").replaceChildren(...(deeds[scope] || []).map((kind) =>
-	    act(t("deeds")[kind] || kind, kind, () => give({ t: kind }))));
+	    act(t("doing")[kind], kind, () => give({ t: kind }))));
 }
 
 /* --- buttons of bots ------------------------------------------------------------------ */

@@ -542,10 +542,6 @@ function contentOf(m) {
 	const b = m.body || {}, guild = /^[cd]/.test(m.conversation);
 	const parts = [];
 
-	if (b.content_raw !== undefined)
-		parts.push(b.content_type === "text"
-		    ? addText(make("div", "body"), b.content_raw, false)
-		    : markdown(b.content_raw));
 	if (b.markdown)
 		parts.push(b.markdown.content !== undefined
 		    ? markdown(b.markdown.content) : template(b.markdown));

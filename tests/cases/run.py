@@ -96,6 +96,11 @@ def do_file(rig, path, text):
         f.write(text.replace("\\n", "\n") + "\n")
 
 
+@step("remove", "PATH", "Removes a file in the folder of the case.")
+def do_remove(rig, path):
+    os.remove(rig.path(path))
+
+
 @step("sh", "COMMAND...", "Runs a command, which must end with status 0.")
 def do_sh(rig, *words):
     done = subprocess.run(words, cwd=rig.dir, stdin=subprocess.DEVNULL,
@@ -123,7 +128,7 @@ def do_repeat(rig, times, name, *words):
 
 @step("bot", "[APP_ID] [file=NAME] [NAME=VALUE...]",
       "Changes the simulator's bot, or adds one; file= also writes its "
-      "bots/NAME.env for us.")
+      "bots/NAME.env for us, with the settings whose names are in capitals.")
 def do_bot(rig, *words):
     rig.start_sim()
     body = {}
@@ -131,6 +136,7 @@ def do_bot(rig, *words):
         body["bot"], words = words[0], words[1:]
     found = pairs(words)
     name = found.pop("file", None)
+    ours = {k: found.pop(k) for k in list(found) if k.isupper()}
     body.update({k: value_of(v) if k != "secret" else v
                  for k, v in found.items()})
     answer = rig.tell("POST", "bot", body)
@@ -144,7 +150,8 @@ def do_bot(rig, *words):
         # real platform.
         do_file(rig, f"bots/{name}.env", "\n".join(
             [f"QQ_APP_ID={bot}", f"QQ_CLIENT_SECRET={rig.bots[bot]}"]
-            + [f"{k}={v}" for k, v in rig.sim_env.items() if "_URL" in k]))
+            + [f"{k}={v}" for k, v in rig.sim_env.items() if "_URL" in k]
+            + [f"{k}={v}" for k, v in ours.items()]))
 
 
 @step("start", "", "Starts rookeryd; it can be asked how it is.")
@@ -538,9 +545,9 @@ def callback_body(o):
         d = {"plain_token": value_of(o["op13"]),
              "event_ts": o.get("event_ts", str(int(time.time())))}
         return json.dumps({"op": 13, "d": d}).encode()
-    n = next(NUMBERS)
+    n = o.get("id") or next(NUMBERS)
     return json.dumps({
-        "op": 0, "s": n, "id": o.get("id", f"FRIEND_ADD:case{n}"),
+        "op": 0, "s": next(NUMBERS), "id": o.get("id", f"FRIEND_ADD:case{n}"),
         "t": o.get("t", "FRIEND_ADD"),
         "d": {"openid": f"OPENID{n}", "timestamp": int(time.time())}}).encode()
 

@@ -554,17 +554,17 @@ def test_typing_and_growing(page):
         "msg_type": 6, "msg_id": ident, "msg_seq": 9,
         "input_notify": {"input_type": 1, "input_second": 60}})
     until("it is typing", lambda: has(page, "#log .typing"))
-    bot, conversation = value.split("/")
-    for n, state in ((1, 1), (2, 1), (3, 10)):
-        page.run("onChat(arguments[0])", {
-            "type": "chat", "at_ms": 0, "bot": bot, "who": "bot",
-            "conversation": conversation, "id": "stream-1", "name": "bot",
-            "text": "", "body": {
-                "input_state": state, "content_type": "markdown",
-                "content_raw": " ".join(["**word**"] * n)}})
+    stream = {"msg_id": ident, "msg_seq": 8, "input_mode": "replace",
+              "content_type": "markdown"}
+    for n, over in ((1, False), (2, False), (3, True)):
+        told = page.api("POST", route(value) + "/stream_messages", {
+            **stream, "index": n - 1, "input_state": 10 if over else 1,
+            "content_raw": " ".join(["**word**"] * n)})
+        stream["stream_msg_id"] = told["id"]
+        until("it grows", lambda at=bubble(told["id"], "strong"), n=n:
+              count(page, at) == n)
         expect(not has(page, "#log .typing"), "it types no more")
-        expect(count(page, bubble("stream-1", "strong")) == n, "it grows")
-        expect(has(page, bubble("stream-1") + ".growing") == (state == 1),
+        expect(has(page, bubble(told["id"]) + ".growing") == (not over),
                "and it is seen whether there is more to come")
 
 
@@ -765,6 +765,7 @@ def equip(page, url, folder):
     page.fetch = lambda at: ask(port, "GET", "/" + at.split("/", 3)[3])
     page.rookery, page.api, page.file, page.hold = rookery, api, file, hold
     page.secrets = [env["QQ_CLIENT_SECRET"]]
+    ask(port, "POST", "/sim/bot", {"stream_gap_ms": 0})
     page.ask("POST", "/url", {"url": url})
 
 

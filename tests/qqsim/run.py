@@ -148,6 +148,7 @@ class Sim:
 
     def dial(self):
         sock = socket.create_connection((self.host, self.port), WAIT_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self.tls.wrap_socket(sock, server_hostname=self.host) \
             if self.tls else sock
 

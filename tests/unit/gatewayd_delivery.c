@@ -139,7 +139,7 @@ TEST(bounds_by_count_and_by_bytes)
 	char                    body[64] = { 0 }, id[8];
 
 	for (int i = 0; i < 4; i++) {
-		EXPECT(delivery_has_room(d) == (i < 3));
+		EXPECT(delivery_has_room(d, text("")) == (i < 3));
 		snprintf(id, sizeof id, "%d", i);
 		EXPECT(put(d, id, "u:a") == ERR_OK);
 	}
@@ -156,12 +156,12 @@ TEST(bounds_by_count_and_by_bytes)
 	d = delivery_new(&small);
 	EXPECT(delivery_append(d, SLICE("1"), SLICE("c"), SLICE("t"),
 	    (struct slice){ body, 60 }, 0, &no) == ERR_OK);
-	EXPECT(delivery_has_room(d));
+	EXPECT(delivery_has_room(d, text("")));
 	EXPECT(delivery_append(d, SLICE("2"), SLICE("c"), SLICE("t"),
 	    (struct slice){ body, 41 }, 0, &no) == ERR_FULL);
 	EXPECT(delivery_append(d, SLICE("2"), SLICE("c"), SLICE("t"),
 	    (struct slice){ body, 40 }, 0, &no) == ERR_OK);
-	EXPECT(!delivery_has_room(d));
+	EXPECT(!delivery_has_room(d, text("")));
 	EXPECT_INT(delivery_counts(d)->bytes, 100);
 	delivery_free(&d);
 }
@@ -594,7 +594,7 @@ TEST(what_was_ours_is_never_refused)
 		    text("message.c2c"), 100, 5, 0) == ERR_OK);
 	}
 	EXPECT(put(d, "5", "u:a") == ERR_FULL);
-	EXPECT(!delivery_has_room(d));
+	EXPECT(!delivery_has_room(d, text("")));
 	EXPECT_STR(end, "");
 	EXPECT(delivery_offer(d, 0, &item) && item.attempt == 5);
 	delivery_nack(d, w, item.id, 0, false, text("no"), 0);
@@ -890,9 +890,136 @@ TEST(many_that_wait_are_small_and_in_nobodys_way)
 	delivery_free(&d);
 }
 
+/* --- owners --------------------------------------------------------------- */
+
+static void
+put_many(struct delivery *d, const char *owner, int n)
+{
+	char id[32], conv[32];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(id, sizeof id, "%s%d", owner, i);
+		snprintf(conv, sizeof conv, "%s/u:%d", owner, i);
+		EXPECT(put(d, id, conv) == ERR_OK);
+	}
+}
+
+static int
+offered_all(struct delivery *d)
+{
+	int n = 0;
+
+	while (offered(d, 0)[0] != '\0')
+		n++;
+	return n;
+}
+
+TEST(one_that_hangs_leaves_credit_to_the_others)
+{
+	struct delivery *d = delivery_new(&limits);
+
+	worker(d, "w", "*", 8);
+	delivery_owner(d, text("A"), true);
+	put_many(d, "A", 3);
+	EXPECT_INT(offered_all(d), 3); /* alone it shares with nobody */
+	delivery_owner(d, text("B"), true);
+	for (int i = 3; i < 8; i++) {
+		char id[8], conv[8];
+
+		snprintf(id, sizeof id, "A%d", i);
+		snprintf(conv, sizeof conv, "A/%d", i);
+		put(d, id, conv);
+	}
+	EXPECT_INT(offered_all(d), 3);
+	EXPECT_INT(delivery_owner_info(d, text("A")).in_flight, 6);
+	put_many(d, "B", 1);
+	EXPECT_STR(offered(d, 0), "B0");
+	EXPECT_STR(offered(d, 0), "");
+	delivery_free(&d);
+}
+
+TEST(a_flood_of_one_leaves_room_to_the_others)
+{
+	struct delivery *d = delivery_new(&limits);
+
+	delivery_owner(d, text("A"), true);
+	put_many(d, "A", 8);
+	EXPECT(delivery_has_room(d, text("A")));
+	delivery_owner(d, text("B"), true);
+	EXPECT(!delivery_has_room(d, text("A"))); /* 8 of 12, 4 are free */
+	EXPECT(delivery_has_room(d, text("B")));
+	EXPECT(delivery_has_room(d, text("never heard of")));
+	put_many(d, "B", 2);
+	EXPECT(delivery_has_room(d, text("B")));
+	put_many(d, "C", 3);
+	EXPECT(!delivery_has_room(d, text("C")));
+	EXPECT(!delivery_has_room(d, text("")));
+	EXPECT(delivery_takes(d, 0));
+	EXPECT_INT(delivery_owner_info(d, text("A")).events, 8);
+	EXPECT_INT(delivery_owner_info(d, text("A")).bytes, 32);
+	delivery_free(&d);
+}
+
+static int  dead_n;
+static char dead_why[64];
+
+static void
+note_dead(void *self, const struct delivery_end *end)
+{
+	(void)self;
+	dead_n += end->dead;
+	snprintf(dead_why, sizeof dead_why, "%.*s", (int)end->why.n,
+	    end->why.n > 0 ? end->why.p : "");
+}
+
+TEST(what_waits_of_one_that_is_gone_is_dead)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *w = worker(d, "w", "*", 10);
+
+	dead_n = 0;
+	delivery_on_end(d, note_dead, NULL);
+	delivery_owner(d, text("A"), true);
+	delivery_owner(d, text("B"), true);
+	put(d, "1", "A/u:a");
+	EXPECT_STR(offered(d, 0), "1");
+	put(d, "2", "A/u:a");
+	put(d, "3", "A/u:b");
+	put(d, "4", "B/u:a");
+	put(d, "5", "u:a"); /* of nobody, from an earlier time */
+	delivery_owner(d, text("A"), false);
+	EXPECT_STR(offered(d, 0), "4");
+	EXPECT_STR(offered(d, 0), "5");
+	EXPECT_INT(dead_n, 1);
+	EXPECT_STR(dead_why, "its bot is not configured any more");
+	EXPECT(ack(d, w, "1") == ERR_OK); /* it was out already */
+	EXPECT_STR(offered(d, 0), "");
+	EXPECT_INT(dead_n, 2);
+	delivery_owner(d, text("A"), true);
+	put(d, "6", "A/u:a");
+	EXPECT_STR(offered(d, 0), "6");
+	delivery_free(&d);
+}
+
+TEST(two_owners_of_one_conversation_are_two_queues)
+{
+	struct delivery *d = delivery_new(&limits);
+
+	worker(d, "w", "*", 10);
+	put(d, "1", "A/c:1");
+	put(d, "2", "B/c:1");
+	EXPECT_STR(offered(d, 0), "1");
+	EXPECT_STR(offered(d, 0), "2");
+	delivery_free(&d);
+}
+
 int
 main(void)
 {
+	RUN(one_that_hangs_leaves_credit_to_the_others);
+	RUN(a_flood_of_one_leaves_room_to_the_others);
+	RUN(what_waits_of_one_that_is_gone_is_dead);
+	RUN(two_owners_of_one_conversation_are_two_queues);
 	RUN(one_conversation_is_in_order_and_one_at_a_time);
 	RUN(credit_is_never_exceeded);
 	RUN(one_event_is_one_event);

@@ -22,6 +22,9 @@ TEST(share_is_of_a_whole_window)
 	EXPECT(s.percent == 200);
 	EXPECT(vitals_share(&s, 50000, 41000, 10000));
 	EXPECT(s.percent == 0);
+	/* it could not be read */
+	EXPECT(vitals_share(&s, 0, 51000, 10000));
+	EXPECT(s.percent == 0);
 }
 
 int
