@@ -742,7 +742,7 @@ on_ack(struct child *c, const struct frame *f)
 		return;
 	job_done(c->h->worker, j);
 	closed_one(c);
-	host_changed(c->h->worker);
+	host_freed(c->h, true);
 }
 
 static void

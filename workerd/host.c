@@ -216,6 +216,16 @@ host_changed(struct worker *w)
 		loop_after(w->loop, &w->registering, 0, on_changed, w);
 }
 
+/* Most of the time nothing waits, and nobody need be told. */
+void
+host_freed(struct handler *h, bool done)
+{
+	if (!h->stuck && h->waiting == NULL)
+		return;
+	h->stuck &= !done;
+	host_changed(h->worker);
+}
+
 /* --- for READY ---------------------------------------------------------------- */
 
 static bool
