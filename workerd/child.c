@@ -19,6 +19,7 @@ enum {
 	CHUNK = 65536,
 	OPEN_MAX_CALLS = 64,          /* waiting for apid; then we read no more */
 	OPEN_BYTES = 4 << 20, OUT_BYTES = 4 << 20,
+	ALONE_FROM = 3, KEPT_MS = 1200,
 	STRAYS_MAX = 100, SLOTS_MAX = 256,
 	WORDS_MAX = 8192, LINES_PER_S = 100, LOG_PIECE = 1500,
 };
@@ -479,7 +480,7 @@ child_start(struct child *c)
 	loop_cancel(l, &c->timer);
 	c->cause[0] = c->last[0] = '\0';
 	c->strays_in_a_row = 0;
-	c->held = c->retiring = c->pings = c->heard = c->pinged = false;
+	c->alone = c->held = c->retiring = c->pings = c->heard = c->pinged = false;
 	c->slots = 1;
 	c->ready_ms = 0;
 	e = exec_spawn(c->h, &c->p, why, sizeof why);
@@ -583,11 +584,31 @@ on_job_late(void *self)
 
 /* --- events and results ----------------------------------------------------------- */
 
+/* What has failed twice goes alone, so that it takes no other with it; the
+ * child is kept for it as long as events wait for a slot. */
 bool
-child_can_take(const struct child *c)
+child_can_take(struct child *c, const struct job *j)
 {
-	return c->state == CHILD_READY && !c->retiring &&
-	    c->in_flight < c->slots;
+	bool     alone = j->attempt >= ALONE_FROM;
+	uint64_t now = loop_clock_ms();
+
+	if (c->state != CHILD_READY || c->retiring || c->alone ||
+	    c->in_flight >= c->slots)
+		return false;
+	if (!alone)
+		return now >= c->kept_until_ms;
+	if (c->in_flight > 0)
+		c->kept_until_ms = now + KEPT_MS;
+	return c->in_flight == 0;
+}
+
+/* One less; with none left it is for everybody again. */
+static void
+closed_one(struct child *c)
+{
+	c->in_flight--;
+	c->alone &= c->in_flight > 0;
+	leave_if_idle(c);
 }
 
 void
@@ -595,6 +616,9 @@ child_event(struct child *c, struct job *j)
 {
 	j->own = c;
 	c->in_flight++;
+	c->alone = j->attempt >= ALONE_FROM;
+	if (c->alone)
+		c->kept_until_ms = 0;
 	buf_put(&c->out, buf_slice(&j->line));
 	buf_free(&j->line);
 	write_on(c);
@@ -615,8 +639,7 @@ void
 child_forget(struct child *c, struct job *j)
 {
 	if (!j->done && !j->loose)
-		c->in_flight--;
-	leave_if_idle(c);
+		closed_one(c);
 	resume_soon(c);
 }
 
@@ -717,10 +740,9 @@ on_ack(struct child *c, const struct frame *f)
 
 	if (j == NULL)
 		return;
-	c->in_flight--;
 	job_done(c->h->worker, j);
-	leave_if_idle(c);
-	host_changed(c->h->worker);
+	closed_one(c);
+	host_freed(c->h, true);
 }
 
 static void

@@ -30,6 +30,8 @@ struct child {
 	size_t           written;
 	bool             held;          /* its stdout is not read now */
 	bool             retiring;      /* gets nothing new, then leaves */
+	bool             alone;         /* has an event that goes alone */
+	uint64_t         kept_until_ms; /* takes no other, for such a one */
 	bool             old;           /* runs files that have changed since */
 	bool             pings, heard, pinged;
 	uint64_t         slots, in_flight, ready_ms, restarts, strays, stale;
@@ -52,7 +54,7 @@ void child_retire(struct child *);
 void child_leave(struct child *);
 void child_close(struct child *);
 
-bool child_can_take(const struct child *);
+bool child_can_take(struct child *, const struct job *);
 void child_event(struct child *, struct job *);
 void child_result(struct child *, struct call *, const struct msg_result *);
 /* The job is over; whether it was still the child's is job->done. */

@@ -13,6 +13,8 @@
 #include "child.h"
 #include "log.h"
 
+enum { TROUBLE_ENDS = 3 };   /* one after the other */
+
 struct exec {
 	struct child *children;
 	size_t        n;
@@ -239,7 +241,7 @@ exec_begin(struct handler *h, struct job *j, const struct msg_event *ev)
 	struct child *c = home_of(h->own, j->conv);
 
 	(void)ev;
-	if (c == NULL || !child_can_take(c))
+	if (c == NULL || !child_can_take(c, j))
 		return false;
 	child_event(c, j);
 	return true;
@@ -282,6 +284,20 @@ exec_report(const struct handler *h, struct json *o)
 	for (size_t i = 0; i < x->n; i++)
 		json_push_take(list, child_json(&x->children[i]));
 	json_put_take(o, "children", list);
+}
+
+/* None runs, and it is not the first time: they end as soon as they begin. */
+static void
+exec_trouble(const struct handler *h, struct buf *text)
+{
+	const struct exec *x = h->own;
+
+	for (size_t i = 0; i < x->n; i++)
+		if (x->children[i].state == CHILD_READY ||
+		    x->children[i].backoff.at < TROUBLE_ENDS)
+			return;
+	buf_putf(text, "handler %s does not stay: %s", h->row->name,
+	    x->children[0].why);
 }
 
 static void
@@ -329,6 +345,7 @@ const struct handler_kind exec_kind = {
 	.on_end = exec_on_end,
 	.slots = exec_slots,
 	.report = exec_report,
+	.trouble = exec_trouble,
 	.reload = exec_reload,
 	.leave = exec_leave,
 	.gone = exec_gone,

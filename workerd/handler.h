@@ -86,6 +86,8 @@ struct handler_kind {
 	/* Events it could have at once, now; 0: none at all. */
 	uint64_t  (*slots)(const struct handler *);
 	void      (*report)(const struct handler *, struct json *);
+	/* What a person should look at, appended; nothing: it is well. */
+	void      (*trouble)(const struct handler *, struct buf *);
 	void      (*reload)(struct handler *);   /* its files may have changed */
 	void      (*leave)(struct handler *);
 	bool      (*gone)(const struct handler *);
@@ -104,6 +106,7 @@ struct handler {
 	struct job                *waiting, **waiting_last;
 	uint64_t                   nwaiting;
 	bool                       stuck;    /* what waited was given back */
+	uint64_t                   held;     /* its jobs, now */
 	uint64_t                   taken, done, failed, returned;
 	char                       broken[200];  /* why it cannot run; "" */
 	struct timer               patience;

@@ -314,6 +314,7 @@ job_end(struct worker *w, struct job *j)
 	if (j->handler->kind->on_end != NULL && j->own != NULL)
 		j->handler->kind->on_end(j->handler, j);
 	w->njobs -= !j->loose;
+	j->handler->held -= !j->loose;
 	while (*at != j)
 		at = &(*at)->next;
 	*at = j->next;
@@ -331,9 +332,8 @@ job_finish_if_done(struct worker *w, struct job *j)
 	bus_send(w->events, server, MSG_ack, &ack);
 	w->done++;
 	h->done++;
-	h->stuck = false;
 	job_end(w, j);
-	host_changed(w);
+	host_freed(h, true);
 }
 
 void
@@ -348,13 +348,14 @@ void
 job_fail(struct worker *w, struct job *j, uint64_t after_ms, bool drop,
     const char *why)
 {
+	struct handler *h = j->handler;
 	struct msg_nack nack = { .ev = slice_of(j->id), .after_ms = after_ms,
 		.drop = drop, .why = slice_of(why) };
 
 	bus_send(w->events, server, MSG_nack, &nack);
-	j->handler->failed++;
+	h->failed++;
 	job_end(w, j);
-	host_changed(w);
+	host_freed(h, false);
 }
 
 void
@@ -432,6 +433,7 @@ job_on_event(void *self, msg_peer from, const struct msg_event *ev)
 	w->jobs = j;
 	w->njobs++;
 	h->taken++;
+	h->held++;
 	host_take(h, j, ev);
 }
 

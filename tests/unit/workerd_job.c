@@ -144,9 +144,9 @@ host_take(struct handler *h, struct job *j, const struct msg_event *ev)
 }
 
 void
-host_changed(struct worker *w)
+host_freed(struct handler *h, bool done)
 {
-	(void)w;
+	(void)h, (void)done;
 }
 
 enum err
