@@ -359,6 +359,38 @@ host_open(struct worker *w)
 	return e;
 }
 
+static bool
+same_text(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
+static bool
+same_row(const struct handlers_row *a, const struct handlers_row *b)
+{
+	return same_text(a->name, b->name) && same_text(a->kind, b->kind) &&
+	    same_text(a->arg, b->arg) && same_text(a->events, b->events) &&
+	    same_text(a->prefix, b->prefix) && same_text(a->users, b->users) &&
+	    same_text(a->convs, b->convs) && same_text(a->bots, b->bots) &&
+	    a->procs == b->procs && a->timeout_ms == b->timeout_ms;
+}
+
+/* The list is another one, and a good one. */
+bool
+host_list_changed(struct worker *w)
+{
+	struct handlers fresh;
+	bool            same;
+
+	if (handlers_load(&fresh, &w->conf, on_problem, NULL) != ERR_OK)
+		return false; /* told; what runs goes on */
+	same = fresh.n == w->list.n;
+	for (size_t i = 0; same && i < fresh.n; i++)
+		same = same_row(&fresh.rows[i], &w->list.rows[i]);
+	handlers_free(&fresh);
+	return !same;
+}
+
 /* A plugin takes all others in the process with it. */
 bool
 host_keeps_apart(const struct worker *w)

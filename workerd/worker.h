@@ -62,6 +62,7 @@ uint64_t host_timeout_ms(const struct worker *);
 bool host_wants_raw(const struct worker *);
 bool host_keeps_apart(const struct worker *);
 void host_reload(struct worker *);
+bool host_list_changed(struct worker *);
 /* Into the report; the remedy of the first that is broken. */
 void host_report(const struct worker *, struct json *app, struct buf *remedy);
 
