@@ -76,7 +76,12 @@ include build/config.mk
 include build/tests.mk
 endif
 
-build/config.mk: Makefile scripts/deps
+# Another compiler is another thing that must be there.
+on_change = $(if $(filter-out x$(strip $(2)),x$(strip $(file <$(1)))),$(file >$(1),$(strip $(2))))
+$(call on_change,build/compiler,$(CC))
+build/compiler:
+
+build/config.mk: Makefile scripts/deps build/compiler
 	@$(DEPS) build
 	@{ m=msgpack; $(PKG_CONFIG) --exists msgpack-c && m=msgpack-c; \
 	   echo "MSGPACK := $$m"; \
@@ -95,7 +100,6 @@ build/deps-%: scripts/deps
 
 # A build of another compiler or of other flags is another build; another set
 # of source files is another link.
-on_change = $(if $(filter-out x$(strip $(2)),x$(strip $(file <$(1)))),$(file >$(1),$(strip $(2))))
 FLAVOUR  := $(subst $(empty) ,;,$(CC) $(WARN) $(HARDEN) $(LINK) $(SANITIZE) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS))
 $(call on_change,build/flavour,$(FLAVOUR))
 SOURCES  := $(subst $(empty) ,;,$(wildcard */*.c))
@@ -151,7 +155,7 @@ build/asan/obj/%.o: %.c build/flavour
 	$(call say,CC,$@)
 	$(Q)$(COMPILE_ASAN) -c -o $@ $<
 
--include $(wildcard build/obj/*/*.d build/obj/*/*/*.d build/obj/*/*/*.d build/asan/obj/*/*.d build/asan/obj/*/*/*.d build/test/obj/*.d build/lint/*/*/*.d build/lint/*/*/*/*.d)
+-include $(wildcard build/obj/*/*.d build/obj/*/*/*.d build/obj/*/*/*.d build/asan/obj/*/*.d build/asan/obj/*/*/*.d build/test/obj/*.d build/fuzz/obj/*.d build/lint/*/*/*.d build/lint/*/*/*/*.d)
 
 # The chat page is compiled in with .incbin, which -MMD does not see.
 build/obj/qqsim/www.o build/asan/obj/qqsim/www.o: $(wildcard qqsim/www/*)

@@ -3,6 +3,8 @@
  */
 #include "life.h"
 
+#include <stdlib.h>
+
 #include "log.h"
 #include "pack.h"
 
@@ -46,6 +48,29 @@ pack_file_info(struct request *r, struct slice file_info)
 		buf_free(&r->data);
 }
 
+static void
+drop_form(struct request *r)
+{
+	if (r->files.form != NULL)
+		form_free(r->files.form);
+	free(r->files.form);
+	r->files.form = NULL;
+}
+
+static enum err
+put_form(struct request *r, const struct media_answer *m)
+{
+	enum err e = ERR_NOMEM;
+
+	drop_form(r);
+	if ((r->files.form = calloc(1, sizeof *r->files.form)) != NULL &&
+	    (e = form_make(r->files.form, r->body, &m->file)) != ERR_OK) {
+		free(r->files.form);
+		r->files.form = NULL;
+	}
+	return e;
+}
+
 /* The body names the file from now on, or is a form that holds it. */
 static enum err
 put_file(struct request *r, const struct media_answer *m)
@@ -55,11 +80,8 @@ put_file(struct request *r, const struct media_answer *m)
 	bool               held = is_held_by_platform(r);
 	enum err           e;
 
-	if (!held && m->file.fd >= 0) {
-		e = form_make(&a->form, r->body, &m->file);
-		a->has_form = e == ERR_OK;
-		return e;
-	}
+	if (!held && m->file.fd >= 0)
+		return put_form(r, m);
 	buf_reset(&a->file_info);
 	buf_put(&a->file_info, m->file_info);
 	e = call_put_media(r->to, r->body,
@@ -190,10 +212,18 @@ attach_renew(struct request *r, uint64_t code)
 }
 
 void
+attach_renew_form(struct request *r)
+{
+	if (r->files.form == NULL)
+		return;
+	drop_form(r);
+	r->files.ready = false;
+}
+
+void
 attach_free(struct request *r)
 {
 	attach_cancel(r);
-	if (r->files.has_form)
-		form_free(&r->files.form);
+	drop_form(r);
 	buf_free(&r->files.file_info);
 }

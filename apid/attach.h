@@ -19,10 +19,10 @@ struct attachment {
 	enum call_work     work;
 	struct media_want  want;
 	/* Ours. */
-	bool               ready, renewed, waits, has_form;
+	bool               ready, renewed, waits;
 	struct media_order order;
 	struct fetch_order fetch;
-	struct form        form;
+	struct form       *form;        /* NULL: a body */
 	struct buf         file_info;   /* that it is sent with */
 };
 
@@ -34,6 +34,8 @@ void attach_cancel(struct request *);
 /* The platform does not know the file any more: once more from the beginning,
  * if that has not been tried. */
 bool attach_renew(struct request *, uint64_t code);
+/* The body is another one: a form is made of it anew. */
+void attach_renew_form(struct request *);
 void attach_free(struct request *);
 
 #endif

@@ -223,17 +223,15 @@ bot_may_send(const struct bot *b)
 	return b->breaker.state == BREAKER_CLOSED && bot_has_token(b);
 }
 
-void
-bot_refused(struct bot *b, bool config, uint64_t code, struct slice message)
+static void
+refused(struct bot *b, bool config, uint64_t code, struct slice message)
 {
 	bool opened;
 
-	if (b->breaker.state == BREAKER_CLOSED || b->breaker.asking) {
-		b->refused_code = code;
-		snprintf(b->refused_why, sizeof b->refused_why, "%.*s",
-		    (int)(message.n < 120 ? message.n : 120),
-		    message.n > 0 ? message.p : "");
-	}
+	b->refused_code = code;
+	snprintf(b->refused_why, sizeof b->refused_why, "%.*s",
+	    (int)(message.n < 120 ? message.n : 120),
+	    message.n > 0 ? message.p : "");
 	opened = breaker_strike(&b->breaker, config, loop_now(b->loop),
 	    backoff_chance());
 	schedule_look(b);
@@ -243,6 +241,14 @@ bot_refused(struct bot *b, bool config, uint64_t code, struct slice message)
 	    KV("why", (const char *)b->refused_why),
 	    KV("again_ms", b->breaker.next_ms - loop_now(b->loop)));
 	b->on_token(b->self, b);
+}
+
+void
+bot_refused(struct bot *b, bool config, uint64_t code, struct slice message)
+{
+	/* What had left before it was known says nothing new. */
+	if (b->breaker.state == BREAKER_CLOSED)
+		refused(b, config, code, message);
 }
 
 void
@@ -268,7 +274,7 @@ look_refused(struct bot *b, const struct reply *r)
 		return;
 	}
 	b->doubted = false;
-	bot_refused(b, r->cls == CLASS_CONFIG, r->code, r->message);
+	refused(b, r->cls == CLASS_CONFIG, r->code, r->message);
 }
 
 static void
@@ -356,6 +362,8 @@ bot_why(const struct bot *b, char *why, size_t size)
 enum bot_state
 bot_state(const struct bot *b)
 {
+	if (b->conf == NULL || b->leaving)
+		return BOT_READY; /* not there any more */
 	if (b->token.refusal != NULL || b->breaker.state == BREAKER_CONFIG)
 		return BOT_PARKED;
 	return token_left_ms(&b->token, loop_now(b->loop)) > 0 &&

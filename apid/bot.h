@@ -38,6 +38,7 @@ struct bot {
 	struct timer         timer;
 	struct http_request  ask;
 	struct secret        question;      /* body of ask, while it runs */
+	bool                 leaving;       /* nothing new is begun for it */
 	uint64_t             away_ms;       /* its sessions are, since; 0: live,
 	                                       or nobody has said */
 	struct http_headers *ask_headers;

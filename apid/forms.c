@@ -36,6 +36,7 @@ request_make_unasked(struct request *r, uint64_t code)
 		return false;
 	}
 	request_use_body(r, &body);
+	attach_renew_form(r);
 	r->unasked = r->pace.active = true;
 	r->unasked_after = code;
 	r->rules.has_seq = r->rules.window = false;
@@ -63,6 +64,7 @@ request_make_plain(struct request *r, uint64_t code)
 		return false;
 	}
 	request_use_body(r, &body);
+	attach_renew_form(r);
 	r->plain = true;
 	r->plain_after = code;
 	rs->counts.plain++;

@@ -19,7 +19,8 @@
 
 enum {
 	LEAVE_MS = 3000, RUN_MODE = 0750, TRUST_MODE = 0700,
-	STATE_MODE = 0700, API, TRUST
+	STATE_MODE = 0700, API, TRUST,
+	BOTS_MAX = 1024, CLEAR_MS = 200
 };
 
 /* One of our two sockets, and who is on it. */
@@ -37,8 +38,10 @@ struct apid {
 	struct http    *http;
 	struct media   *media;
 	struct fetch   *fetch;
-	struct bot     *bots;
-	size_t          nbots;
+	struct bot     *bots;           /* places; they never move */
+	struct conf   **confs;          /* theirs; NULL: a free place */
+	size_t          nbots;          /* places ever taken */
+	struct timer    clearing;       /* of places */
 	struct requests requests;
 	struct trust    trust;
 	struct report   report;
@@ -57,7 +60,8 @@ find_bot(void *self, struct slice app)
 	struct apid *a = self;
 
 	for (size_t i = 0; i < a->nbots; i++)
-		if (slice_eq(a->bots[i].app, app))
+		if (a->confs[i] != NULL && !a->bots[i].leaving &&
+		    slice_eq(a->bots[i].app, app))
 			return &a->bots[i];
 	return NULL;
 }
@@ -177,6 +181,13 @@ on_drain(void *self, msg_peer from, const struct msg_drain *m)
 	proc_stop(&a->proc);
 }
 
+static void
+name_session(struct apid *a)
+{
+	snprintf(a->session, sizeof a->session, "%08x%08x", backoff_chance(),
+	    backoff_chance());
+}
+
 /* --- opening -------------------------------------------------------------- */
 
 static const struct msg_handlers api_takes = { .call = on_call };
@@ -184,19 +195,6 @@ static const struct msg_handlers trust_takes = {
 	.session_ask = on_session_ask, .key_ask = on_key_ask,
 	.sign_ask = on_sign_ask, .notice = on_notice,
 };
-/* What a person has mended is tried now. */
-static void
-on_reload(void *self, msg_peer from, const struct msg_reload *m)
-{
-	struct apid *a = self;
-
-	(void)from, (void)m;
-	for (size_t i = 0; i < a->nbots; i++)
-		bot_wake(&a->bots[i]);
-}
-
-static const struct msg_handlers parent_says = { .drain = on_drain,
-	.reload = on_reload };
 
 static enum err
 open_endpoint(struct apid *a, struct endpoint *p, int which)
@@ -235,6 +233,43 @@ make_folders(const struct conf *c)
 	return e;
 }
 
+static void
+free_place(struct apid *a, size_t i)
+{
+	if (a->confs[i] == NULL)
+		return;
+	bot_close(&a->bots[i]);
+	a->bots[i] = (struct bot){ 0 };
+	conf_free(a->confs[i]);
+	free(a->confs[i]);
+	a->confs[i] = NULL;
+}
+
+/* Takes the settings. */
+static enum err
+add_bot(struct apid *a, struct conf *c)
+{
+	size_t       i = 0;
+	struct conf *own = calloc(1, sizeof *own);
+	enum err     e;
+
+	while (i < a->nbots && a->confs[i] != NULL)
+		i++;
+	if (own == NULL || i == BOTS_MAX) {
+		free(own);
+		return own == NULL ? ERR_NOMEM : ERR_FULL;
+	}
+	*own = *c;
+	*c = (struct conf){ 0 };
+	a->confs[i] = own;
+	if (i == a->nbots)
+		a->nbots++;
+	if ((e = bot_open(&a->bots[i], own, a->loop, a->http, on_token, a)) !=
+	    ERR_OK)
+		free_place(a, i);
+	return e;
+}
+
 static enum err
 open_bots(struct apid *a)
 {
@@ -247,15 +282,134 @@ open_bots(struct apid *a)
 		                 "against the simulator: rookery up --sim"));
 		return ERR_CONFIG;
 	}
-	if ((a->bots = calloc(a->conf.nbots, sizeof *a->bots)) == NULL)
+	a->bots = calloc(BOTS_MAX, sizeof *a->bots);
+	a->confs = calloc(BOTS_MAX, sizeof *a->confs);
+	if (a->bots == NULL || a->confs == NULL)
 		return ERR_NOMEM;
-	while (a->nbots < a->conf.nbots && e == ERR_OK) {
-		e = bot_open(&a->bots[a->nbots], &a->conf.bots[a->nbots],
-		    a->loop, a->http, on_token, a);
-		a->nbots++;
-	}
+	for (size_t i = 0; i < a->conf.nbots && e == ERR_OK; i++)
+		e = add_bot(a, &a->conf.bots[i]);
 	return e;
 }
+
+/* --- bots that come, change and go ---------------------------------------- */
+
+/* A place is free when nothing refers to its bot any more. */
+static void
+clear_places(void *self)
+{
+	struct apid *a = self;
+	bool         more = false;
+
+	for (size_t i = 0; i < a->nbots; i++) {
+		if (a->confs[i] == NULL || !a->bots[i].leaving)
+			continue;
+		if (requests_use(&a->requests, &a->bots[i]))
+			more = true;
+		else
+			free_place(a, i);
+	}
+	if (more)
+		loop_after(a->loop, &a->clearing, CLEAR_MS, clear_places, a);
+}
+
+static void
+let_go(struct apid *a, size_t i)
+{
+	a->bots[i].leaving = true;
+	trust_let_go(&a->trust, &a->bots[i]);
+	requests_let_go(&a->requests, &a->bots[i]);
+}
+
+static struct conf *
+conf_of(struct conf *c, const char *app)
+{
+	for (size_t i = 0; i < c->nbots; i++)
+		if (c->bots[i].qq_app_id != NULL &&
+		    strcmp(c->bots[i].qq_app_id, app) == 0)
+			return &c->bots[i];
+	return NULL;
+}
+
+/* True: some bot is another now, or not there any more. */
+static bool
+let_go_changed(struct apid *a, struct conf *fresh)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < a->nbots; i++) {
+		struct conf *c;
+
+		if (a->confs[i] == NULL || a->bots[i].leaving)
+			continue;
+		c = conf_of(fresh, a->confs[i]->qq_app_id);
+		if (c != NULL && conf_same_bot(c, a->confs[i], CONF_A))
+			continue;
+		log_info(c == NULL ? "bot.removed" : "bot.changed",
+		    KV("bot", a->bots[i].app));
+		let_go(a, i);
+		any = true;
+	}
+	return any;
+}
+
+static void
+take_new(struct apid *a, struct conf *fresh)
+{
+	for (size_t i = 0; i < fresh->nbots; i++) {
+		char *app = fresh->bots[i].qq_app_id;
+
+		if (app == NULL || find_bot(a, slice_of(app)) != NULL)
+			continue;
+		log_info("bot.added", KV("bot", app),
+		    KV("file", fresh->bots[i].bot_name));
+		if (add_bot(a, &fresh->bots[i]) != ERR_OK)
+			log_error("bot.refused", KV("bot", app),
+			    KV("why", "there is no room for it, or its "
+			              "settings cannot be used"),
+			    KV("remedy", "correct its file, then rookery "
+			                 "reload"));
+	}
+}
+
+/* Workers take us for another run, and ask again what was not answered. */
+static void
+greet_anew(struct apid *a)
+{
+	name_session(a);
+	peers_close(&a->api.peers);
+}
+
+static void
+on_reload(void *self, msg_peer from, const struct msg_reload *m)
+{
+	struct apid *a = self;
+	struct conf  fresh;
+	enum err     e = conf_load(&fresh, CONF_A);
+
+	(void)from, (void)m;
+	if (e != ERR_OK) {
+		conf_log_problems(&fresh);
+		log_error("bots.kept", KV("err", err_name(e)),
+		    KV("why", "the settings have problems; the bots stay as "
+		              "they are"),
+		    KV("remedy", "correct them, then rookery reload"));
+	} else if (!proc_stopping(&a->proc)) {
+		if (let_go_changed(a, &fresh))
+			greet_anew(a);
+		take_new(a, &fresh);
+		clear_places(a);
+		a->report.nbots = a->nbots;
+		report_state(&a->report);
+	}
+	conf_free(&fresh);
+	/* What a person has mended elsewhere is tried now. */
+	for (size_t i = 0; i < a->nbots; i++)
+		if (a->confs[i] != NULL && !a->bots[i].leaving)
+			bot_wake(&a->bots[i]);
+}
+
+static const struct msg_handlers parent_says = { .drain = on_drain,
+	.reload = on_reload };
 
 static void
 wire(struct apid *a)
@@ -290,8 +444,7 @@ wire(struct apid *a)
 		.http = a->http, .media = a->media, .fetch = a->fetch,
 		.bots = a->bots, .nbots = a->nbots,
 		.requests = &a->requests };
-	snprintf(a->session, sizeof a->session, "%08x%08x", backoff_chance(),
-	    backoff_chance());
+	name_session(a);
 	a->grace_ms = LEAVE_MS;
 }
 
@@ -422,16 +575,19 @@ apid_close(struct apid *a)
 	media_free(&a->media);
 	fetch_free(&a->fetch);
 	for (size_t i = 0; i < a->nbots; i++)
-		bot_close(&a->bots[i]);
+		free_place(a, i);
 	http_free(&a->http);
 	close_endpoint(&a->api);
 	close_endpoint(&a->trusted);
 	report_close(&a->report);
 	if (a->loop != NULL)
 		loop_cancel(a->loop, &a->leave);
+	if (a->loop != NULL)
+		loop_cancel(a->loop, &a->clearing);
 	proc_close(&a->proc);
 	loop_free(&a->loop);
 	free(a->bots);
+	free(a->confs);
 	conf_free(&a->conf);
 }
 

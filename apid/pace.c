@@ -185,7 +185,9 @@ static enum pause
 pause_of(const struct reply *r)
 {
 	for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++)
-		if (r->code != 0 && pauses[i].code == r->code)
+		if (r->code != 0 && pauses[i].code == r->code &&
+		    !(r->result == RESULT_RATE_LIMITED &&
+		        pauses[i].what == DAY))
 			return pauses[i].what;
 	return r->status == STATUS_LIMITED ? ROUTE : NO_PAUSE;
 }

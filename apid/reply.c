@@ -45,6 +45,8 @@ static const char *const class_names[] = {
 #undef CLASS
 };
 
+enum { CODE_LIMIT = 22009 };
+
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 const char *
@@ -248,6 +250,9 @@ judge(struct reply *r)
 	/* Whatever its body says, 401 is about the token, unless no token will
 	 * do; and an audit is an audit with or without its code. */
 	if (of_status->cls == CLASS_REFRESH_TOKEN && row->cls != CLASS_CONFIG)
+		row = of_status;
+	/* It stands for the limit of a second as well as for a day's. */
+	if (of_status->cls == CLASS_RATE_LIMITED && r->code == CODE_LIMIT)
 		row = of_status;
 	r->cls = row->cls;
 	r->result = row->result;

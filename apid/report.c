@@ -85,8 +85,9 @@ bots_object(const struct report *r)
 	struct json *o = json_new_object();
 
 	for (size_t i = 0; i < r->nbots; i++)
-		json_put_take(o, r->bots[i].conf->qq_app_id,
-		    bot_object(r, &r->bots[i]));
+		if (r->bots[i].conf != NULL && !r->bots[i].leaving)
+			json_put_take(o, r->bots[i].conf->qq_app_id,
+			    bot_object(r, &r->bots[i]));
 	return o;
 }
 
@@ -211,6 +212,8 @@ quotas_array(const struct report *r)
 	struct json *list = json_new_array();
 
 	for (size_t i = 0; i < r->nbots; i++) {
+		if (r->bots[i].conf == NULL)
+			continue;
 		add_limits(r, &r->bots[i], list);
 		add_allowances(r, &r->bots[i], list);
 	}

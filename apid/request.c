@@ -183,8 +183,8 @@ request_submit(struct request *r)
 		.slow_ms = r->row->slow ? rs->slow_ms : 0,
 		.once = r->body.n > 0 && !r->rules.has_seq && !rs->again,
 		.on_done = on_answer, .self = r };
-	if (r->files.has_form)
-		r->http.form = &r->files.form.http;
+	if (r->files.form != NULL)
+		r->http.form = &r->files.form->http;
 	else
 		r->http.body = r->body;
 	if (r->http.headers != NULL)
@@ -374,7 +374,7 @@ request_go(struct request *r)
 {
 	uint64_t patience;
 
-	if (r->owner->closed)
+	if (r->owner->closed || r->bot->leaving)
 		return;
 	session_leave(r);
 	if ((patience = session_patience(r)) > 0) {
@@ -566,6 +566,14 @@ wait_with_others(struct request *r)
 	request_wait_until(r, r->rules.until_ms);
 }
 
+/* Done, it says: but what appears unasked has an id, or is held for review. */
+static bool
+names_nothing(const struct request *r, const struct reply *p)
+{
+	return r->pace.active && p->cls == CLASS_DONE && p->msg.n == 0 &&
+	    p->audit.n == 0;
+}
+
 /* Refused, unless it may leave once more in another form. */
 static void
 end(struct request *r, const struct reply *p, enum result result, bool known)
@@ -575,7 +583,12 @@ end(struct request *r, const struct reply *p, enum result result, bool known)
 		wait_with_others(r);
 		return;
 	}
-	if (result == RESULT_OK) {
+	if (result == RESULT_OK && names_nothing(r, p)) {
+		result = RESULT_TIMEOUT;
+		request_copy(r->message, sizeof r->message,
+		    SLICE("done, the platform says, and names no message: "
+		          "nobody knows whether there is one"));
+	} else if (result == RESULT_OK) {
 		keep_data(r, p);
 		request_note_audit(r, p->audit);
 	} else if (attach_renew(r, p->code) || request_change_form(r, p)) {
@@ -1156,6 +1169,32 @@ requests_on_live(struct requests *rs, struct bot *b)
 		if (r->bot == b && r->state == WANTS_SESSION)
 			request_go(r);
 	}
+}
+
+void
+requests_let_go(struct requests *rs, struct bot *b)
+{
+	struct request *r, *next;
+
+	for (r = rs->all; r != NULL; r = next) {
+		next = r->after;
+		if (r->bot != b || r->state == SENDING ||
+		    r->state == WANTS_REVIEW || r->state == HANDING_OVER)
+			continue;
+		if (!r->attempt.unsure)
+			request_unsay(r);
+		lane_leave(r);
+		request_free(r);
+	}
+}
+
+bool
+requests_use(const struct requests *rs, const struct bot *b)
+{
+	for (const struct request *r = rs->all; r != NULL; r = r->after)
+		if (r->bot == b)
+			return true;
+	return false;
 }
 
 void

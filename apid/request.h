@@ -114,6 +114,12 @@ void requests_on_token(struct requests *, struct bot *);
 /* The platform has said something that matters to sends: whether a conversation
  * wants messages unasked, what became of an audit. */
 void requests_on_notice(struct requests *, const struct msg_notice *);
+/* The bot goes, or another takes its place: what has not left for the platform
+ * is dropped without an answer, so that its worker asks again; what has, comes
+ * to its end.  Its leaving is set. */
+void requests_let_go(struct requests *, struct bot *);
+/* Some request refers to the bot. */
+bool requests_use(const struct requests *, const struct bot *);
 /* The bot has a live session again: what waited for it leaves. */
 void requests_on_live(struct requests *, struct bot *);
 /* Takes nothing new and begins nothing; what is under way goes on. */

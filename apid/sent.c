@@ -282,10 +282,7 @@ fail(struct sent *s, enum err e)
 		return e;
 	}
 	free(s->moved);
-	if (store_abandon(&s->store, "it cannot be read or written") !=
-	        ERR_OK ||
-	    asprintf(&s->moved, "%s.moved-*", s->path) < 0)
-		s->moved = NULL;
+	store_abandon(&s->store, "it cannot be read or written", &s->moved);
 	return e;
 }
 

@@ -361,6 +361,20 @@ trust_notice(struct trust *t, const struct msg_notice *m)
 }
 
 void
+trust_let_go(struct trust *t, const struct bot *b)
+{
+	struct trust_ask *a, *next;
+
+	for (a = t->first; a != NULL; a = next) {
+		next = a->next;
+		if (a->bot == b) {
+			a->again_ms = TRUST_AGAIN_MS;
+			refuse(a, "the bot's settings have changed");
+		}
+	}
+}
+
+void
 trust_close(struct trust *t)
 {
 	while (t->first != NULL)

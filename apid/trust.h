@@ -34,6 +34,8 @@ struct bot *trust_notice(struct trust *, const struct msg_notice *);
 
 /* This bot's token has changed: questions that waited for it go on. */
 void trust_on_token(struct trust *, struct bot *);
+/* The bot goes: nobody waits for an answer about it. */
+void trust_let_go(struct trust *, const struct bot *);
 void trust_close(struct trust *);
 
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "handlers.h"
 #include "proc.h"
 #include "table.h"
 
@@ -35,11 +36,41 @@ cli_print_problems(const struct cli *cli)
 		    "setting\n", c->nproblems, c->nproblems > 1 ? "s" : "");
 }
 
+static void
+print_handler_problem(void *self, const char *where, const char *value,
+    const char *why, const char *remedy)
+{
+	(void)self;
+	fprintf(stderr, "%s", where);
+	if (value[0] != '\0') {
+		fputs(": ", stderr);
+		table_put_clean(stderr, slice_of(value));
+	}
+	fprintf(stderr, " %s\n    ", why);
+	table_put_clean(stderr, slice_of(remedy));
+	fputc('\n', stderr);
+}
+
+/* What the workers would find, where this configuration runs any. */
+static enum status
+check_handlers(const struct cli *cli)
+{
+	struct handlers all = { 0 };
+	enum err        e = ERR_OK;
+
+	if (strstr(cli->conf.services, "worker") != NULL)
+		e = handlers_load(&all, &cli->conf, print_handler_problem,
+		    NULL);
+	handlers_free(&all);
+	return e == ERR_OK ? STATUS_DONE
+	    : e == ERR_CONFIG ? STATUS_CONFIG : STATUS_FAILED;
+}
+
 static enum status
 check(struct cli *cli)
 {
 	if (cli->conf_err == ERR_OK)
-		return STATUS_DONE;
+		return check_handlers(cli);
 	cli_print_problems(cli);
 	if (cli->conf_err == ERR_CONFIG)
 		return STATUS_CONFIG;
@@ -78,7 +109,9 @@ print_banner(const struct cli *cli)
 		       "platform");
 	for (size_t i = 0; i < c->nbots && !(cli->given & OPT_SIM); i++)
 		printf("%s%s", i == 0 ? "bot " : ", ", c->bots[i].qq_app_id);
-	printf("; handler %s, %llu worker%s\n", c->handler,
+	printf("; handler %s, %llu worker%s\n",
+	    access(c->handlers_file, F_OK) == 0 ? c->handlers_file
+	                                        : c->handler,
 	    (unsigned long long)c->workers, c->workers == 1 ? "" : "s");
 	puts("rookery status tells how it is; Ctrl-C or rookery stop ends it");
 	fflush(stdout);
@@ -92,6 +125,8 @@ command_up(struct cli *cli)
 	char        name[] = "rookeryd", sim[] = "--sim";
 	char       *argv[] = { name, cli->given & OPT_SIM ? sim : NULL, NULL };
 
+	if (cli->given & OPT_WATCH)
+		setenv("ROOKERY_HANDLER_WATCH", "yes", 1);
 	if (status == STATUS_DONE) {
 		path = dir != NULL ? conf_path(dir, name) : NULL;
 		print_banner(cli);

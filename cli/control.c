@@ -9,7 +9,7 @@
 #include "loop.h"
 #include "table.h"
 
-enum { LOOK_AGAIN_MS = 100, WAIT_DEFAULT_S = 60, STOP_RESERVE_MS = 10000 };
+enum { LOOK_AGAIN_MS = 100, LOOK_MS = 1000, WAIT_DEFAULT_S = 60, STOP_RESERVE_MS = 10000 };
 
 static enum status
 ask_about(struct cli *cli, const char *cmd)
@@ -143,7 +143,7 @@ command_wait(struct cli *cli)
 	struct link  link;
 	struct json *r;
 
-	while (link_open(&link, cli->conf.run_dir) != ERR_OK) {
+	while (link_open(&link, cli->conf.run_dir, LOOK_MS) != ERR_OK) {
 		if ((now = loop_clock_ms()) >= until)
 			return cli_connect(cli, &link);
 		poll(NULL, 0, LOOK_AGAIN_MS);

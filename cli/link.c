@@ -4,6 +4,7 @@
 #include "link.h"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <errno.h>
@@ -15,11 +16,39 @@
 
 enum { READ_BYTES = 64 * 1024 };
 
+/* A supervisor that is stopped, or hangs, still has connections made for it:
+ * only an answer tells.  One that turns us away says so, and hangs up. */
+static enum err
+greet(struct link *l, int wait_ms)
+{
+	struct json *hello = json_new_object(), *answer = NULL;
+	enum err     e;
+
+	json_put_int(hello, "v", 1);
+	json_put_text(hello, "cmd", SLICE("ping"));
+	if ((e = link_send(l, hello)) == ERR_OK)
+		e = link_next(l, wait_ms, &answer);
+	if (e == ERR_OK && slice_is(json_text_at(answer, "error"), "FULL"))
+		l->seen = 0;    /* it is read again, as answer to the rest */
+	json_free(&answer);
+	return e;
+}
+
+static enum err
+why_not(int number)
+{
+	return number == EACCES || number == EPERM ? ERR_FORBIDDEN
+	    : number == EAGAIN                     ? ERR_TIMEOUT
+	                                           : ERR_NOT_FOUND;
+}
+
 enum err
-link_open(struct link *l, const char *run_dir)
+link_open(struct link *l, const char *run_dir, int wait_ms)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	struct timeval     limit = { wait_ms / 1000, wait_ms % 1000 * 1000 };
 	int                n;
+	enum err           e;
 
 	*l = (struct link){ .fd = -1 };
 	n = snprintf(at.sun_path, sizeof at.sun_path, "%s/status.sock",
@@ -29,11 +58,15 @@ link_open(struct link *l, const char *run_dir)
 	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (l->fd < 0)
 		return ERR_SYSTEM;
+	/* of the connect too, when as many wait as may */
+	setsockopt(l->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	if (connect(l->fd, (struct sockaddr *)&at, sizeof at) == 0)
-		return ERR_OK;
-	n = errno;
-	link_close(l);
-	return n == EACCES || n == EPERM ? ERR_FORBIDDEN : ERR_NOT_FOUND;
+		e = greet(l, wait_ms);
+	else
+		e = why_not(errno);
+	if (e != ERR_OK)
+		link_close(l);
+	return e;
 }
 
 void

@@ -14,8 +14,9 @@ struct link {
 	size_t     seen;       /* bytes at the front that were handed out */
 };
 
-/* NOT_FOUND: nobody answers there; FORBIDDEN: not for this user. */
-enum err link_open(struct link *, const char *run_dir);
+/* NOT_FOUND: nobody is there; FORBIDDEN: not for this user; TIMEOUT: somebody
+ * is, and does not answer within wait_ms. */
+enum err link_open(struct link *, const char *run_dir, int wait_ms);
 void link_close(struct link *);
 /* Takes the document. */
 enum err link_send(struct link *, struct json *);

@@ -77,10 +77,22 @@ command_version(struct cli *cli)
 enum status
 cli_connect(struct cli *cli, struct link *link)
 {
-	enum err e = link_open(link, cli->conf.run_dir);
+	uint64_t s = cli->number[OPT_NUMBER_TIMEOUT];
+	int      ms = (cli->given & OPT_TIMEOUT) && s * 1000 < ANSWER_MS
+	         ? (int)s * 1000 + 1 : ANSWER_MS;
+	enum err e = link_open(link, cli->conf.run_dir, ms);
 
 	if (e == ERR_OK)
 		return STATUS_DONE;
+	if (e == ERR_TIMEOUT) {
+		fprintf(stderr, "rookery: the supervisor at %s/status.sock "
+		    "does not answer: it is stopped (SIGSTOP), or hangs\n"
+		    "  who it is:  cat %s/rookeryd.lock\n",
+		    cli->conf.run_dir, cli->conf.run_dir);
+		if (cli->given & OPT_JSON)
+			puts("{\"v\":1,\"ok\":false,\"error\":\"TIMEOUT\"}");
+		return STATUS_TIMEOUT;
+	}
 	if (e == ERR_FORBIDDEN)
 		fprintf(stderr, "rookery: %s/status.sock is not for this "
 		    "user\n", cli->conf.run_dir);

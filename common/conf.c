@@ -459,16 +459,6 @@ check_durability(const struct conf_info *info, const char *v)
 }
 
 static const char *
-check_restart(const struct conf_info *info, const char *v)
-{
-	static const char *const words[] = { "always", "on-failure", "never",
-		NULL };
-
-	(void)info;
-	return one_of(v, words);
-}
-
-static const char *
 check_failed(const struct conf_info *info, const char *v)
 {
 	static const char *const words[] = { "probe", "exit", NULL };
@@ -562,32 +552,89 @@ check_shards(const struct conf_info *info, const char *v)
 static const char *
 check_handler(const struct conf_info *info, const char *v)
 {
-	static const char *const words[] = { "builtin:echo", NULL };
+	static const char *const words[] = { "builtin:echo", "builtin:ping",
+		NULL };
 
 	(void)info;
-	return one_of(v, words) == NULL ? NULL : "is no handler known here";
+	if (one_of(v, words) == NULL || (strncmp(v, "exec:", 5) == 0 && v[5]) ||
+	    (strncmp(v, "plugin:", 7) == 0 && v[7]))
+		return NULL;
+	return "is no handler known here";
+}
+
+/* The next of words with commas or blanks between them; false: no more. */
+static bool
+next_word(const char **v, struct slice *word)
+{
+	*v += strspn(*v, " ,");
+	*word = (struct slice){ *v, strcspn(*v, " ,") };
+	*v += word->n;
+	return word->n > 0;
+}
+
+static bool
+is_service(struct slice word)
+{
+	return slice_is(word, "api") || slice_is(word, "gateway") ||
+	    slice_is(word, "worker") || slice_is(word, "sim");
 }
 
 static const char *
 check_services(const struct conf_info *info, const char *v)
 {
-	static const char *const words[] = { "api", "gateway", "worker", "sim",
-		NULL };
-	char word[16];
+	struct slice word;
 
 	(void)info;
-	while (*v != '\0') {
-		size_t n = strcspn(v, " ,");
+	while (next_word(&v, &word))
+		if (!is_service(word))
+			return "names an unknown service";
+	return NULL;
+}
 
-		if (n >= sizeof word)
+/* worker=never: its two halves; without the sign all is the second. */
+static struct slice
+split_restart(struct slice word, struct slice *service)
+{
+	const char *eq = memchr(word.p, '=', word.n);
+
+	*service = (struct slice){ word.p, eq != NULL
+	        ? (size_t)(eq - word.p) : 0 };
+	return eq != NULL ? slice_from(word, service->n + 1) : word;
+}
+
+static const char *
+check_restart(const struct conf_info *info, const char *v)
+{
+	struct slice word, service;
+
+	(void)info;
+	while (next_word(&v, &word)) {
+		word = split_restart(word, &service);
+		if (service.p + service.n != word.p && !is_service(service))
 			return "names an unknown service";
-		memcpy(word, v, n);
-		word[n] = '\0';
-		if (n > 0 && one_of(word, words) != NULL)
-			return "names an unknown service";
-		v += n + (v[n] != '\0');
+		if (!slice_is(word, "always") &&
+		    !slice_is(word, "on-failure") && !slice_is(word, "never"))
+			return "is not always, on-failure or never, nor one "
+			       "of them as SERVICE=WORD";
 	}
 	return NULL;
+}
+
+struct slice
+conf_restart(const char *text, const char *service)
+{
+	struct slice said = SLICE("always"), word, whose;
+	bool         own = false;
+
+	while (next_word(&text, &word)) {
+		word = split_restart(word, &whose);
+		if (slice_is(whose, service))
+			own = true;
+		else if (own || whose.n > 0)
+			continue;
+		said = word;
+	}
+	return said;
 }
 
 static const char *
@@ -1098,6 +1145,35 @@ enum err
 conf_load_file(struct conf *c, enum conf_reader who, const char *env_file)
 {
 	return load(c, who, env_file, false, false);
+}
+
+static bool
+same_value(const struct conf_info *info, const void *a, const void *b)
+{
+	if (strcmp(info->type, "num") == 0)
+		return *(const conf_num *)a == *(const conf_num *)b;
+	if (strcmp(info->type, "flag") == 0)
+		return *(const conf_flag *)a == *(const conf_flag *)b;
+	if (strcmp(info->type, "secret") == 0)
+		return slice_eq(secret_reveal(a), secret_reveal(b));
+	return strcmp(*(char *const *)a, *(char *const *)b) == 0;
+}
+
+bool
+conf_same_bot(const struct conf *a, const struct conf *b,
+    enum conf_reader who)
+{
+	for (size_t i = 0; i < CONF_COUNT; i++) {
+		const struct conf_info *info = &infos[i];
+
+		if ((info->readers & CONF_B) == 0 ||
+		    (info->readers & (unsigned)who) == 0)
+			continue;
+		if (!same_value(info, (const char *)a + info->offset,
+		        (const char *)b + info->offset))
+			return false;
+	}
+	return true;
 }
 
 void

@@ -60,6 +60,10 @@ enum err conf_load_file(struct conf *, enum conf_reader who,
     const char *env_file);
 void conf_free(struct conf *);
 
+/* All that this reader sees of two bots is equal. */
+bool conf_same_bot(const struct conf *, const struct conf *,
+    enum conf_reader);
+
 /* One line of the log each. */
 void conf_log_problems(const struct conf *);
 
@@ -71,6 +75,8 @@ bool conf_intents(const char *text, uint32_t *mask, struct slice *unknown);
 /* ADDRESS:PORT, :PORT or PORT; [v6]:PORT.  Buffers as for getnameinfo. */
 bool conf_listen(const char *text, char *host, size_t host_size,
     unsigned *port);
+/* What ROOKERY_RESTART says of this service, a loan; "" of an unknown one. */
+struct slice conf_restart(const char *text, const char *service);
 /* A bus endpoint by its setting or, empty, by its default.  The caller's. */
 char *conf_bus(const struct conf *, const char *setting,
     const char *socket_name);

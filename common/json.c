@@ -501,7 +501,11 @@ pack_value(struct pack *p, struct json_object *o)
 		pack_bool(p, json_object_get_boolean(o));
 		break;
 	case json_type_double:
-		pack_double(p, json_object_get_double(o));
+		/* 1e999: more than a double holds, and nobody would take it. */
+		if (isfinite(json_object_get_double(o)))
+			pack_double(p, json_object_get_double(o));
+		else
+			pack_nil(p);
 		break;
 	case json_type_int: {
 		int64_t v = json_object_get_int64(o);

@@ -103,6 +103,51 @@ proc_report(struct proc *p, struct slice state, struct slice remedy,
 	buf_free(&packed);
 }
 
+void
+proc_keep(struct proc *p, const char *name, int fd)
+{
+	char text[80];
+	union {
+		struct cmsghdr head;
+		char           room[CMSG_SPACE(sizeof fd)];
+	} control = { 0 };
+	struct iovec  iov = { text, 0 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (p->fd < 0)
+		return;
+	iov.iov_len = (size_t)snprintf(text, sizeof text,
+	    "%s=1\nFDNAME=%.31s", fd >= 0 ? "FDSTORE" : "FDSTOREREMOVE", name);
+	if (fd >= 0) {
+		m.msg_control = &control;
+		m.msg_controllen = sizeof control;
+		control.head = (struct cmsghdr){ CMSG_LEN(sizeof fd),
+			SOL_SOCKET, SCM_RIGHTS };
+		memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+	}
+	if (sendmsg(p->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		log_warn("proc.keep", KV("name", name),
+		    KV("why", strerror(errno)));
+}
+
+int
+proc_kept(const struct conf *conf, const char *name)
+{
+	const char *p = conf->child_kept;
+	size_t      n = strlen(name);
+
+	while (*p != '\0') {
+		if (strncmp(p, name, n) == 0 && p[n] == '=') {
+			int fd = atoi(p + n + 1);
+
+			return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
+		}
+		p += strcspn(p, " ");
+		p += *p == ' ';
+	}
+	return -1;
+}
+
 /* --- from the parent ------------------------------------------------------------ */
 
 static void

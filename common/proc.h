@@ -66,6 +66,14 @@ enum { PROC_PACKET_MAX = 4096 };
 enum err proc_answer(struct proc *, uint64_t id, enum err,
     struct slice message, const struct json *data);
 
+/* Leaves a descriptor with the parent, for the process that comes after this
+ * one; the last of a name counts.  fd -1: that of this name is no longer
+ * wanted.  Ours stays open. */
+void proc_keep(struct proc *, const char *name, int fd);
+/* What the process before has left under this name (close-on-exec), the
+ * caller's from now on; -1: nothing. */
+int proc_kept(const struct conf *, const char *name);
+
 /* A signal, the parent, or proc_stop() asked for the end. */
 bool proc_stopping(const struct proc *);
 /* The parent has gone, and its next life waits for our locks and sockets:

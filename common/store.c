@@ -386,17 +386,23 @@ store_close(struct store **sp)
 }
 
 enum err
-store_abandon(struct store **sp, const char *why)
+store_abandon(struct store **sp, const char *why, char **moved)
 {
 	struct store *s = *sp;
 	enum err      e = ERR_OK;
 
+	if (moved != NULL)
+		*moved = NULL;
 	if (s == NULL)
 		return ERR_OK;
 	s->dirty = false; /* closing rolls back */
 	disconnect(s);
 	if (s->durability != STORE_NONE)
 		e = move_aside(s, why);
+	if (moved != NULL) {
+		*moved = s->moved;
+		s->moved = NULL;
+	}
 	store_close(sp);
 	return e;
 }

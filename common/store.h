@@ -48,8 +48,9 @@ enum err store_open(struct store **, const struct store_options *);
 void store_close(struct store **);
 
 /* Closes it and moves the file aside: it turned out to be damaged.  SYSTEM
- * when it cannot be moved.  Statements must have been freed. */
-enum err store_abandon(struct store **, const char *why);
+ * when it cannot be moved.  Statements must have been freed.  *moved, unless
+ * NULL: where it is, the caller's; or NULL. */
+enum err store_abandon(struct store **, const char *why, char **moved);
 
 /* The file was moved aside when it was opened: where to, else NULL. */
 const char *store_moved(const struct store *);

@@ -4,6 +4,9 @@
  * conversation stands in the line of that place.  Lines for turns are kept by
  * type, and apart for what goes alone, because all that stand in one can go to
  * the same workers; between the lines the lowest ticket is next.
+ *
+ * Where several share the queue, shares are such that the part left free
+ * shrinks with each of them that takes what it may, and never is nothing.
  */
 #include "delivery.h"
 
@@ -17,6 +20,7 @@ enum {
 	RECENT = 16,             /* patterns of workers that left, and ... */
 	RECENT_MS = 60 * 1000,   /* ... how long what they want is waited for */
 	RETURN_MS = 10 * 1000,   /* in which an earlier run's workers return */
+	CREDIT_SHARE = 3,        /* in flight, at most so often what is free */
 };
 
 enum place { NOWHERE, TURN, DELAYED, FLIGHT };
@@ -32,9 +36,18 @@ struct line {
 	struct conv *first, *last;
 };
 
-/* A type of event, as long as there are events of it. */
+/* Whose events they are. */
+struct owner {
+	struct owner *next;
+	struct text  *name;
+	uint64_t      events, bytes, in_flight;
+	bool          here;
+};
+
+/* A type of event of one owner, as long as there are events of it. */
 struct kind {
 	struct kind *next;
+	struct owner *owner;
 	struct line  turns[2];   /* [1]: of those that go alone */
 	struct text *name;
 	uint64_t     events;
@@ -63,6 +76,7 @@ struct conv {
 	struct conv            *before, *after; /* in its line */
 	struct entry           *head, *tail;
 	struct delivery_worker *worker;         /* in FLIGHT */
+	struct owner           *owner;
 	uint64_t                due_ms;         /* DELAYED, in FLIGHT */
 	uint64_t                ticket;         /* in TURN */
 	enum place              place;
@@ -84,7 +98,7 @@ struct delivery_worker {
 	bool                    deaf;         /* has let a deadline pass, and
 	                                         has said nothing since */
 	const struct entry     *kept_for;     /* gets no other meanwhile */
-	bool                    want_raw, late, alone;
+	bool                    want_raw, late, alone, apart;
 };
 
 struct recent {
@@ -98,6 +112,9 @@ struct delivery {
 	struct entry           *entries[BUCKETS];
 	struct conv            *convs[BUCKETS];
 	struct kind            *kinds;
+	struct owner           *owners;
+	uint64_t                here;           /* of them, how many are */
+	bool                    strict;         /* the others are gone */
 	struct line             delayed, flight;
 	struct list             unfinished, finished;   /* came, ended first */
 	struct delivery_worker *workers;
@@ -216,6 +233,7 @@ conv_leave(struct delivery *d, struct conv *c)
 	if (l != NULL)
 		line_cut(l, c);
 	d->counts.in_flight -= c->place == FLIGHT;
+	c->owner->in_flight -= c->place == FLIGHT;
 	c->place = NOWHERE;
 }
 
@@ -225,6 +243,7 @@ conv_enter(struct delivery *d, struct conv *c, enum place to)
 	c->place = to;
 	c->ticket = ++d->tickets;
 	d->counts.in_flight += to == FLIGHT;
+	c->owner->in_flight += to == FLIGHT;
 	line_put(line_of(d, c), c);
 }
 
@@ -254,13 +273,53 @@ conv_find(const struct delivery *d, struct slice name)
 	return c;
 }
 
+static struct slice
+owner_part(struct slice conv)
+{
+	const char *slash = conv.n > 0 ? memchr(conv.p, '/', conv.n) : NULL;
+
+	return (struct slice){ conv.p,
+		slash != NULL ? (size_t)(slash - conv.p) : 0 };
+}
+
+static struct owner *
+owner_find(const struct delivery *d, struct slice name)
+{
+	struct owner *o = d->owners;
+
+	while (o != NULL && !slice_eq(text_slice(o->name), name))
+		o = o->next;
+	return o;
+}
+
+static struct owner *
+owner_get(struct delivery *d, struct slice name)
+{
+	struct owner *o = owner_find(d, name);
+
+	if (o != NULL || (o = calloc(1, sizeof *o)) == NULL)
+		return o;
+	if ((o->name = text_new(name)) == NULL) {
+		free(o);
+		return NULL;
+	}
+	o->next = d->owners;
+	d->owners = o;
+	return o;
+}
+
 static struct conv *
 conv_get(struct delivery *d, struct slice name)
 {
-	struct conv *c = conv_find(d, name);
+	struct conv  *c = conv_find(d, name);
+	struct owner *o;
 
-	if (c != NULL || (c = calloc(1, sizeof *c + name.n)) == NULL)
+	if (c != NULL)
 		return c;
+	if ((o = owner_get(d, owner_part(name))) == NULL ||
+	    (c = calloc(1, sizeof *c + name.n)) == NULL)
+		return NULL;
+	c->owner = o;
 	c->hash = slice_hash(name);
 	c->name_n = (uint32_t)name.n;
 	if (name.n > 0)
@@ -287,11 +346,12 @@ conv_free_if_empty(struct delivery *d, struct conv *c)
 
 /* There are few. */
 static struct kind *
-kind_get(struct delivery *d, struct slice name)
+kind_get(struct delivery *d, struct owner *o, struct slice name)
 {
 	struct kind *k = d->kinds;
 
-	while (k != NULL && !slice_eq(text_slice(k->name), name))
+	while (k != NULL &&
+	    (k->owner != o || !slice_eq(text_slice(k->name), name)))
 		k = k->next;
 	if (k != NULL || (k = calloc(1, sizeof *k)) == NULL)
 		return k;
@@ -299,6 +359,7 @@ kind_get(struct delivery *d, struct slice name)
 		free(k);
 		return NULL;
 	}
+	k->owner = o;
 	k->next = d->kinds;
 	d->kinds = k;
 	return k;
@@ -357,7 +418,7 @@ entry_queue(struct delivery *d, struct entry *e, struct slice conv,
     struct slice type)
 {
 	struct conv *c = conv_get(d, conv);
-	struct kind *k = kind_get(d, type);
+	struct kind *k = c != NULL ? kind_get(d, c->owner, type) : NULL;
 
 	if (c == NULL || k == NULL) {
 		if (c != NULL)
@@ -375,6 +436,8 @@ entry_queue(struct delivery *d, struct entry *e, struct slice conv,
 	c->queued++;
 	d->counts.events++;
 	d->counts.bytes += e->body_n;
+	c->owner->events++;
+	c->owner->bytes += e->body_n;
 	if (c->place == NOWHERE)
 		conv_enter(d, c, TURN);
 	return ERR_OK;
@@ -414,8 +477,7 @@ delivery_append(struct delivery *d, struct slice id, struct slice conv,
 		d->counts.duplicates++;
 		return ERR_DUPLICATE;
 	}
-	if (d->counts.events >= d->limits.events ||
-	    d->counts.bytes + body.n > d->limits.bytes) {
+	if (!delivery_takes(d, body.n)) {
 		d->counts.refused++;
 		return ERR_FULL;
 	}
@@ -470,11 +532,54 @@ delivery_restore(struct delivery *d, uint64_t no, struct slice id,
 	return ERR_OK;
 }
 
-bool
-delivery_has_room(const struct delivery *d)
+/* Of what is free of the bound, as much again may be one owner's. */
+static bool
+has_share(uint64_t own, uint64_t used, uint64_t bound)
 {
-	return d->counts.events < d->limits.events / 4 * 3 &&
-	    d->counts.bytes < d->limits.bytes / 4 * 3;
+	return used < bound && own <= bound - used;
+}
+
+bool
+delivery_has_room(const struct delivery *d, struct slice owner)
+{
+	uint64_t            events = d->limits.events / 4 * 3;
+	uint64_t            bytes = d->limits.bytes / 4 * 3;
+	const struct owner *o = d->here > 1 && owner.n > 0
+	    ? owner_find(d, owner) : NULL;
+
+	if (d->counts.events >= events || d->counts.bytes >= bytes)
+		return false;
+	return o == NULL || (has_share(o->events, d->counts.events, events) &&
+	                        has_share(o->bytes, d->counts.bytes, bytes));
+}
+
+bool
+delivery_takes(const struct delivery *d, size_t bytes)
+{
+	return d->counts.events < d->limits.events &&
+	    d->counts.bytes + bytes <= d->limits.bytes;
+}
+
+void
+delivery_owner(struct delivery *d, struct slice name, bool here)
+{
+	struct owner *o = owner_get(d, name);
+
+	d->strict = true;
+	if (o == NULL || o->here == here)
+		return;
+	o->here = here;
+	d->here += here ? 1 : -1ull;
+}
+
+struct delivery_owner_info
+delivery_owner_info(const struct delivery *d, struct slice name)
+{
+	const struct owner *o = owner_find(d, name);
+
+	return o == NULL ? (struct delivery_owner_info){ 0 }
+	                 : (struct delivery_owner_info){ o->events, o->bytes,
+		                 o->in_flight };
 }
 
 bool
@@ -583,6 +688,8 @@ head_finish(struct delivery *d, struct conv *c, struct slice why, bool dead)
 	c->queued--;
 	d->counts.events--;
 	d->counts.bytes -= e->body_n;
+	c->owner->events--;
+	c->owner->bytes -= e->body_n;
 	entry_let_go(d, e);
 	text_drop(&e->last);
 	e->kind->events--;
@@ -666,7 +773,7 @@ pick(struct delivery *d, const struct entry *e)
 		    (w->kept_for != NULL && w->kept_for != e) ||
 		    !matches(w->patterns, text_slice(e->kind->name)))
 			continue;
-		if (alone && w->in_flight > 0) {
+		if (alone && w->in_flight > 0 && !w->apart) {
 			kept |= w->kept_for == e;
 			if (least == NULL || w->in_flight < least->in_flight)
 				least = w;
@@ -712,7 +819,7 @@ note_return(struct delivery *d, uint64_t now_ms)
 
 /* All of this kind whose turn it is; false when there were none. */
 static bool
-end_kind(struct delivery *d, struct kind *k)
+end_kind(struct delivery *d, struct kind *k, bool dead)
 {
 	uint64_t ended = 0, all = k->events;
 	struct conv *c;
@@ -720,11 +827,28 @@ end_kind(struct delivery *d, struct kind *k)
 	/* The last event takes its kind with it. */
 	while (ended < all && ((c = k->turns[0].first) != NULL ||
 	           (c = k->turns[1].first) != NULL)) {
+		ended++;
+		if (dead) {
+			head_die(d, c, SLICE("its bot is not configured any "
+			                     "more"));
+			continue;
+		}
 		d->counts.unwanted++;
 		head_finish(d, c, SLICE("no worker wants its type"), false);
-		ended++;
 	}
 	return ended > 0;
+}
+
+static bool
+has_turn(const struct kind *k)
+{
+	return k->turns[0].first != NULL || k->turns[1].first != NULL;
+}
+
+static bool
+is_gone(const struct delivery *d, const struct owner *o)
+{
+	return d->strict && !o->here && o->name->n > 0;
 }
 
 /* What no handler here asked for is done, and what stood behind it too. */
@@ -741,10 +865,28 @@ end_unwanted(struct delivery *d, uint64_t now_ms)
 		again = false;
 		for (struct kind *k = d->kinds; k != NULL; k = next) {
 			next = k->next;
-			if (!wanted(d, k, now_ms))
-				again |= end_kind(d, k);
+			if (!has_turn(k))
+				continue;
+			if (is_gone(d, k->owner))
+				again |= end_kind(d, k, true);
+			else if (!wanted(d, k, now_ms))
+				again |= end_kind(d, k, false);
 		}
 	} while (again);
+}
+
+/* One that is slow, or hangs, must leave some credit to the others. */
+static bool
+may_have_more(const struct delivery *d, const struct owner *o)
+{
+	uint64_t room = 0;
+
+	if (d->here < 2)
+		return true;
+	for (struct delivery_worker *w = d->workers; w != NULL; w = w->next)
+		if (!w->deaf && w->window > w->in_flight)
+			room += w->window - w->in_flight;
+	return o->in_flight < CREDIT_SHARE * room;
 }
 
 static bool
@@ -769,7 +911,8 @@ next_conv(struct delivery *d, struct delivery_worker **worker)
 			struct conv            *c = k->turns[alone].first;
 			struct delivery_worker *w;
 
-			if (c == NULL || (w = pick(d, c->head)) == NULL)
+			if (c == NULL || !may_have_more(d, k->owner) ||
+			    (w = pick(d, c->head)) == NULL)
 				continue;
 			if (best == NULL || c->ticket < best->ticket) {
 				best = c;
@@ -798,7 +941,7 @@ delivery_offer(struct delivery *d, uint64_t now_ms, struct delivery_item *item)
 	c->due_ms = later(now_ms,
 	    w->timeout_ms > 0 ? w->timeout_ms : d->limits.timeout_ms);
 	w->in_flight++;
-	w->alone = e->attempt >= ALONE_FROM;
+	w->alone = e->attempt >= ALONE_FROM && !w->apart;
 	text_drop(&e->last);
 	e->last = text_share(w->name);
 	d->counts.offered++;
@@ -884,6 +1027,21 @@ delivery_nack(struct delivery *d, struct delivery_worker *w, struct slice id,
 		head_again(d, c, after_ms > 0 ? after_ms
 		                             : RETRY_MS * c->head->attempt,
 		    why, now_ms);
+	return ERR_OK;
+}
+
+enum err
+delivery_return(struct delivery *d, struct delivery_worker *w, struct slice id,
+    uint64_t after_ms, uint64_t now_ms)
+{
+	struct conv *c;
+	enum err     err = flying_with(d, w, id, &c);
+
+	if (err != ERR_OK)
+		return err;
+	c->head->attempt--;
+	head_again(d, c, after_ms > 0 ? after_ms : RETRY_MS,
+	    SLICE("its handler has no room"), now_ms);
 	return ERR_OK;
 }
 
@@ -980,6 +1138,13 @@ delivery_worker_set(struct delivery *d, struct slice peer, struct slice name,
 		d->workers = w;
 	}
 	return w;
+}
+
+void
+delivery_worker_apart(struct delivery_worker *w, bool apart)
+{
+	w->apart = apart;
+	w->alone &= !apart;
 }
 
 void
@@ -1168,6 +1333,13 @@ delivery_free(struct delivery **dp)
 		d->kinds = k->next;
 		text_drop(&k->name);
 		free(k);
+	}
+	while (d->owners != NULL) {
+		struct owner *o = d->owners;
+
+		d->owners = o->next;
+		text_drop(&o->name);
+		free(o);
 	}
 	while (d->workers != NULL) {
 		struct delivery_worker *w = d->workers;

@@ -5,6 +5,9 @@
  * until it is acknowledged, and goes out again, attempt + 1, when its worker
  * is gone, too slow, or says no.
  *
+ * The name of a conversation begins with its owner and a slash; several owners
+ * share room and credit so that none can take all.
+ *
  * append, offer, ack, nack and dead are all a store behind it ever needs.  A
  * store knows an event by its number, which grows by one with each append; it
  * is told how each one ended, and tells a later run what had not.
@@ -88,9 +91,21 @@ void delivery_forget(struct delivery *, struct slice id);
  * none, of the next event.  Walks through all of them. */
 uint64_t delivery_oldest_remembered(const struct delivery *);
 
-/* Room for more: a quarter below the bounds, so that what a connection has
- * already read still finds place. */
-bool delivery_has_room(const struct delivery *);
+/* Room for more of this owner (empty: of anybody): a quarter below the bounds,
+ * so that what a connection has already read still finds place. */
+bool delivery_has_room(const struct delivery *, struct slice owner);
+/* One more of so many bytes would not be FULL. */
+bool delivery_takes(const struct delivery *, size_t bytes);
+
+/* One owner more, or one less: what waits of it goes to the dead letters, and
+ * what is handed out comes to its end.  Once any is named this counts for all
+ * others that are not; but not for what names no owner. */
+void delivery_owner(struct delivery *, struct slice name, bool here);
+struct delivery_owner_info {
+	uint64_t events, bytes, in_flight;
+};
+struct delivery_owner_info delivery_owner_info(const struct delivery *,
+    struct slice name);
 
 /* More than half of either bound is used. */
 bool delivery_is_filling(const struct delivery *);
@@ -107,6 +122,9 @@ enum err delivery_ack(struct delivery *, struct delivery_worker *,
 enum err delivery_nack(struct delivery *, struct delivery_worker *,
     struct slice id, uint64_t after_ms, bool drop, struct slice why,
     uint64_t now_ms);
+/* As nack, for an event that no handler has had: the attempt does not count. */
+enum err delivery_return(struct delivery *, struct delivery_worker *,
+    struct slice id, uint64_t after_ms, uint64_t now_ms);
 
 /* Registers a peer, or changes its window, patterns and limit.  patterns:
  * words with blanks: exact type, prefix.* or *.  NULL when out of memory. */
@@ -123,6 +141,9 @@ struct delivery_worker *delivery_worker_named(struct delivery *,
 /* Its events go to others.  Frees it. */
 void delivery_worker_gone(struct delivery *, struct delivery_worker *,
     const char *why, uint64_t now_ms);
+/* It keeps what has failed apart from the rest by itself: nothing need go to
+ * it alone. */
+void delivery_worker_apart(struct delivery_worker *, bool apart);
 void delivery_worker_heard(struct delivery_worker *, uint64_t now_ms);
 
 struct delivery_worker_info {

@@ -1,5 +1,6 @@
 /*
  * gateway: the state of this program, and who does what with it:
+ *   bots.c      bots that come, change and go
  *   link.c      sessions <-> connections, and what apid tells them
  *   intake.c    payloads in, events into the queue; callbacks of the webhook
  *   handout.c   the queue <-> workers
@@ -36,15 +37,21 @@ struct link {
 	uint64_t         asked;      /* number of the question under way */
 	char             name[24];   /* "0/1" */
 	bool             reading;
-	uint64_t         last_event_ms, events;
+	uint64_t         last_event_ms, last_dispatch_ms, events;
 	uint64_t         kept;       /* version of its memory in the journal */
 };
 
 struct bot {
-	const struct conf    *conf;
-	uint32_t              intents;
+	struct conf           conf;          /* its own */
+	struct rights         rights;
+	uint32_t              kept_dropped;  /* of them, in the journal */
+	struct buf            remedy;        /* when some are dropped */
 	struct link          *links;
 	size_t                nlinks;
+	/* Sessions of another number of shards, until the new are live. */
+	struct link          *old;
+	size_t                nold;
+	uint64_t              asked_ms;      /* how many shards there are */
 	struct session_budget budget;
 	uint64_t              kept;        /* version in the journal */
 	unsigned              suggested;   /* shards, by the platform */
@@ -74,6 +81,7 @@ struct gateway {
 	struct delivery     *delivery;
 	struct journal      *journal;          /* NULL: cannot be opened yet */
 	enum err             journal_err;      /* the first failed write */
+	char                *moved;            /* a damaged one, found late */
 	uint64_t             opened_ms;        /* the journal, in this run */
 	uint64_t             prune_ms;         /* old ids go then */
 	struct wall          wall;
@@ -81,14 +89,14 @@ struct gateway {
 	struct buf           acks;             /* requests to be answered after
 	                                          the commit, uint64_t each */
 	struct buf           away;             /* a body read back */
-	struct bot          *bots;
+	struct bot         **bots;
 	size_t               nbots;
 	struct webhook_bot  *webhook_bots;     /* same order as bots */
 	struct webhook_counts webhook;
 	struct pending_sign *signs;
 	struct normal_rules  rules;
 	struct normal_scratch scratch;
-	struct buf           body, frame;
+	struct buf           body, conv;       /* scratch */
 	struct timer         housekeeping, reporting, reopening;
 	uint64_t             asks;             /* numbers the questions */
 	uint64_t             unparsable, stop_by_ms;
@@ -97,12 +105,47 @@ struct gateway {
 	bool                 draining, unsent; /* handout_soon() */
 };
 
+/* bots.c */
+enum err bots_open(struct gateway *);
+void bots_close(struct gateway *);
+/* Reads which bots there are: opens the new ones, ends those that are gone,
+ * begins the sessions of changed ones anew; the others notice nothing.  When
+ * the settings have problems all stays as it is. */
+void bots_reload(struct gateway *);
+/* The platform says that there are so many shards. */
+void bots_shards(struct bot *, uint64_t suggested);
+/* Sessions that were replaced are ended; once in a while it is asked how many
+ * shards there are. */
+void bots_tick(struct gateway *);
+/* NULL: not known. */
+struct bot *bots_find(struct gateway *, struct slice app);
+
+/* All links of a bot, those that are replaced last; i counts from 0. */
+struct link *bot_link(const struct bot *, size_t i);
+/* All links there are: zero it, then until NULL comes. */
+struct link_at {
+	size_t bot, i;
+};
+struct link *link_each(struct gateway *, struct link_at *);
+
 /* link.c */
-enum err links_open(struct gateway *);
-void links_close(struct gateway *);
+void link_init(struct link *, struct gateway *, struct bot *, unsigned shard,
+    unsigned shards);
+/* Its session has ended, or never began. */
+void link_free(struct link *);
+/* Feeds an input that has no data but number. */
+void link_tell(struct link *, enum session_input, int64_t number);
+/* How many shards are there?  The answer goes to bots_shards(). */
+void link_ask(struct link *);
+/* The bot's shards are as many as the session of an earlier run had. */
+void bots_recall(struct bot *, const struct session_memory *, int64_t wall_ms);
 /* A session of an earlier run, before link_start_all(); false: not taken. */
 bool link_recall(struct gateway *, const struct session_memory *,
     int64_t wall_ms);
+/* What an earlier run has found out of the bot's rights. */
+void link_recall_rights(struct bot *, uint32_t dropped, int64_t wall_ms);
+/* Whoever lacks a right looks whether it has been given. */
+void link_retry_rights(struct gateway *);
 /* Whoever waits or is parked begins now. */
 void link_start_all(struct gateway *);
 void link_stop_all(struct gateway *);
@@ -152,6 +195,8 @@ enum err keep_open(struct gateway *);
 /* Tries to open it now, when it is not open. */
 void keep_try(struct gateway *);
 void keep_close(struct gateway *);
+/* What is known of a bot that comes while we run. */
+void keep_recall_bot(struct gateway *, struct bot *);
 /* After each turn of the loop: what came in it is committed, and only then
  * are callbacks acknowledged.  An error ends this process: the next one
  * begins with what the journal holds. */
@@ -167,6 +212,8 @@ void keep_note(struct gateway *, enum err);
 enum err keep_ack(struct gateway *, uint64_t request);
 /* What is wrong with the journal, for status; "" when nothing is. */
 const char *keep_trouble(struct gateway *);
+/* What nothing suffers from, and yet somebody must look at; "". */
+const char *keep_hint(struct gateway *);
 /* An empty one, by the settings; NULL: out of memory. */
 struct delivery *keep_new_queue(struct gateway *);
 

@@ -15,16 +15,23 @@ enum { SIGNS_MAX = 64, SIGN_MS = 5000 };
 static enum err
 keep_event(struct gateway *g, const struct msg_event *ev, int64_t wall_ms)
 {
-	struct slice body = buf_slice(&g->body);
+	struct slice body = buf_slice(&g->body), conv;
 	uint64_t     no;
 	enum err     e;
 
+	buf_reset(&g->conv);
+	buf_put(&g->conv, ev->bot);
+	buf_puts(&g->conv, "/");
+	buf_put(&g->conv, ev->conv);
+	if (g->conv.failed)
+		return ERR_NOMEM;
+	conv = buf_slice(&g->conv);
 	if (g->journal == NULL)
 		return ERR_FULL;
-	e = delivery_append(g->delivery, ev->id, ev->conv, ev->type, body,
+	e = delivery_append(g->delivery, ev->id, conv, ev->type, body,
 	    loop_now(g->loop), &no);
 	if (e == ERR_OK)
-		keep_note(g, journal_append(g->journal, no, ev->id, ev->conv,
+		keep_note(g, journal_append(g->journal, no, ev->id, conv,
 		    ev->type, body, wall_ms));
 	return e;
 }
@@ -33,7 +40,7 @@ enum err
 intake_event(struct gateway *g, const struct bot *bot, const char *user,
     const char *shard, const struct payload *p)
 {
-	struct normal_context ctx = { &g->rules, bot->conf->qq_app_id, user,
+	struct normal_context ctx = { &g->rules, bot->conf.qq_app_id, user,
 		shard, 0 };
 	struct msg_event ev;
 	char             head[MSG_HEAD];
@@ -85,9 +92,10 @@ take_event(struct gateway *g, uint64_t request, struct webhook_result *r)
 	struct buf answer = { 0 };
 	enum err   e = ERR_FULL;
 
-	if (!g->draining && delivery_has_room(g->delivery))
-		e = intake_event(g, &g->bots[r->bot],
-		    user_of(&g->bots[r->bot]), "webhook", &r->payload);
+	if (!g->draining && delivery_has_room(g->delivery,
+	        slice_of(g->bots[r->bot]->conf.qq_app_id)))
+		e = intake_event(g, g->bots[r->bot],
+		    user_of(g->bots[r->bot]), "webhook", &r->payload);
 	if (e == ERR_OK || e == ERR_DUPLICATE) {
 		g->webhook.events++;
 		g->webhook.duplicates += e == ERR_DUPLICATE;
@@ -278,5 +286,5 @@ intake_close(struct gateway *g)
 	}
 	normal_free(&g->scratch);
 	buf_free(&g->body);
-	buf_free(&g->frame);
+	buf_free(&g->conv);
 }

@@ -10,7 +10,7 @@
 
 #include "log.h"
 
-enum { OWNER = 0x526b4a31 /* RkJ1 */, VERSION = 1, PRUNE_ROWS = 20000 };
+enum { OWNER = 0x526b4a31 /* RkJ1 */, VERSION = 2, PRUNE_ROWS = 20000 };
 
 static const char *const upgrades[VERSION] = {
 	"CREATE TABLE event(no INTEGER PRIMARY KEY, id, conv, type, body,"
@@ -24,6 +24,8 @@ static const char *const upgrades[VERSION] = {
 	"CREATE TABLE budget(bot PRIMARY KEY, total INTEGER,"
 	"  remaining INTEGER, resets INTEGER, next INTEGER) WITHOUT ROWID;"
 	"CREATE TABLE opened(one INTEGER PRIMARY KEY, at INTEGER);",
+	"CREATE TABLE rights(bot PRIMARY KEY, dropped INTEGER,"
+	"  at INTEGER) WITHOUT ROWID;",
 };
 
 /* name, SQL */
@@ -35,6 +37,8 @@ static const char *const upgrades[VERSION] = {
 	    " saved FROM session")                                            \
 	S(budget,       "SELECT total, remaining, resets, next FROM budget"   \
 	    " WHERE bot = ?")                                                 \
+	S(rights,       "SELECT dropped, at FROM rights WHERE bot = ?")       \
+	S(keep_rights,  "INSERT OR REPLACE INTO rights VALUES(?, ?, ?)")      \
 	S(append,       "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, 0)")      \
 	S(attempt,      "UPDATE event SET attempt = ? WHERE no = ?")          \
 	S(done,         "INSERT OR REPLACE INTO done VALUES(?, ?)")           \
@@ -164,13 +168,14 @@ journal_close(struct journal **jp)
 }
 
 enum err
-journal_abandon(struct journal **jp, const char *why)
+journal_abandon(struct journal **jp, const char *why, char **moved)
 {
 	enum err e = ERR_OK;
 
+	*moved = NULL;
 	if (*jp != NULL) {
 		free_statements(*jp);
-		e = store_abandon(&(*jp)->store, why);
+		e = store_abandon(&(*jp)->store, why, moved);
 	}
 	journal_close(jp);
 	return e;
@@ -254,6 +259,22 @@ journal_recall_budget(struct journal *j, const char *bot, struct budget_memory *
 	m->remaining = (uint64_t)store_int(q, 1);
 	m->resets_wall_ms = store_int(q, 2);
 	m->next_wall_ms = store_int(q, 3);
+	store_reset(q);
+	return ERR_OK;
+}
+
+enum err
+journal_recall_rights(struct journal *j, const char *bot, uint32_t *dropped,
+    int64_t *wall_ms)
+{
+	struct store_stmt *q = j->q.rights;
+	enum err           e;
+
+	store_bind_bytes(q, 1, slice_of(bot));
+	if ((e = store_row(q)) != ERR_OK)
+		return e;
+	*dropped = (uint32_t)store_int(q, 0);
+	*wall_ms = store_int(q, 1);
 	store_reset(q);
 	return ERR_OK;
 }
@@ -399,6 +420,19 @@ journal_keep_budget(struct journal *j, const char *bot,
 	store_bind_int(q, 3, (int64_t)m->remaining);
 	store_bind_int(q, 4, m->resets_wall_ms);
 	store_bind_int(q, 5, m->next_wall_ms);
+	return run(j, q);
+}
+
+enum err
+journal_keep_rights(struct journal *j, const char *bot, uint32_t dropped,
+    int64_t wall_ms)
+{
+	struct store_stmt *q = j->q.keep_rights;
+
+	j->urgent = true;
+	store_bind_bytes(q, 1, slice_of(bot));
+	store_bind_int(q, 2, dropped);
+	store_bind_int(q, 3, wall_ms);
 	return run(j, q);
 }
 

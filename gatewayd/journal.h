@@ -30,8 +30,9 @@ struct journal_options {
 enum err journal_open(struct journal **, const struct journal_options *);
 /* Commits, unless a write has failed. */
 void journal_close(struct journal **);
-/* Closes it and moves the file aside: it turned out to be damaged. */
-enum err journal_abandon(struct journal **, const char *why);
+/* Closes it and moves the file aside: it turned out to be damaged.  *moved:
+ * where it is, the caller's; or NULL. */
+enum err journal_abandon(struct journal **, const char *why, char **moved);
 
 /* --- what was there; once, before anything is written --- */
 
@@ -54,6 +55,11 @@ enum err journal_recall_sessions(struct journal *,
 /* NOT_FOUND: nothing is known of it. */
 enum err journal_recall_budget(struct journal *, const char *bot,
     struct budget_memory *);
+
+/* Intents that the platform refuses to the bot, and when that was found out.
+ * NOT_FOUND: nothing is known. */
+enum err journal_recall_rights(struct journal *, const char *bot,
+    uint32_t *dropped, int64_t *wall_ms);
 
 /* --- events --- */
 
@@ -78,6 +84,9 @@ enum err journal_keep_session(struct journal *,
 enum err journal_set_clock(struct journal *, int64_t by_ms);
 enum err journal_keep_budget(struct journal *, const char *bot,
     const struct budget_memory *);
+
+enum err journal_keep_rights(struct journal *, const char *bot,
+    uint32_t dropped, int64_t wall_ms);
 
 /* --- dead letters --- */
 

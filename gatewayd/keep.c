@@ -60,8 +60,11 @@ keep_new_queue(struct gateway *g)
 	};
 	struct delivery *d = delivery_new(&limits);
 
-	if (d != NULL)
-		delivery_on_end(d, on_end, g);
+	if (d == NULL)
+		return NULL;
+	delivery_on_end(d, on_end, g);
+	for (size_t b = 0; b < g->nbots; b++)
+		delivery_owner(d, slice_of(g->bots[b]->conf.qq_app_id), true);
 	return d;
 }
 
@@ -108,22 +111,50 @@ on_session(void *self, const struct session_memory *m)
 }
 
 static enum err
-recall_sessions(struct gateway *g)
+recall_rights(struct gateway *g, struct bot *bot)
+{
+	uint32_t dropped;
+	int64_t  wall_ms;
+	enum err e = journal_recall_rights(g->journal, bot->conf.qq_app_id,
+	    &dropped, &wall_ms);
+
+	if (e == ERR_OK) {
+		link_recall_rights(bot, dropped, wall_ms);
+		bot->kept_dropped = dropped;
+	}
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+static enum err
+recall_bot(struct gateway *g, struct bot *bot)
 {
 	struct budget_memory m;
-	enum err             e;
+	enum err e = journal_recall_budget(g->journal, bot->conf.qq_app_id,
+	    &m);
 
-	for (size_t b = 0; b < g->nbots; b++) {
-		struct bot *bot = &g->bots[b];
+	if (e == ERR_OK)
+		budget_recall(&bot->budget, &m, loop_clock_ms(),
+		    loop_wall_ms());
+	else if (e != ERR_NOT_FOUND)
+		return e;
+	return recall_rights(g, bot);
+}
 
-		e = journal_recall_budget(g->journal, bot->conf->qq_app_id,
-		    &m);
-		if (e == ERR_OK)
-			budget_recall(&bot->budget, &m, loop_clock_ms(),
-			    loop_wall_ms());
-		else if (e != ERR_NOT_FOUND)
-			return e;
-	}
+void
+keep_recall_bot(struct gateway *g, struct bot *bot)
+{
+	keep_note(g, recall_bot(g, bot));
+}
+
+static enum err
+recall_sessions(struct gateway *g)
+{
+	enum err e = ERR_OK;
+
+	for (size_t b = 0; b < g->nbots && e == ERR_OK; b++)
+		e = recall_bot(g, g->bots[b]);
+	if (e != ERR_OK)
+		return e;
 	return journal_recall_sessions(g->journal, on_session, g);
 }
 
@@ -145,6 +176,18 @@ recall(struct gateway *g)
 
 /* --- opening -------------------------------------------------------------- */
 
+static void
+move_journal(struct gateway *g)
+{
+	char *moved = NULL;
+
+	journal_abandon(&g->journal, "it cannot be read to its end", &moved);
+	if (moved == NULL)
+		return;
+	free(g->moved);
+	g->moved = moved;
+}
+
 static enum err
 open_journal(struct gateway *g)
 {
@@ -159,7 +202,7 @@ open_journal(struct gateway *g)
 	    (e = recall(g)) == ERR_OK)
 		return e;
 	if (e == ERR_DAMAGED)
-		journal_abandon(&g->journal, "it cannot be read to its end");
+		move_journal(g);
 	else
 		journal_close(&g->journal);
 	/* Workers that are here already will say so again. */
@@ -208,6 +251,7 @@ keep_close(struct gateway *g)
 	if (g->loop != NULL)
 		loop_cancel(g->loop, &g->reopening);
 	journal_close(&g->journal);
+	free(g->moved);
 	buf_free(&g->acks);
 	buf_free(&g->away);
 }
@@ -230,7 +274,7 @@ keep_clock(struct gateway *g)
 	if (g->journal != NULL && g->journal_err == ERR_OK)
 		keep_note(g, journal_set_clock(g->journal, by));
 	for (size_t b = 0; b < g->nbots; b++)
-		g->bots[b].budget.memory_version++;
+		g->bots[b]->budget.memory_version++;
 }
 
 /* --- after each turn ------------------------------------------------------ */
@@ -247,23 +291,38 @@ keep_session(struct gateway *g, struct link *l)
 	keep_note(g, journal_keep_session(g->journal, &m));
 }
 
+/* Not in the middle of a search. */
+static void
+keep_rights(struct gateway *g, struct bot *bot)
+{
+	const struct rights *r = &bot->rights;
+
+	if (rights_searching(r) || r->hopeless ||
+	    r->dropped == bot->kept_dropped || r->granted == 0)
+		return;
+	bot->kept_dropped = r->dropped;
+	keep_note(g, journal_keep_rights(g->journal, bot->conf.qq_app_id,
+	    r->dropped, r->dropped_wall_ms));
+}
+
 static void
 keep_sessions(struct gateway *g)
 {
 	struct budget_memory m;
 
 	for (size_t b = 0; b < g->nbots; b++) {
-		struct bot *bot = &g->bots[b];
+		struct bot *bot = g->bots[b];
 
 		for (size_t i = 0; i < bot->nlinks; i++)
 			keep_session(g, &bot->links[i]);
+		keep_rights(g, bot);
 		if (bot->kept == bot->budget.memory_version)
 			continue;
 		bot->kept = bot->budget.memory_version;
 		budget_remember(&bot->budget, loop_clock_ms(), loop_wall_ms(),
 		    &m);
 		keep_note(g, journal_keep_budget(g->journal,
-		    bot->conf->qq_app_id, &m));
+		    bot->conf.qq_app_id, &m));
 	}
 }
 
@@ -360,7 +419,7 @@ keep_trouble(struct gateway *g)
 		return "the journal cannot be opened: look at the log, at the "
 		       "disk and at the rights of ROOKERY_STATE_DIR";
 	i = journal_info(g->journal);
-	if (i.moved != NULL)
+	if (i.moved != NULL || g->moved != NULL)
 		return "a damaged journal was moved aside; see moved in "
 		       "rookery status --json";
 	if (i.disk_free != 0 && i.disk_free < DISK_LOW)
@@ -368,5 +427,15 @@ keep_trouble(struct gateway *g)
 	if (g->filling)
 		return "half of what may be held is full: workers are missing "
 		       "or too slow, see rookery events";
+	return "";
+}
+
+/* It takes no harm, but a person should know. */
+const char *
+keep_hint(struct gateway *g)
+{
+	if (g->journal != NULL && journal_dead_count(g->journal) > 0)
+		return "events have failed and lie in the dead letters: see "
+		       "rookery dead, then try them again or drop them";
 	return "";
 }

@@ -9,8 +9,6 @@
 
 #include "log.h"
 
-enum { SHARDS_MAX = 64 };
-
 static void link_feed(struct link *, enum session_input,
     const struct session_data *);
 
@@ -24,6 +22,8 @@ do_ask(struct link *l, bool fresh)
 		.fresh = fresh };
 	struct session_data    none = { .chance = backoff_chance() };
 
+	if (l->session.id[0] == '\0')
+		rights_retry(&l->bot->rights, loop_wall_ms(), false);
 	l->asked = ++l->g->asks;
 	snprintf(id, sizeof id, "%llu", (unsigned long long)l->asked);
 	ask.id = slice_of(id);
@@ -93,7 +93,7 @@ perform(struct link *l, const struct session_action *a)
 		do_close(l, a->code);
 		break;
 	case DO_DELIVER: /* done already: take_dispatch() */
-	case DO_RESHARD: /* the next answer tells: note_shards() */
+	case DO_RESHARD: /* the next answer tells: bots_shards() */
 		break;
 	}
 }
@@ -110,6 +110,31 @@ arm(struct link *l)
 	else
 		loop_after(l->g->loop, &l->timer, due > now ? due - now : 0,
 		    on_due, l);
+}
+
+/* A search is over, and something was refused. */
+static void
+tell_dropped(struct bot *bot)
+{
+	struct rights *r = &bot->rights;
+	struct buf     names = { 0 };
+
+	if (rights_searching(r) || (!r->news && r->dropped != 0))
+		return;
+	buf_reset(&bot->remedy);
+	if (r->dropped == 0)
+		return;
+	r->news = false;
+	r->dropped_wall_ms = loop_wall_ms();
+	rights_names(r->dropped, &names);
+	buf_putf(&bot->remedy, "bot %s: the platform does not allow %s: ask "
+	    "for it in the console, then rookery reload; or remove it from "
+	    "QQ_INTENTS", bot->conf.qq_app_id, names.p);
+	log_error("intents.dropped", KV("bot", bot->conf.qq_app_id),
+	    KV("intents", buf_slice(&names)),
+	    KV("why", "the platform refuses them; the bot runs without"),
+	    KV("remedy", buf_slice(&bot->remedy)));
+	buf_free(&names);
 }
 
 static void
@@ -129,6 +154,7 @@ link_feed(struct link *l, enum session_input input,
 	arm(l);
 	if (l->session.state == before)
 		return;
+	tell_dropped(l->bot);
 	notice_sessions(l->g, l->bot);
 	report_send(l->g);
 }
@@ -186,7 +212,9 @@ take_frame(struct link *l, const struct payload *p)
 	struct session_data data = { .seq = p->seq };
 
 	/* Chance is the kernel's, and an event needs none. */
-	if (p->op != OP_DISPATCH)
+	if (p->op == OP_DISPATCH)
+		l->last_dispatch_ms = loop_clock_ms();
+	else
 		data.chance = backoff_chance();
 	switch (p->op) {
 	case OP_HELLO:
@@ -283,11 +311,16 @@ link_flow(struct link *l, bool room)
 void
 link_flow_all(struct gateway *g)
 {
-	bool room = delivery_has_room(g->delivery) && !g->draining;
+	for (size_t b = 0; b < g->nbots; b++) {
+		struct bot  *bot = g->bots[b];
+		struct link *l;
+		bool         room = !g->draining &&
+		    delivery_has_room(g->delivery,
+		        slice_of(bot->conf.qq_app_id));
 
-	for (size_t b = 0; b < g->nbots; b++)
-		for (size_t i = 0; i < g->bots[b].nlinks; i++)
-			link_flow(&g->bots[b].links[i], room);
+		for (size_t i = 0; (l = bot_link(bot, i)) != NULL; i++)
+			link_flow(l, room);
+	}
 }
 
 /* --- what apid says ------------------------------------------------------------------------ */
@@ -295,37 +328,15 @@ link_flow_all(struct gateway *g)
 static struct link *
 find_asked(struct gateway *g, struct slice id)
 {
+	struct link_at     at = { 0, 0 };
+	struct link       *l;
 	unsigned long long n;
 
-	if (!slice_u64(id, &n))
+	if (!slice_u64(id, &n) || n == 0)
 		return NULL;
-	for (size_t b = 0; b < g->nbots; b++)
-		for (size_t i = 0; i < g->bots[b].nlinks; i++)
-			if (g->bots[b].links[i].asked == n)
-				return &g->bots[b].links[i];
-	return NULL;
-}
-
-static void add_links(struct bot *, unsigned shards);
-static void start_link(struct link *);
-
-/* QQ_SHARDS=auto: the first answer tells how many there are. */
-static void
-note_shards(struct link *l, uint64_t suggested)
-{
-	struct bot *bot = l->bot;
-	size_t      had = bot->nlinks;
-
-	if (!bot->auto_shards || suggested == 0 || suggested > SHARDS_MAX)
-		return;
-	bot->suggested = (unsigned)suggested;
-	if (suggested <= had)
-		return;
-	log_info("session.shards", KV("bot", l->session.bot),
-	    KV("shards", suggested));
-	add_links(bot, (unsigned)suggested);
-	for (size_t i = had; i < bot->nlinks; i++)
-		start_link(&bot->links[i]);
+	while ((l = link_each(g, &at)) != NULL && l->asked != n)
+		continue;
+	return l;
 }
 
 void
@@ -340,20 +351,21 @@ link_on_answer(void *self, msg_peer from, const struct msg_session_answer *m)
 		.chance = backoff_chance() };
 
 	(void)from;
-	if (l == NULL || (l->session.state != SESSION_ASKING &&
-	                     !l->session.renewing))
+	if (l == NULL)
 		return;
 	l->asked = 0;
+	if (m->ok)
+		bots_shards(l->bot, m->shards);
+	if (l->session.state != SESSION_ASKING && !l->session.renewing)
+		return;
 	if (m->ok) {
 		free(l->url);
 		l->url = slice_dup(m->url);
 		if (l->url == NULL ||
 		    secret_set(&l->token, m->token) != ERR_OK)
 			link_feed(l, IN_NO_ANSWER, &data);
-		else {
-			note_shards(l, m->shards);
+		else
 			link_feed(l, IN_ANSWER, &data);
-		}
 		return;
 	}
 	log_warn("session.no_answer", KV("bot", l->session.bot),
@@ -363,49 +375,62 @@ link_on_answer(void *self, msg_peer from, const struct msg_session_answer *m)
 	link_feed(l, m->fatal ? IN_FATAL : IN_NO_ANSWER, &data);
 }
 
+void
+link_tell(struct link *l, enum session_input input, int64_t number)
+{
+	struct session_data data = { .number = number,
+		.chance = backoff_chance() };
+
+	link_feed(l, input, &data);
+}
+
 /* What all sessions are told at once. */
 static void
-feed_all(struct gateway *g, enum session_input input)
+tell_all(struct gateway *g, enum session_input input)
 {
-	for (size_t b = 0; b < g->nbots; b++)
-		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
-			struct session_data data = {
-				.chance = backoff_chance() };
+	struct link_at at = { 0, 0 };
+	struct link   *l;
 
-			link_feed(&g->bots[b].links[i], input, &data);
-		}
+	while ((l = link_each(g, &at)) != NULL)
+		link_tell(l, input, 0);
+}
+
+void
+link_ask(struct link *l)
+{
+	if (l->asked == 0)
+		do_ask(l, false);
 }
 
 void
 link_ask_again(struct gateway *g)
 {
-	for (size_t b = 0; b < g->nbots; b++)
-		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
-			struct link *l = &g->bots[b].links[i];
+	struct link_at at = { 0, 0 };
+	struct link   *l;
 
-			struct session_data none = {
-				.chance = backoff_chance() };
-
-			if (l->session.state == SESSION_ASKING)
-				do_ask(l, l->session.fresh);
-			else if (l->session.unanswered)
-				link_feed(l, IN_ASKABLE, &none);
-		}
+	while ((l = link_each(g, &at)) != NULL)
+		if (l->session.state == SESSION_ASKING)
+			do_ask(l, l->session.fresh);
+		else if (l->session.unanswered)
+			link_tell(l, IN_ASKABLE, 0);
+		else
+			l->asked = 0; /* it is lost, and can do without */
 }
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
-static void
+void
 link_init(struct link *l, struct gateway *g, struct bot *bot, unsigned shard,
     unsigned shards)
 {
 	l->g = g;
 	l->bot = bot;
 	session_init(&l->session);
-	l->session.bot = bot->conf->qq_app_id;
+	l->session.bot = bot->conf.qq_app_id;
 	l->session.shard = shard;
 	l->session.shards = shards;
-	l->session.intents = bot->intents;
+	l->session.intents = rights_mask(&bot->rights);
+	l->session.rights = &bot->rights;
 	l->session.budget = &bot->budget;
 	l->session.hello_timeout_ms = g->conf.hello_timeout_ms;
 	l->session.park_ms = g->conf.park_ms;
@@ -415,127 +440,63 @@ link_init(struct link *l, struct gateway *g, struct bot *bot, unsigned shard,
 	snprintf(l->name, sizeof l->name, "%u/%u", shard, shards);
 }
 
-/* The array is made for all shards there can be, so that links never move. */
-static void
-add_links(struct bot *bot, unsigned shards)
-{
-	struct gateway *g = bot->links[0].g;
-
-	for (size_t i = 0; i < bot->nlinks; i++) {
-		bot->links[i].session.shards = shards;
-		snprintf(bot->links[i].name, sizeof bot->links[i].name,
-		    "%zu/%u", i, shards);
-	}
-	while (bot->nlinks < shards) {
-		struct link *l = &bot->links[bot->nlinks];
-
-		link_init(l, g, bot, (unsigned)bot->nlinks, shards);
-		bot->nlinks++;
-	}
-}
-
-/* Where the platform says how many shards there are, the memory says it
- * first: they all come back at once. */
 bool
 link_recall(struct gateway *g, const struct session_memory *m, int64_t wall_ms)
 {
-	struct bot *bot = NULL;
+	struct bot *bot = bots_find(g, slice_of(m->bot));
 
-	for (size_t b = 0; b < g->nbots; b++)
-		if (strcmp(g->bots[b].conf->qq_app_id, m->bot) == 0)
-			bot = &g->bots[b];
 	if (bot == NULL || bot->nlinks == 0)
 		return false;
-	if (bot->auto_shards && m->shards > bot->nlinks &&
-	    m->shards <= SHARDS_MAX &&
-	    session_memory_good(m, wall_ms, g->conf.resume_s))
-		add_links(bot, m->shards);
+	bots_recall(bot, m, wall_ms);
 	return m->shard < bot->nlinks &&
 	    session_recall(&bot->links[m->shard].session, m, wall_ms,
 	        g->conf.resume_s);
 }
 
-static enum err
-bot_open(struct gateway *g, struct bot *bot, const struct conf *conf)
+void
+link_free(struct link *l)
 {
-	unsigned long long shards = 1;
-
-	bot->conf = conf;
-	bot->auto_shards = strcmp(conf->qq_shards, "auto") == 0;
-	if (!bot->auto_shards)
-		slice_u64(slice_of(conf->qq_shards), &shards);
-	if (!conf_intents(conf->qq_intents, &bot->intents, NULL))
-		return ERR_CONFIG;
-	if (!g->conf.websocket)
-		return ERR_OK;
-	bot->links = calloc(bot->auto_shards ? SHARDS_MAX : shards,
-	    sizeof *bot->links);
-	if (bot->links == NULL)
-		return ERR_NOMEM;
-	for (; bot->nlinks < shards; bot->nlinks++)
-		link_init(&bot->links[bot->nlinks], g, bot,
-		    (unsigned)bot->nlinks, (unsigned)shards);
-	return ERR_OK;
+	loop_cancel(l->g->loop, &l->timer);
+	if (l->conn != NULL)
+		net_drop(l->conn, 0);
+	l->conn = NULL;
+	secret_wipe(&l->token);
+	free(l->url);
+	l->url = NULL;
 }
 
-enum err
-links_open(struct gateway *g)
+void
+link_recall_rights(struct bot *bot, uint32_t dropped, int64_t wall_ms)
 {
-	enum err e = ERR_OK;
-
-	g->bots = calloc(g->conf.nbots + 1, sizeof *g->bots);
-	g->webhook_bots = calloc(g->conf.nbots + 1, sizeof *g->webhook_bots);
-	if (g->bots == NULL || g->webhook_bots == NULL)
-		return ERR_NOMEM;
-	if (g->conf.nbots == 0) {
-		log_error("config.bad", KV("setting", "QQ_APP_ID"),
-		    KV("why", "is missing"),
-		    KV("remedy", "set it, or start rookery up --sim"));
-		return ERR_CONFIG;
-	}
-	for (size_t i = 0; i < g->conf.nbots && e == ERR_OK; i++) {
-		e = bot_open(g, &g->bots[i], &g->conf.bots[i]);
-		g->webhook_bots[i].app_id = g->conf.bots[i].qq_app_id;
-		g->nbots++;
-	}
-	return e;
+	rights_recall(&bot->rights, dropped, wall_ms);
+	bot->rights.news = bot->rights.dropped != 0; /* said again */
+	tell_dropped(bot);
+	bot->rights.dropped_wall_ms = wall_ms;
+	for (size_t i = 0; i < bot->nlinks; i++)
+		bot->links[i].session.intents = rights_mask(&bot->rights);
 }
 
-static void
-start_link(struct link *l)
+void
+link_retry_rights(struct gateway *g)
 {
-	struct session_data data = { .chance = backoff_chance() };
+	for (size_t b = 0; b < g->nbots; b++) {
+		struct bot *bot = g->bots[b];
 
-	link_feed(l, IN_START, &data);
+		if (!rights_retry(&bot->rights, loop_wall_ms(), true))
+			continue;
+		for (size_t i = 0; i < bot->nlinks; i++)
+			link_tell(&bot->links[i], IN_ANEW, 0);
+	}
 }
 
 void
 link_start_all(struct gateway *g)
 {
-	feed_all(g, IN_START);
+	tell_all(g, IN_START);
 }
 
 void
 link_stop_all(struct gateway *g)
 {
-	feed_all(g, IN_STOP);
-}
-
-void
-links_close(struct gateway *g)
-{
-	for (size_t b = 0; b < g->nbots; b++) {
-		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
-			struct link *l = &g->bots[b].links[i];
-
-			loop_cancel(g->loop, &l->timer);
-			secret_wipe(&l->token);
-			free(l->url);
-		}
-		free(g->bots[b].links);
-	}
-	free(g->bots);
-	for (size_t i = 0; i < g->nbots; i++)
-		signature_key_free(&g->webhook_bots[i].key);
-	free(g->webhook_bots);
+	tell_all(g, IN_STOP);
 }

@@ -62,7 +62,7 @@ on_drain(void *self, msg_peer from, const struct msg_drain *m)
 	report_send(g);
 }
 
-/* Our settings come with our next run; a person who has mended something
+/* Other settings than those of bots come with our next run; a person who has mended something
  * elsewhere does not wait for a backoff to end. */
 static void
 on_reload(void *self, msg_peer from, const struct msg_reload *m)
@@ -71,11 +71,15 @@ on_reload(void *self, msg_peer from, const struct msg_reload *m)
 
 	(void)from, (void)m;
 	log_info("gateway.reload", KV("why", "whoever waits tries now"));
+	if (!g->draining)
+		bots_reload(g);
 	/* Without a journal nobody knows yet which sessions there are. */
 	if (g->journal == NULL)
 		keep_try(g);
-	else if (!g->draining)
+	else if (!g->draining) {
+		link_retry_rights(g);
 		link_start_all(g);
+	}
 }
 
 static const struct msg_handlers parent_takes = {
@@ -105,6 +109,7 @@ on_report(void *self)
 
 	intake_ask_keys(g); /* those not answered yet */
 	intake_tick(g);
+	bots_tick(g);
 	report_send(g);
 	loop_after(g->loop, &g->reporting, REPORT_MS, on_report, g);
 }
@@ -127,11 +132,15 @@ open_trust(struct gateway *g)
 	return e;
 }
 
+static const char listener_name[] = "webhook";
+
 static enum err
 open_net(struct gateway *g)
 {
 	struct net_options o = {
 		.listen = g->conf.webhook_listen,
+		/* callbacks wait at it while we are restarted */
+		.listener = proc_kept(&g->conf, listener_name),
 		.ca_file = g->conf.ca_file,
 		.body_max = g->conf.webhook_body_max,
 		.handlers = &link_net_handlers,
@@ -139,6 +148,8 @@ open_net(struct gateway *g)
 	};
 	enum err e = net_open(&g->net, g->loop, &o);
 
+	if (e == ERR_OK)
+		proc_keep(&g->proc, listener_name, net_listener(g->net));
 	if (e == ERR_OK && o.listen[0] != '\0')
 		log_info("webhook.listen", KV("address", o.listen),
 		    KV("port", net_port(g->net)));
@@ -174,7 +185,7 @@ gateway_open(struct gateway *g)
 	    (e = proc_open(&g->proc, g->loop, &g->conf, &parent_takes, g)) !=
 	        ERR_OK ||
 	    (e = proc_make_dir(g->conf.run_dir, 0750)) != ERR_OK ||
-	    (e = links_open(g)) != ERR_OK || (e = handout_open(g)) != ERR_OK ||
+	    (e = bots_open(g)) != ERR_OK || (e = handout_open(g)) != ERR_OK ||
 	    (e = open_net(g)) != ERR_OK || (e = open_trust(g)) != ERR_OK)
 		return e;
 	proc_ready(&g->proc);
@@ -214,7 +225,7 @@ gateway_close(struct gateway *g)
 	keep_close(g);
 	bus_close(&g->trust);
 	net_close(&g->net);
-	links_close(g);
+	bots_close(g);
 	intake_close(g);
 	proc_close(&g->proc);
 	loop_free(&g->loop);

@@ -5,9 +5,15 @@
 
 #include <sys/socket.h>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <errno.h>
 #include <limits.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <libwebsockets.h>
 #include <openssl/ssl.h>
@@ -19,6 +25,7 @@
 enum {
 	HEADER_MAX = 16384, HEADER_VALUE = 512, SEND_MAX = 1 << 20,
 	HTTP_IDLE_S = 60, REQUESTS_MAX = 1024,
+	ARRIVALS_PER_TURN = 16, REST_MS = 100,
 	/* A callback is a few KiB.  Larger ones are few at once, and decided
 	 * one per turn, so that they never stand before the others. */
 	LARGE = 65536, LARGE_MAX = 8,
@@ -62,6 +69,8 @@ struct net {
 	struct loop        *loop;
 	struct lws_context *context;
 	struct lws_vhost   *client, *server;
+	int                 listener; /* -1: none */
+	struct timer        rest;     /* until it is watched again */
 	struct net_conn    *conns;
 	struct request     *requests;
 	size_t              nrequests, nlarge, nwaiting;
@@ -778,32 +787,151 @@ open_client(struct net *net)
 	return ERR_CONFIG;
 }
 
-static enum err
-open_server(struct net *net)
+static void
+close_given(struct net *net)
 {
-	struct lws_context_creation_info info = { 0 };
-	char     host[128];
-	unsigned port;
+	if (net->o.listener >= 0)
+		close(net->o.listener);
+	net->o.listener = -1;
+}
 
-	if (net->o.listen[0] == '\0')
-		return ERR_OK;
+/* --- the listener ------------------------------------------------------- */
+
+static void on_arrival(void *, int fd, unsigned what);
+
+/* Out of descriptors or memory: those who wait are still there later. */
+static void
+on_rested(void *self)
+{
+	struct net *net = self;
+
+	loop_watch(net->loop, net->listener, LOOP_READ, on_arrival, net);
+}
+
+static void
+on_arrival(void *self, int listener, unsigned what)
+{
+	struct net *net = self;
+	int         fd, on = 1;
+
+	(void)what;
+	for (int i = 0; i < ARRIVALS_PER_TURN; i++) {
+		fd = accept4(listener, NULL, NULL,
+		    SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0)
+			break;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		lws_adopt_socket_vhost(net->server, fd);
+	}
+	if (fd >= 0 || errno == EAGAIN || errno == EINTR ||
+	    errno == ECONNABORTED)
+		return;
+	loop_unwatch(net->loop, listener);
+	loop_after(net->loop, &net->rest, REST_MS, on_rested, net);
+}
+
+static bool
+is_same(const struct sockaddr *is, const struct addrinfo *want)
+{
+	const struct sockaddr_in  *a4 = (const void *)is;
+	const struct sockaddr_in  *b4 = (const void *)want->ai_addr;
+	const struct sockaddr_in6 *a6 = (const void *)is;
+	const struct sockaddr_in6 *b6 = (const void *)want->ai_addr;
+
+	if (is->sa_family != want->ai_family)
+		return false;
+	if (is->sa_family == AF_INET)
+		return a4->sin_addr.s_addr == b4->sin_addr.s_addr &&
+		    (b4->sin_port == 0 || a4->sin_port == b4->sin_port);
+	return memcmp(&a6->sin6_addr, &b6->sin6_addr,
+	           sizeof a6->sin6_addr) == 0 &&
+	    (b6->sin6_port == 0 || a6->sin6_port == b6->sin6_port);
+}
+
+/* Does the one that was left to us listen where we shall? */
+static bool
+fits(int fd, const struct addrinfo *want)
+{
+	struct sockaddr_storage is;
+	socklen_t               n = sizeof is, m = sizeof(int);
+	int                     listens = 0;
+
+	return fd >= 0 &&
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &m) == 0 &&
+	    listens && getsockname(fd, (struct sockaddr *)&is, &n) == 0 &&
+	    is_same((struct sockaddr *)&is, want);
+}
+
+static int
+listen_at(const struct addrinfo *at)
+{
+	int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC |
+	    SOCK_NONBLOCK, 0);
+	int on = 1;
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	if (bind(fd, at->ai_addr, at->ai_addrlen) == 0 &&
+	    listen(fd, SOMAXCONN) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static enum err
+open_listener(struct net *net)
+{
+	struct addrinfo  hints = { .ai_family = AF_UNSPEC,
+		 .ai_socktype = SOCK_STREAM,
+		 .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+	struct addrinfo *at = NULL;
+	char             host[128], service[8];
+	unsigned         port;
+
 	if (!conf_listen(net->o.listen, host, sizeof host, &port))
 		return ERR_CONFIG;
-	info.vhost_name = "webhook";
-	info.port = (int)port;
-	info.iface = host[0] != '\0' ? host : NULL;
-	info.protocols = protocols;
-	info.keepalive_timeout = HTTP_IDLE_S;
-	info.timeout_secs = 15;
-	info.options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
-	net->server = lws_create_vhost(net->context, &info);
-	if (net->server != NULL)
-		return ERR_OK;
+	snprintf(service, sizeof service, "%u", port);
+	if (host[0] == '\0')
+		hints.ai_family = AF_INET;
+	if (getaddrinfo(host[0] != '\0' ? host : NULL, service, &hints,
+	        &at) == 0) {
+		if (fits(net->o.listener, at)) {
+			net->listener = net->o.listener;
+			net->o.listener = -1;
+		} else {
+			/* before we ask for what it may hold */
+			close_given(net);
+			net->listener = listen_at(at);
+		}
+		freeaddrinfo(at);
+	}
+	if (net->listener >= 0)
+		return loop_watch(net->loop, net->listener, LOOP_READ,
+		    on_arrival, net);
 	log_error("webhook.listen", KV("address", net->o.listen),
 	    KV("why", "the address is taken or not ours"),
 	    KV("remedy", "it is tried again; or set another "
 	                 "ROOKERY_WEBHOOK_LISTEN"));
 	return ERR_BUSY; /* it may be freed, or ours in a moment */
+}
+
+/* The library serves what comes, and listens for nothing: the socket is ours,
+ * so that it may outlive us. */
+static enum err
+open_server(struct net *net)
+{
+	struct lws_context_creation_info info = { 0 };
+
+	if (net->o.listen[0] == '\0')
+		return ERR_OK;
+	info.vhost_name = "webhook";
+	info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+	info.protocols = protocols;
+	info.keepalive_timeout = HTTP_IDLE_S;
+	info.timeout_secs = 15;
+	net->server = lws_create_vhost(net->context, &info);
+	return net->server != NULL ? open_listener(net) : ERR_SYSTEM;
 }
 
 static enum err
@@ -829,6 +957,7 @@ net_open(struct net **out, struct loop *loop, const struct net_options *o)
 		return ERR_NOMEM;
 	net->o = *o;
 	net->loop = loop;
+	net->listener = -1;
 	net->more = true; /* nothing has been armed yet */
 	lws_set_log_level(LLL_ERR | LLL_WARN, on_lws_log);
 	info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
@@ -841,6 +970,7 @@ net_open(struct net **out, struct loop *loop, const struct net_options *o)
 	if ((e = open_client(net)) != ERR_OK ||
 	    (e = open_server(net)) != ERR_OK || (e = adopt_loop(net)) != ERR_OK)
 		goto fail;
+	close_given(net); /* no longer asked for */
 	*out = net;
 	return ERR_OK;
 fail:
@@ -854,12 +984,24 @@ net_evicted(const struct net *net)
 	return net->evicted;
 }
 
+int
+net_listener(const struct net *net)
+{
+	return net->listener;
+}
+
 unsigned
 net_port(const struct net *net)
 {
-	return net->server != NULL
-	    ? (unsigned)lws_get_vhost_listen_port(net->server)
-	    : 0;
+	struct sockaddr_storage at = { 0 };
+	socklen_t               n = sizeof at;
+
+	if (net->listener < 0 ||
+	    getsockname(net->listener, (struct sockaddr *)&at, &n) < 0)
+		return 0;
+	return ntohs(at.ss_family == AF_INET6
+	        ? ((struct sockaddr_in6 *)&at)->sin6_port
+	        : ((struct sockaddr_in *)&at)->sin_port);
 }
 
 void
@@ -872,6 +1014,12 @@ net_close(struct net **np)
 	*np = NULL;
 	for (struct net_conn *c = net->conns; c != NULL; c = c->next)
 		c->owner = NULL;
+	loop_cancel(net->loop, &net->rest);
+	if (net->listener >= 0) {
+		loop_unwatch(net->loop, net->listener);
+		close(net->listener);
+	}
+	close_given(net);
 	if (net->context != NULL)
 		lws_context_destroy(net->context);
 	while (net->conns != NULL)

@@ -28,6 +28,8 @@ struct net_handlers {
 
 struct net_options {
 	const char *listen;         /* ADDRESS:PORT; "" = no listener */
+	int         listener;       /* a socket that may be that one; -1:
+	                               none.  net's, if it is; else closed */
 	const char *ca_file;        /* "" = the system's */
 	size_t      body_max;       /* of a request */
 	const struct net_handlers *handlers;
@@ -41,7 +43,9 @@ enum { NET_FRAME_MAX = 4 << 20 };   /* bytes of one message received */
 enum err net_open(struct net **, struct loop *, const struct net_options *);
 void net_close(struct net **);
 
-/* The address the listener really has, for port 0; 0 = no listener. */
+/* The listening socket, a loan; -1: none.  And the port it really has, for
+ * port 0; 0: none. */
+int net_listener(const struct net *);
 unsigned net_port(const struct net *);
 
 /* One turn: the one wait, then our loop's work. */

@@ -30,7 +30,7 @@ void
 notice_sessions(struct gateway *g, struct bot *bot)
 {
 	bool              live = any_live(bot);
-	struct msg_notice m = { .bot = slice_of(bot->conf->qq_app_id),
+	struct msg_notice m = { .bot = slice_of(bot->conf.qq_app_id),
 		.what = live ? SLICE("live") : SLICE("away") };
 
 	if (g->trust == NULL || bot->nlinks == 0 ||
@@ -46,8 +46,8 @@ void
 notice_again(struct gateway *g)
 {
 	for (size_t b = 0; b < g->nbots; b++) {
-		g->bots[b].told = TOLD_NOTHING;
-		notice_sessions(g, &g->bots[b]);
+		g->bots[b]->told = TOLD_NOTHING;
+		notice_sessions(g, g->bots[b]);
 	}
 }
 

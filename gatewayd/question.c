@@ -17,6 +17,26 @@ struct question {
 	const char        *why;       /* when it fails */
 };
 
+static const struct slice nobody = { NULL, 0 };
+
+/* A queue is named by its bot and its conversation; it was not always. */
+static struct slice
+conv_part(struct slice name)
+{
+	const char *slash = name.n > 0 ? memchr(name.p, '/', name.n) : NULL;
+
+	return slash == NULL ? name
+	                     : slice_from(name, (size_t)(slash - name.p) + 1);
+}
+
+static struct slice
+bot_part(struct slice name)
+{
+	size_t n = conv_part(name).n;
+
+	return n < name.n ? (struct slice){ name.p, name.n - n - 1 } : nobody;
+}
+
 static uint64_t
 number_at(const struct question *q, const char *key, uint64_t missing)
 {
@@ -40,7 +60,8 @@ conv_json(const struct delivery_conv_info *c)
 {
 	struct json *o = json_new_object();
 
-	json_put_text(o, "conv", c->conv);
+	json_put_text(o, "bot", bot_part(c->conv));
+	json_put_text(o, "conv", conv_part(c->conv));
 	json_put_int(o, "queued", (int64_t)c->queued);
 	json_put_int(o, "in_flight", c->in_flight);
 	json_put_text(o, "worker", c->worker);
@@ -48,6 +69,29 @@ conv_json(const struct delivery_conv_info *c)
 	json_put_int(o, "oldest_ms", (int64_t)c->oldest_ms_ago);
 	json_put_text(o, "head", c->head_id);
 	return o;
+}
+
+/* All, or of each bot the one that is asked for. */
+static size_t
+find_convs(struct question *q, struct delivery_conv_info *info, size_t max)
+{
+	struct gateway *g = q->g;
+	struct slice    only = json_text_at(q->with, "conv");
+	uint64_t        now = loop_clock_ms();
+	size_t          n = 0;
+
+	if (only.n == 0)
+		return delivery_convs(g->delivery, nobody, info, max, now);
+	for (size_t b = 0; b < g->nbots && n < max; b++) {
+		struct buf name = { 0 };
+
+		buf_putf(&name, "%s/", g->bots[b]->conf.qq_app_id);
+		buf_put(&name, only);
+		n += delivery_convs(g->delivery, buf_slice(&name), info + n,
+		    max - n, now);
+		buf_free(&name);
+	}
+	return n;
 }
 
 static enum err
@@ -59,8 +103,7 @@ ask_events(struct question *q)
 	unsigned                       max = limit_of(q);
 	struct json                   *rows = json_new_array();
 	struct delivery_conv_info     *info = calloc(max + 1, sizeof *info);
-	size_t n = info == NULL ? 0 : delivery_convs(d,
-	    json_text_at(q->with, "conv"), info, max, now);
+	size_t n = info == NULL ? 0 : find_convs(q, info, max);
 
 	json_put_int(q->answer, "events", (int64_t)c->events);
 	json_put_int(q->answer, "bytes", (int64_t)c->bytes);
@@ -86,7 +129,7 @@ put_dead(struct json *o, const struct journal_dead *d)
 	json_put_text(o, "id", d->id);
 	if (msg_decode(MSG_event, d->body, &ev) == ERR_OK)
 		json_put_text(o, "bot", ev.bot);
-	json_put_text(o, "conv", d->conv);
+	json_put_text(o, "conv", conv_part(d->conv));
 	json_put_text(o, "type", d->type);
 	json_put_int(o, "attempts", d->attempts);
 	json_put_text(o, "why", d->why);
@@ -163,6 +206,11 @@ on_retry(void *self, const struct journal_dead *d)
 	l->no = d->no;
 	if (!l->again)
 		return;
+	/* Its id must not be forgotten for nothing. */
+	if (!delivery_takes(l->g->delivery, d->body.n)) {
+		l->err = ERR_FULL;
+		return;
+	}
 	delivery_forget(l->g->delivery, d->id);
 	l->err = delivery_append(l->g->delivery, d->id, d->conv, d->type,
 	    d->body, loop_now(l->g->loop), &no);
@@ -203,7 +251,7 @@ take_all(struct question *q, bool again, uint64_t *count)
 	enum err        e;
 
 	for (*count = 0; *count < UINT64_MAX; ++*count) {
-		if (again && !delivery_has_room(g->delivery))
+		if (again && !delivery_has_room(g->delivery, nobody))
 			break;
 		no = 0;
 		e = journal_dead_list(g->journal, last, 1, on_first, &no);

@@ -3,6 +3,16 @@
  */
 #include "gateway.h"
 
+static void
+put_dropped(struct json *o, uint32_t dropped)
+{
+	struct buf names = { 0 };
+
+	rights_names(dropped, &names);
+	json_put_text(o, "dropped", buf_slice(&names));
+	buf_free(&names);
+}
+
 static struct json *
 session_json(const struct link *l, uint64_t now)
 {
@@ -27,12 +37,16 @@ session_json(const struct link *l, uint64_t now)
 		    (int64_t)((now - s->ready_ms) / 1000));
 	json_put_int(o, "seq", s->seq);
 	json_put_int(o, "events", (int64_t)l->events);
+	if (l->last_dispatch_ms != 0)
+		json_put_int(o, "last_dispatch_s",
+		    (int64_t)((now - l->last_dispatch_ms) / 1000));
 	if (l->last_event_ms != 0)
 		json_put_int(o, "last_event_s",
 		    (int64_t)((now - l->last_event_ms) / 1000));
 	if (l->url != NULL)
 		json_put_text(o, "url", slice_of(l->url));
-	json_put_int(o, "intents", l->bot->intents);
+	json_put_int(o, "intents", s->intents);
+	put_dropped(o, l->bot->rights.dropped);
 	json_put_int(o, "identifies", (int64_t)s->identifies);
 	json_put_int(o, "resumes", (int64_t)s->resumes);
 	json_put_int(o, "renewals", (int64_t)s->renewals);
@@ -96,8 +110,9 @@ journal_json(struct gateway *g)
 		return o;
 	i = journal_info(g->journal);
 	json_put_text(o, "file", slice_of(i.file));
-	if (i.moved != NULL)
-		json_put_text(o, "moved", slice_of(i.moved));
+	if (i.moved != NULL || g->moved != NULL)
+		json_put_text(o, "moved",
+		    slice_of(i.moved != NULL ? i.moved : g->moved));
 	json_put_int(o, "bytes", (int64_t)i.bytes);
 	json_put_int(o, "disk_free", (int64_t)i.disk_free);
 	json_put_int(o, "commits", (int64_t)i.commits);
@@ -110,6 +125,7 @@ static struct json *
 webhook_json(const struct gateway *g)
 {
 	struct json *o = json_new_object(), *by = json_new_object();
+	int64_t      keys = 0;
 
 	json_put_text(o, "listen", slice_of(g->conf.webhook_listen));
 	json_put_int(o, "port", net_port(g->net));
@@ -124,30 +140,52 @@ webhook_json(const struct gateway *g)
 			    (int64_t)g->webhook.refusals.count[i]);
 	json_put_take(o, "refused_by", by);
 	json_put_int(o, "evicted", (int64_t)net_evicted(g->net));
+	for (size_t i = 0; i < g->nbots; i++)
+		keys += g->webhook_bots[i].key != NULL;
+	json_put_int(o, "keys", keys);
 	return o;
+}
+
+/* Callbacks of a bot whose key nobody has told are refused. */
+static const char *
+key_trouble(const struct gateway *g)
+{
+	for (size_t i = 0; g->conf.webhook_listen[0] != '\0' && i < g->nbots;
+	     i++)
+		if (g->webhook_bots[i].key == NULL)
+			return "apid has not told the keys that verify "
+			       "callbacks: see what is wrong with it";
+	return "";
 }
 
 /* One word for all sessions: the worst of them. */
 static const char *
 state_of(struct gateway *g, const char **remedy)
 {
-	const char *state = "ready";
+	const char    *state = "ready";
+	struct link_at at = { 0, 0 };
+	struct link   *l;
 
 	*remedy = keep_trouble(g);
+	if (**remedy == '\0')
+		*remedy = key_trouble(g);
 	if (**remedy != '\0')
 		state = "degraded";
+	else
+		*remedy = keep_hint(g);
 	for (size_t b = 0; b < g->nbots; b++)
-		for (size_t i = 0; i < g->bots[b].nlinks; i++) {
-			const struct session *s =
-			    &g->bots[b].links[i].session;
+		if (strcmp(state, "ready") == 0 && g->bots[b]->remedy.n > 0)
+			*remedy = g->bots[b]->remedy.p;
+	while ((l = link_each(g, &at)) != NULL) {
+		const struct session *s = &l->session;
 
-			if (s->remedy[0] != '\0')
-				*remedy = s->remedy;
-			if (s->state == SESSION_PARKED)
-				return "parked";
-			if (s->state != SESSION_LIVE)
-				state = "degraded";
-		}
+		if (s->remedy[0] != '\0')
+			*remedy = s->remedy;
+		if (s->state == SESSION_PARKED)
+			return "parked";
+		if (s->state != SESSION_LIVE)
+			state = "degraded";
+	}
 	return g->draining ? "draining" : state;
 }
 
@@ -156,6 +194,8 @@ report_send(struct gateway *g)
 {
 	uint64_t     now = loop_clock_ms();
 	struct json *app, *sessions, *workers;
+	struct link *l;
+	struct link_at at = { 0, 0 };
 	const char  *remedy, *state = state_of(g, &remedy);
 
 	if (!g->proc.ready || g->proc.fd < 0)
@@ -163,10 +203,8 @@ report_send(struct gateway *g)
 	app = json_new_object();
 	sessions = json_new_array();
 	workers = json_new_array();
-	for (size_t b = 0; b < g->nbots; b++)
-		for (size_t i = 0; i < g->bots[b].nlinks; i++)
-			json_push_take(sessions,
-			    session_json(&g->bots[b].links[i], now));
+	while ((l = link_each(g, &at)) != NULL)
+		json_push_take(sessions, session_json(l, now));
 	for (struct delivery_worker *w =
 	         delivery_worker_next(g->delivery, NULL);
 	    w != NULL; w = delivery_worker_next(g->delivery, w))

@@ -20,6 +20,8 @@ enum {
 	USUAL_EVENTS = 20,         /* so many tell how often they come */
 	USUAL_GAPS = 20,           /* so many gaps without one are odd */
 	SLOW_MS = 60000,
+	SEARCH_MS = 1000,          /* look again whether another's is over */
+	SPARE_SESSIONS = 2 * RIGHTS_TRIALS, /* left for what is not a search */
 	ASK_PARKED_MS = 5000,      /* apid answers from memory: asking is free */
 	ACKS_MISSED_MAX = 3,
 	RESUME_FAILURES_MAX = 3,
@@ -165,12 +167,24 @@ budget_wait(const struct session_budget *b, uint64_t now)
 	return b->next_ms > now ? b->next_ms - now : 0;
 }
 
+/* One session finds out what the bot may have; the others of it wait. */
+static bool
+others_search(const struct session *s)
+{
+	return s->id[0] == '\0' && s->rights != NULL &&
+	    rights_searching(s->rights) && s->rights->searcher != s;
+}
+
 static void
 begin_because(struct step *st, const char *why)
 {
 	struct session *s = st->s;
 	uint64_t        wait;
 
+	if (others_search(s)) {
+		wait_for(st, SEARCH_MS, "another shard tries the intents");
+		return;
+	}
 	if (s->id[0] == '\0' && (wait = budget_wait(s->budget, st->now)) > 0) {
 		wait_for(st, wait, wait > IDENTIFY_WINDOW_MS
 		        ? "the day's sessions are used up"
@@ -312,7 +326,15 @@ introduce(struct step *st)
 			    "identify is paced");
 			return;
 		}
+		if (others_search(s)) {
+			drop_connection(st, CLOSE_TO_RESUME);
+			wait_for(st, SEARCH_MS,
+			    "another shard tries the intents");
+			return;
+		}
 		forget_session(s);
+		if (s->rights != NULL)
+			s->intents = rights_mask(s->rights);
 		s->budget->memory_version++;
 		s->budget->next_ms = st->now + s->budget->every_ms;
 		if (s->budget->remaining > 0)
@@ -356,6 +378,27 @@ go_live(struct step *st, const char *why)
 	become(st, SESSION_LIVE, why);
 }
 
+/* The day's sessions are for better things than a search. */
+static bool
+is_poor(const struct session_budget *b)
+{
+	return b->total > 0 && b->remaining < SPARE_SESSIONS;
+}
+
+static void
+anew_because(struct step *st, const char *why)
+{
+	forget_session(st->s);
+	drop_connection(st, CLOSE_FOR_GOOD);
+	begin_because(st, why);
+}
+
+static void
+anew(struct step *st)
+{
+	anew_because(st, "another session is wanted");
+}
+
 static void
 serve(struct step *st)
 {
@@ -373,6 +416,9 @@ serve(struct step *st)
 	s->ready_ms = st->now;
 	s->events = 0;
 	go_live(st, "ready");
+	if (s->rights != NULL &&
+	    rights_taken(s->rights, s->intents, is_poor(s->budget)))
+		anew_because(st, "to try the other intents");
 }
 
 /* When a session that used to have events must have had one: none if there
@@ -643,6 +689,23 @@ close_PARK(struct step *st, const struct session_close *row)
 }
 
 static void
+close_INTENTS(struct step *st, const struct session_close *row)
+{
+	struct session *s = st->s;
+
+	if (s->rights == NULL ||
+	    !rights_refused(s->rights, s->intents, is_poor(s->budget))) {
+		close_PARK(st, row);
+		return;
+	}
+	s->rights->searcher = s;
+	log_warn("session.intents", KV("bot", s->bot), KV("shard", s->shard),
+	    KV("refused", s->intents), KV("next", rights_mask(s->rights)),
+	    KV("why", "the bot may not have all of them: others are tried"));
+	anew_because(st, "to try fewer intents");
+}
+
+static void
 close_REPEAT(struct step *st, const struct session_close *row)
 {
 	if (++st->s->repeats >= 3)
@@ -845,7 +908,10 @@ tick(struct step *st)
 static void
 halt(struct step *st)
 {
-	drop_connection(st, CLOSE_TO_RESUME);
+	if (st->in->number == 1)
+		forget_session(st->s);
+	drop_connection(st, st->in->number == 1 ? CLOSE_FOR_GOOD
+	                                        : CLOSE_TO_RESUME);
 	become(st, SESSION_IDLE, "stopped");
 }
 
@@ -854,30 +920,35 @@ halt(struct step *st)
 static step_fn *const steps[SESSION_STATES][SESSION_INPUTS] = {
 	[SESSION_IDLE] = { [IN_START] = begin },
 	[SESSION_WAITING] = { [IN_DUE] = begin, [IN_START] = begin,
+	    [IN_ANEW] = anew,
 	    [IN_ASKABLE] = ask_again, [IN_STOP] = halt },
-	[SESSION_ASKING] = { [IN_ANSWER] = connect_now,
+	[SESSION_ASKING] = { [IN_ANSWER] = connect_now, [IN_ANEW] = anew,
 	    [IN_NO_ANSWER] = no_answer, [IN_FATAL] = park_refused,
 	    [IN_DUE] = ask_late, [IN_STOP] = halt },
 	[SESSION_CONNECTING] = { [IN_HELLO] = introduce, [IN_CLOSED] = closed,
+	    [IN_ANEW] = anew,
 	    [IN_RECONNECT] = reconnect, [IN_INVALID] = start_over,
 	    [IN_GARBAGE] = garbage, [IN_DUE] = tick, [IN_STOP] = halt },
-	[SESSION_IDENTIFYING] = { [IN_READY] = serve,
+	[SESSION_IDENTIFYING] = { [IN_READY] = serve, [IN_ANEW] = anew,
 	    [IN_DISPATCH] = pass_on_early, [IN_INVALID] = start_over,
 	    [IN_CLOSED] = closed, [IN_RECONNECT] = reconnect,
 	    [IN_BEAT_ASKED] = beat, [IN_ACK] = note_ack,
 	    [IN_GARBAGE] = garbage, [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_RESUMING] = { [IN_RESUMED] = serve_again, [IN_READY] = serve,
+	    [IN_ANEW] = anew,
 	    [IN_DISPATCH] = pass_on, [IN_INVALID] = start_over,
 	    [IN_CLOSED] = closed, [IN_RECONNECT] = reconnect,
 	    [IN_BEAT_ASKED] = beat, [IN_ACK] = note_ack,
 	    [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_LIVE] = { [IN_DISPATCH] = pass_on, [IN_RESUMED] = serve_again,
+	    [IN_ANEW] = anew,
 	    [IN_ANSWER] = renew_now, [IN_NO_ANSWER] = renew_later,
 	    [IN_FATAL] = renew_later,
 	    [IN_INVALID] = start_over, [IN_CLOSED] = closed,
 	    [IN_RECONNECT] = reconnect, [IN_BEAT_ASKED] = beat,
 	    [IN_ACK] = note_ack, [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_PARKED] = { [IN_DUE] = begin, [IN_START] = begin,
+	    [IN_ANEW] = anew,
 	    [IN_ASKABLE] = ask_again, [IN_STOP] = halt },
 };
 

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "backoff.h"
+#include "rights.h"
 #include "slice.h"
 
 enum session_state {
@@ -46,8 +47,9 @@ enum session_input {
 	IN_GARBAGE,      /* a frame that is none: once events flow, it is
 	                    only skipped */
 	IN_ASKABLE,      /* who could not answer may be able to now */
+	IN_ANEW,         /* end this session, begin another */
 	IN_DUE,          /* session_due() has come */
-	IN_STOP,
+	IN_STOP,         /* number: 1 when it will not be resumed */
 	SESSION_INPUTS
 };
 
@@ -94,8 +96,9 @@ struct session {
 	/* set by the owner before IN_START, then left alone */
 	const char            *bot;
 	unsigned               shard, shards;
-	uint32_t               intents;
+	uint32_t               intents;      /* of this session, or the next */
 	struct session_budget *budget;
+	struct rights         *rights;       /* of its bot; NULL: all or none */
 	uint64_t               hello_timeout_ms, park_ms;
 	uint64_t               age_ms;       /* of a connection; 0: no end */
 	uint64_t               silent_ms;    /* see below; 0: never */

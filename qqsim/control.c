@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "talk.h"
+
 
 enum { EVENTS_LISTED = 10000, MESSAGES_LISTED = 1000,
 	CONVERSATIONS_LISTED = 200, EVENTS_AT_ONCE = 100000 };
@@ -50,21 +52,6 @@ done(struct ask *a)
 
 	json_put_bool(j, "ok", true);
 	control_answer(a->exchange, 200, j);
-}
-
-/* The value of a member of the query; empty when it is not there. */
-static struct slice
-query(const struct request *r, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (size_t i = 0; i < r->nquery; i++) {
-		struct slice q = r->query[i];
-
-		if (q.n > n && memcmp(q.p, name, n) == 0 && q.p[n] == '=')
-			return slice_from(q, n + 1);
-	}
-	return SLICE("");
 }
 
 static struct slice
@@ -186,51 +173,92 @@ event_verbatim(struct ask *a, int64_t expect)
 		.expect = (int)expect };
 	struct event_told told;
 
-	if (e.type.n == 0 || e.type.n > 64) {
-		failed(a, "t is not an event type");
-		return;
-	}
 	e.kind = kind_of(e.type);
-	if (platform_event(&a->sim->platform, &e, sim_now_us(), &told) !=
-	    ERR_OK)
+	if (inject_event(a->sim, &e, NULL, sim_now_us(), &told) != ERR_OK)
 		failed(a, "an id is too long, or there is no room");
 	else
 		told_answer(a, &told);
 }
 
+/* Forms with blanks or commas between them; false: no such form. */
+static bool
+read_odd(struct slice text, unsigned *odd)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i <= text.n; i++) {
+		struct slice word = { text.p + from, i - from };
+		enum odd     one;
+
+		if (i < text.n && text.p[i] != ' ' && text.p[i] != ',')
+			continue;
+		from = i + 1;
+		if (word.n == 0)
+			continue;
+		if (!odd_of(word, &one))
+			return false;
+		*odd |= 1u << one;
+	}
+	return true;
+}
+
+/* NULL: they can be used. */
+static const char *
+read_words(struct ask *a, struct words *w)
+{
+	struct slice scope = member(a, "scope");
+	bool         scoped = scope_of(scope, &w->scope) &&
+	    w->scope != SCOPE_OTHER;
+
+	if (!scoped && (w->type.n == 0 || scope.n > 0))
+		return "scope is c2c, group, channel or dm";
+	if (!scoped)
+		w->scope = SCOPE_OTHER;
+	if (w->type.n > 0 && kind_of(w->type) == &kind_unknown)
+		return "t is no kind of event that has a sample: give d";
+	if (w->with != NULL && !json_is_object(w->with))
+		return "with is not an object";
+	if (!read_odd(member(a, "odd"), &w->odd))
+		return "odd names a form that there is not";
+	if (!number(a, "emoji_type", 1, 2, &w->emoji_type))
+		return "emoji_type is 1 or 2";
+	return NULL;
+}
+
 static void
 event_words(struct ask *a, int64_t expect)
 {
-	struct words w = { .bot = a->bot, .user = member(a, "user"),
-		.group = member(a, "group"), .channel = member(a, "channel"),
-		.guild = member(a, "guild"), .name = member(a, "name"),
+	bool         typed = member(a, "t").n > 0;
+	struct words w = { .bot = a->bot, .type = member(a, "t"),
+		.user = member(a, "user"), .group = member(a, "group"),
+		.channel = member(a, "channel"), .guild = member(a, "guild"),
+		.name = member(a, "name"), .role = member(a, "role"),
 		.text = member(a, "text"), .button = member(a, "button"),
-		.id = member(a, "id"), .expect = (int)expect };
+		.message = member(a, "message"), .emoji = member(a, "emoji"),
+		.with = json_get(a->body, "with"), .expect = (int)expect };
 	struct event_told told;
+	const char       *why = read_words(a, &w);
 	int64_t           count = 1;
 
-	if (!scope_of(member(a, "scope"), &w.scope) ||
-	    w.scope == SCOPE_OTHER) {
-		failed(a, "scope is c2c, group, channel or dm");
-		return;
-	}
-	if (!number(a, "count", 1, EVENTS_AT_ONCE, &count)) {
-		failed(a, "count is a number from 1 to 100000");
-		return;
-	}
-	while (count-- > 0)
-		if (inject_words(a->sim, &w, sim_now_us(), &told) != ERR_OK) {
-			failed(a, "an id is too long, or there is no room");
-			return;
-		}
-	told_answer(a, &told);
+	/* The envelope's id, or without t the message's. */
+	*(typed ? &w.event : &w.id) = member(a, "id");
+	if (why == NULL && !number(a, "count", 1, EVENTS_AT_ONCE, &count))
+		why = "count is a number from 1 to 100000";
+	while (why == NULL && count-- > 0)
+		if (inject_words(a->sim, &w, sim_now_us(), &told) != ERR_OK)
+			why = "an id is too long, or there is no room";
+	if (why != NULL)
+		failed(a, why);
+	else
+		told_answer(a, &told);
 }
 
 static void
 control_event(struct ask *a)
 {
-	bool         verbatim = json_get(a->body, "t") != NULL;
-	int64_t      expect = verbatim ? 0 : 1;
+	bool         typed = json_get(a->body, "t") != NULL;
+	int64_t      expect = typed ? 0 : 1;
+	struct slice t = member(a, "t");
 	struct json *j;
 
 	if (!number(a, "expect", -1, 100, &expect)) {
@@ -240,11 +268,70 @@ control_event(struct ask *a)
 		json_put_int(j, "sockets", gate_raw(&a->sim->platform, a->bot,
 		    member(a, "raw")));
 		control_answer(a->exchange, 200, j);
-	} else if (verbatim) {
+	} else if (typed && (t.n == 0 || t.n > 64)) {
+		failed(a, "t is not an event type");
+	} else if (typed && json_member_text(a->request->body, "d").n > 0) {
 		event_verbatim(a, expect);
 	} else {
 		event_words(a, expect);
 	}
+}
+
+/* Every kind, with d as it is without further words. */
+static void
+control_event_list(struct ask *a)
+{
+	struct json       *j = json_new_object(), *kinds = json_new_array();
+	struct json       *forms = json_new_object();
+	const struct kind *k;
+
+	for (size_t i = 0; (k = kind_at(i)) != NULL; i++) {
+		struct words w = { .bot = a->bot, .scope = SCOPE_OTHER,
+			.type = slice_of(k->type) };
+		struct json *row = json_new_object();
+		struct json *d = inject_sample(a->sim, &w, sim_now_us());
+		struct slice target;
+
+		json_put_text(row, "t", slice_of(k->type));
+		json_put_int(row, "intent", k->intent);
+		json_put_text(row, "scope",
+		    slice_of(scope_name(kind_target(k, d, &target))));
+		json_put_take(row, "d", d);
+		json_push_take(kinds, row);
+	}
+	for (unsigned i = 0; i < ODDS; i++)
+		json_put_text(forms, odd_name((enum odd)i),
+		    slice_of(odd_meaning((enum odd)i)));
+	json_put_take(j, "kinds", kinds);
+	json_put_take(j, "odd", forms);
+	control_answer(a->exchange, 200, j);
+}
+
+/* A person uploads something. */
+static void
+control_file(struct ask *a)
+{
+	struct file_new    n = { .name = member(a, "name") };
+	const struct file *f;
+	struct json       *j;
+	char               url[400];
+
+	if (n.name.n == 0 || n.name.n > 255) {
+		failed(a, "name is the file's name");
+		return;
+	}
+	if (show_keep_file(a->sim, &n, member(a, "data"), &f) != ERR_OK) {
+		failed(a, "data is not base64, or too much");
+		return;
+	}
+	show_file_url(a->sim, f, url, sizeof url);
+	j = json_new_object();
+	json_put_text(j, "url", slice_of(url));
+	json_put_text(j, "filename", n.name);
+	json_put_text(j, "content_type",
+	    slice_of(files_attachment_type(f->type)));
+	json_put_int(j, "size", (int64_t)f->n);
+	control_answer(a->exchange, 200, j);
 }
 
 /* --- messages ----------------------------------------------------------- */
@@ -275,12 +362,12 @@ static void
 control_messages(struct ask *a)
 {
 	const struct ledger *l = &a->sim->platform.ledger;
-	struct slice         which = query(a->request, "conversation");
+	struct slice         which = request_query(a->request, "conversation");
 	unsigned long long   after = 0, limit = MESSAGES_LISTED;
 	struct json         *j = json_new_object(), *list = json_new_array();
 
-	slice_u64(query(a->request, "after"), &after);
-	slice_u64(query(a->request, "limit"), &limit);
+	slice_u64(request_query(a->request, "after"), &after);
+	slice_u64(request_query(a->request, "limit"), &limit);
 	if (l->next_message > LEDGER_MESSAGES &&
 	    after < l->next_message - LEDGER_MESSAGES)
 		after = l->next_message - LEDGER_MESSAGES;
@@ -324,7 +411,7 @@ control_report(struct ask *a)
 	} words[] = { { "1", ROWS_ALL }, { "missing", ROWS_MISSING },
 		{ "doubled", ROWS_DOUBLED }, { "kept", ROWS_KEPT } };
 	struct json *j = sim_report(a->sim);
-	struct slice events = query(a->request, "events");
+	struct slice events = request_query(a->request, "events");
 
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
 		if (slice_is(events, words[i].word))
@@ -352,6 +439,11 @@ control_reset(struct ask *a)
 	s->platform.faults.strikes = 0;
 	gate_heal(&s->platform, sim_now_us() / 1000);
 	ledger_reset(&s->platform.ledger);
+	wire_reset(s->wire);
+	memset(s->asked, 0, ROUTES * sizeof *s->asked);
+	audits_close(&s->audits);
+	for (size_t i = 0; i < s->platform.nbots; i++)
+		talks_close(&s->platform.bots[i]->talks);
 	stream_forget(&s->stream);
 	done(a);
 }
@@ -518,6 +610,15 @@ set_numbers(struct ask *a, struct bot *b)
 		{ "group_window_s", &b->rules.group_window_s, 0, 86400 },
 		{ "c2c_replies", &b->rules.c2c_replies, 1, 1000 },
 		{ "group_replies", &b->rules.group_replies, 1, 1000 },
+		{ "block_size", &b->media.block_size, 1, UPLOAD_MAX },
+		{ "index_base", &b->media.index_base, 0, 1 },
+		{ "upload_numbers", &b->media.numbers, 0, 1 },
+		{ "upload_concurrency", &b->media.concurrency, 1, 64 },
+		{ "upload_retry_s", &b->media.retry_timeout_s, 0, 3600 },
+		{ "url_life_s", &b->media.url_life_s, 0, 86400 },
+		{ "file_ttl_s", &b->media.ttl_s, 0, 86400 },
+		{ "image_max", &b->media.image_max, 1, BODY_MAX },
+		{ "stream_gap_ms", &b->stream_gap_ms, 0, 60000 },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -622,6 +723,218 @@ control_webhook(struct ask *a)
 		failed(a, "there is no callback address");
 	else
 		webhook_validate(a->sim, a->bot, a->exchange);
+}
+
+/* --- the API as it was used, and the world behind it --------------------- */
+
+static void
+control_requests(struct ask *a)
+{
+	unsigned long long after = 0, limit = WIRE_SLOTS;
+	struct json       *j = json_new_object();
+
+	slice_u64(request_query(a->request, "after"), &after);
+	slice_u64(request_query(a->request, "limit"), &limit);
+	json_put_take(j, "requests", wire_json(a->sim->wire, after, limit,
+	    request_query(a->request, "op")));
+	control_answer(a->exchange, 200, j);
+}
+
+static void
+control_operations(struct ask *a)
+{
+	struct json *j = json_new_object(), *list = json_new_array();
+
+	for (size_t i = 0; i < ROUTES; i++) {
+		struct json *row = json_new_object();
+
+		json_put_text(row, "op", slice_of(routes[i].op));
+		json_put_text(row, "method",
+		    slice_of(method_name(routes[i].method)));
+		json_put_text(row, "path", slice_of(routes[i].path));
+		json_put_text(row, "scope",
+		    slice_of(scope_name(routes[i].scope)));
+		json_put_text(row, "query", slice_of(routes[i].query));
+		json_put_text(row, "body", slice_of(routes[i].body));
+		json_put_int(row, "status", routes[i].status);
+		json_put_int(row, "calls", routes[i].calls);
+		json_put_int(row, "seconds", routes[i].seconds);
+		json_put_int(row, "asked", (int64_t)a->sim->asked[i]);
+		json_push_take(list, row);
+	}
+	json_put_take(j, "operations", list);
+	control_answer(a->exchange, 200, j);
+}
+
+static void
+control_world(struct ask *a)
+{
+	struct slice    named = request_query(a->request, "bot");
+	struct bot     *b = platform_bot(&a->sim->platform, named);
+	struct json    *j, *list;
+	enum world_kind kind;
+
+	if (b == NULL || !world_kind_of(request_query(a->request, "kind"),
+	    &kind)) {
+		failed(a, b == NULL ? "no such bot" : "no such kind");
+		return;
+	}
+	j = json_new_object();
+	list = json_new_array();
+	for (struct world_row *r = NULL; (r = world_next(&b->world, kind,
+	    request_query(a->request, "parent"), r)) != NULL;) {
+		struct json *row = json_new_object();
+
+		json_put_text(row, "parent", r->parent);
+		json_put_text(row, "id", r->id);
+		json_put_ref(row, "object", r->object);
+		json_push_take(list, row);
+	}
+	json_put_take(j, "objects", list);
+	control_answer(a->exchange, 200, j);
+}
+
+/* What a bot may write to is a conversation too. */
+static void
+world_conversation(struct ask *a, enum world_kind kind, struct slice id)
+{
+	static const struct {
+		enum world_kind kind;
+		enum scope      scope;
+	} rows[] = {
+		{ WORLD_user, SCOPE_C2C }, { WORLD_group, SCOPE_GROUP },
+		{ WORLD_channel, SCOPE_CHANNEL },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (rows[i].kind == kind)
+			ledger_conversation(&a->sim->platform.ledger,
+			    a->bot->app_id, rows[i].scope, id, true);
+}
+
+static void
+control_world_put(struct ask *a)
+{
+	struct slice    parent = member(a, "parent"), id = member(a, "id");
+	struct json    *object = json_get(a->body, "object"), *copy;
+	struct world   *w = &a->bot->world;
+	enum world_kind kind;
+
+	if (!world_kind_of(member(a, "kind"), &kind) || id.n == 0) {
+		failed(a, "no such kind, or no id");
+		return;
+	}
+	if (object == NULL) {
+		if (world_drop(w, kind, parent, id))
+			done(a);
+		else
+			failed(a, "there is no such object");
+		return;
+	}
+	if (!json_is_object(object)) {
+		failed(a, "object is not an object");
+		return;
+	}
+	copy = json_new_object();
+	world_merge(copy, object);
+	if (world_put_take(w, kind, parent, id, copy) != ERR_OK) {
+		control_failed(a->exchange, 500, "out of memory, or room");
+		return;
+	}
+	world_conversation(a, kind, id);
+	done(a);
+}
+
+/* --- messages that wait for a verdict ------------------------------------ */
+
+/* The message is there now.  Its id; empty when it cannot be. */
+static enum err
+pass_audit(struct ask *a, const struct audit *held, struct bot *b,
+    char id[64])
+{
+	struct platform *p = &a->sim->platform;
+	struct json     *body = NULL;
+	struct message  *m = NULL;
+	struct send      s = { .bot = b->app_id, .scope = held->scope,
+		.text = slice_of(held->text), .seq = held->seq,
+		.visible = true, .now_us = sim_now_us() };
+	enum err         e;
+
+	s.conversation = ledger_conversation(&p->ledger, b->app_id,
+	    held->scope, slice_of(held->target), true);
+	s.event = ledger_event_at(&p->ledger, held->event);
+	platform_id(p, id, 64, "ROBOT1.0_");
+	if ((e = json_parse(&body, s.text)) != ERR_OK ||
+	    (e = s.conversation != NULL ? ERR_OK : ERR_FULL) != ERR_OK)
+		goto out;
+	s.body = body;
+	e = send_take(&p->ledger, &s, slice_of(id),
+	    sim_wall_ms(a->sim, s.now_us), &m);
+out:
+	json_free(&body);
+	return e;
+}
+
+static struct json *
+verdict_json(struct ask *a, const struct audit *held, const char *message)
+{
+	bool         dm = held->scope == SCOPE_DM;
+	struct json *d = json_new_object();
+	char         at[32];
+
+	platform_timestamp(&a->sim->platform, sim_now_us(), at);
+	json_put_text(d, "audit_id", slice_of(held->id));
+	json_put_text(d, "audit_time", slice_of(at));
+	json_put_text(d, "create_time", slice_of(at));
+	json_put_text(d, dm ? "guild_id" : "channel_id",
+	    slice_of(held->target));
+	if (message[0] != '\0')
+		json_put_text(d, "message_id", slice_of(message));
+	return d;
+}
+
+static void
+control_audit_list(struct ask *a)
+{
+	struct json *j = json_new_object();
+
+	json_put_take(j, "audits", audits_json(&a->sim->audits));
+	control_answer(a->exchange, 200, j);
+}
+
+static void
+control_audit(struct ask *a)
+{
+	bool              pass = slice_is(member(a, "verdict"), "pass");
+	struct audit     *held;
+	struct event_ask  e = { .expect = 0 };
+	struct event_told told;
+	char              id[64] = "";
+
+	if (!pass && !slice_is(member(a, "verdict"), "reject")) {
+		failed(a, "verdict is pass or reject");
+		return;
+	}
+	held = audit_take(&a->sim->audits, member(a, "audit_id"));
+	e.bot = held != NULL ? platform_bot(&a->sim->platform,
+	    slice_of(held->bot)) : NULL;
+	if (e.bot == NULL ||
+	    (pass && pass_audit(a, held, e.bot, id) != ERR_OK)) {
+		failed(a, "no such message waits, or there is no room");
+		audit_free(&held);
+		return;
+	}
+	e.type = pass ? SLICE("MESSAGE_AUDIT_PASS")
+	              : SLICE("MESSAGE_AUDIT_REJECT");
+	e.kind = kind_of(e.type);
+	e.d = verdict_json(a, held, id);
+	if (platform_event(&a->sim->platform, &e, sim_now_us(), &told) ==
+	    ERR_OK)
+		told_answer(a, &told);
+	else
+		failed(a, "there is no room");
+	json_free(&e.d);
+	audit_free(&held);
 }
 
 static void

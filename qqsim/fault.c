@@ -30,7 +30,7 @@ may_have(const struct fault_info *info, const char *key)
 		if (strcmp(key, always[i]) == 0)
 			return true;
 	if (strcmp(key, "scope") == 0)
-		return info->point == POINT_SEND;
+		return info->point == POINT_SEND || info->point == POINT_FILE;
 	while ((p = strstr(p, key)) != NULL) {
 		if ((p == info->arguments || p[-1] == ' ') &&
 		    (p[n] == ' ' || p[n] == '\0'))
@@ -122,6 +122,10 @@ known_how(const struct fault *f)
 		{ FAULT_token_outage, " status close hang " },
 		{ FAULT_token_form,
 		    " number fraction zero negative text empty absent " },
+		{ FAULT_api_status, " seconds date zero junk " },
+		{ FAULT_send_status, " seconds date zero junk " },
+		{ FAULT_file_status, " seconds date zero junk " },
+		{ FAULT_route_limits, " seconds date zero junk " },
 		{ FAULT_webhook_tamper,
 		    " signature body timestamp appid nosig " },
 	};

@@ -36,6 +36,12 @@ kind_of(struct slice type)
 	return &kind_unknown;
 }
 
+const struct kind *
+kind_at(size_t i)
+{
+	return i < KINDS ? &kinds[i] : NULL;
+}
+
 uint32_t
 kind_intents_known(void)
 {
@@ -79,12 +85,17 @@ kind_target(const struct kind *k, const struct json *d, struct slice *id)
 unsigned
 kind_shard(const struct json *d, enum scope scope, unsigned count)
 {
+	/* Of a guild itself only its id tells. */
+	static const char *const where[] = { "guild_id", "message.guild_id",
+		"id" };
 	int64_t guild;
 
-	if (count < 2 || scope == SCOPE_C2C || scope == SCOPE_GROUP ||
-	    !json_int_at(d, "guild_id", &guild))
+	if (count < 2 || scope == SCOPE_C2C || scope == SCOPE_GROUP)
 		return 0;
-	return (unsigned)(((uint64_t)guild >> 22) % count);
+	for (size_t i = 0; i < sizeof where / sizeof where[0]; i++)
+		if (json_int_at(d, where[i], &guild))
+			return (unsigned)(((uint64_t)guild >> 22) % count);
+	return 0;
 }
 
 const char *

@@ -24,6 +24,8 @@ struct kind {
 /* Kinds not in the table: every session gets them. */
 extern const struct kind kind_unknown;
 const struct kind *kind_of(struct slice type);
+/* The i-th of the table; NULL: there are no more. */
+const struct kind *kind_at(size_t i);
 
 /* Every right the platform knows, and those that a bot has unless it is said
  * otherwise: what a public bot may be granted. */

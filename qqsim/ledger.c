@@ -127,8 +127,11 @@ ledger_reset(struct ledger *l)
 	size_t               at = 0;
 
 	forget_all(l);
-	while ((c = map_next(&l->conversations, &at)) != NULL)
+	while ((c = map_next(&l->conversations, &at)) != NULL) {
 		c->answered = 0;
+		free(c->windows);
+		c->windows = NULL;
+	}
 	memset(l->tallies, 0, sizeof l->tallies);
 	memset(l->counts, 0, sizeof l->counts);
 	memset(l->violations, 0, sizeof l->violations);
@@ -145,6 +148,7 @@ ledger_close(struct ledger *l)
 
 	forget_all(l);
 	while ((c = map_next(&l->conversations, &at)) != NULL) {
+		free(c->windows);
 		free(c->key);
 		free(c);
 	}
@@ -360,6 +364,8 @@ ledger_event(struct ledger *l, const struct event_new *n,
 		return ERR_NOMEM;
 	}
 	e->place = ++n->conversation->events;
+	n->conversation->heard_us = n->now_us;
+	n->conversation->woken = 0;
 	*out = e;
 	return ERR_OK;
 }
@@ -477,6 +483,18 @@ ledger_message(struct ledger *l, const struct message_new *n,
 	if (n->event == 0)
 		ledger_tally(l, n->conversation->scope, TALLY_active, 1);
 	*out = m;
+	return ERR_OK;
+}
+
+enum err
+ledger_message_edit(struct message *m, struct slice body)
+{
+	char *copy = body.n <= LEDGER_BODY_MAX ? slice_dup(body) : NULL;
+
+	if (copy == NULL)
+		return body.n <= LEDGER_BODY_MAX ? ERR_NOMEM : ERR_TOO_LARGE;
+	free(m->body);
+	m->body = copy;
 	return ERR_OK;
 }
 

@@ -49,6 +49,8 @@ enum violation {
 	VIOLATIONS
 };
 
+struct window;
+
 struct conversation {
 	char       *key;            /* "APPID/u:ID" */
 	const char *id;             /* in the key */
@@ -57,6 +59,10 @@ struct conversation {
 	uint64_t    events;         /* made in it so far */
 	uint64_t    answered;       /* place of the newest one replied to */
 	int64_t     answered_seq;   /* msg_seq of that reply */
+	int64_t     heard_us;       /* its latest event, if any */
+	unsigned    woken;          /* periods since then with a wakeup, bits */
+	bool        gone;           /* its channel was deleted */
+	struct window *windows;     /* of quotas; NULL until they are counted */
 	char        name[64];       /* for people */
 };
 
@@ -169,6 +175,8 @@ struct message_new {
 };
 enum err ledger_message(struct ledger *, const struct message_new *,
     struct message **);
+/* Another body, of an edit or of a stream that goes on. */
+enum err ledger_message_edit(struct message *, struct slice body);
 struct message *ledger_message_by_id(const struct ledger *, const char *bot,
     struct slice id);
 

@@ -45,8 +45,28 @@ on_request(void *self, struct exchange *x, const struct request *r)
 
 	if (slice_starts(r->path, SLICE("/sim/")))
 		control_on_request(s, x, r);
-	else if (!www_on_request(x, r))
+	else if (!www_on_request(x, r) && !show_on_request(s, x, r))
 		rest_on_request(s, x, r);
+}
+
+static void *
+on_head(void *self, const struct request *r)
+{
+	return rest_on_head(self, r);
+}
+
+static bool
+on_part(void *self, void *sink, struct slice data)
+{
+	(void)self;
+	return rest_on_part(sink, data);
+}
+
+static void
+on_gone(void *self, void *sink)
+{
+	(void)self;
+	rest_on_gone(sink);
 }
 
 static void
@@ -166,7 +186,8 @@ static enum err
 listen_on(struct sim *s)
 {
 	struct server_options o = { .handlers = {
-		.self = s, .on_request = on_request,
+		.self = s, .on_request = on_request, .on_head = on_head,
+		.on_part = on_part, .on_gone = on_gone,
 		.on_upgrade = gateway_on_upgrade,
 		.on_open = gateway_on_open, .on_frame = gateway_on_frame,
 		.on_writable = gateway_on_writable,
@@ -217,7 +238,8 @@ sim_open(struct sim *s)
 	    (e = home_open(s)) != ERR_OK)
 		return e;
 	gateway_open(s);
-	if ((e = webhooks_open(s)) != ERR_OK || (e = listen_on(s)) != ERR_OK ||
+	if ((e = rest_open(s)) != ERR_OK ||
+	    (e = webhooks_open(s)) != ERR_OK || (e = listen_on(s)) != ERR_OK ||
 	    (e = loop_after(s->loop, &s->tick, TICK_MS, on_tick, s)) != ERR_OK)
 		return e;
 	log_info("sim.listen", KV("url", s->origin),
@@ -234,12 +256,15 @@ sim_close(struct sim *s)
 	if (s->server != NULL) {
 		load_stop(s);
 		wait_close(s);
-		rest_close(s);
+		rest_stop(s);
 		webhooks_close(s);
 		server_close(&s->server);
 	}
+	rest_close(s);
 	webhooks_close(s);
 	stream_close(&s->stream);
+	samples_close(&s->samples);
+	files_close(&s->files);
 	platform_close(&s->platform);
 	buf_free(&s->frame);
 	if (s->loop != NULL)

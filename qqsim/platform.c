@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "gate.h"
+#include "talk.h"
 
 enum err
 platform_open(struct platform *p, int64_t wall_offset_ms)
@@ -29,6 +30,8 @@ platform_close(struct platform *p)
 		while ((s = p->bots[i]->sessions) != NULL)
 			session_end(p, &s);
 		secret_wipe(&p->bots[i]->secret);
+		talks_close(&p->bots[i]->talks);
+		world_close(&p->bots[i]->world);
 		free(p->bots[i]);
 	}
 	p->nbots = 0;
@@ -65,6 +68,16 @@ platform_bot_add(struct platform *p, struct slice app_id, struct bot **out)
 	b->resume_window_ms = 300000;
 	b->rules = (struct send_rules){ .c2c_window_s = 3600,
 		.group_window_s = 300, .c2c_replies = 4, .group_replies = 5 };
+	b->stream_gap_ms = 100;
+	b->media = (struct media_rules){ .block_size = 5 << 20, .ttl_s = 3600,
+		.concurrency = 1, .retry_timeout_s = 300,
+		.image_max = 10 << 20, .url_life_s = 3600 };
+	if (world_defaults(&b->world, slice_of(b->user_id),
+	        slice_of(b->name)) != ERR_OK) {
+		world_close(&b->world);
+		free(b);
+		return ERR_NOMEM;
+	}
 	p->bots[p->nbots++] = b;
 	*out = b;
 	return ERR_OK;

@@ -7,6 +7,8 @@
 #define PLATFORM_H
 
 #include "fault.h"
+#include "limit.h"
+#include "route.h"
 #include "secret.h"
 #include "send.h"
 #include "token.h"
@@ -35,6 +37,14 @@ struct payload {
 
 struct bot;
 struct conn;
+struct talk;
+
+/* How uploads go. */
+struct media_rules {
+	uint64_t block_size, index_base, ttl_s, concurrency, retry_timeout_s;
+	uint64_t image_max, url_life_s;
+	uint64_t numbers;         /* sizes as numbers, not as strings */
+};
 
 struct session {
 	struct session  *next;           /* of its bot */
@@ -85,6 +95,11 @@ struct bot {
 	struct secret   secret;
 	struct tokens   tokens;
 	struct send_rules rules;
+	struct media_rules media;
+	struct world    world;
+	struct window   route_windows[ROUTES], quota_windows[QUOTAS];
+	struct talk    *talks;           /* streams, the newest first */
+	uint64_t        stream_gap_ms;   /* between two parts, at least */
 	uint32_t        granted;
 	uint64_t        heartbeat_ms, frames_per_s, max_concurrency, shards;
 	uint64_t        identify_total, identify_used, resume_window_ms;

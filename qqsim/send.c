@@ -11,79 +11,7 @@
 #include "refusals.def"
 #undef REFUSAL
 
-enum form { FORM_TEXT, FORM_INT, FORM_BOOL, FORM_OBJECT, FORM_ANY };
-enum { CHAT = 1, GUILD = 2, ONE = 4 };  /* c2c and group; channel, dm; c2c */
-
-static const struct {
-	const char *name;
-	enum form   form;
-	unsigned    where;
-} members[] = {
-	{ "msg_type",          FORM_INT,    CHAT },
-	{ "content",           FORM_TEXT,   CHAT | GUILD },
-	{ "markdown",          FORM_OBJECT, CHAT | GUILD },
-	{ "keyboard",          FORM_OBJECT, CHAT | GUILD },
-	{ "ark",               FORM_OBJECT, CHAT | GUILD },
-	{ "embed",             FORM_OBJECT, CHAT | GUILD },
-	{ "media",             FORM_OBJECT, CHAT },
-	{ "image",             FORM_TEXT,   GUILD },
-	{ "message_reference", FORM_OBJECT, CHAT | GUILD },
-	{ "msg_id",            FORM_TEXT,   CHAT | GUILD },
-	{ "event_id",          FORM_TEXT,   CHAT | GUILD },
-	{ "msg_seq",           FORM_INT,    CHAT },
-	{ "is_wakeup",         FORM_BOOL,   ONE },
-	{ "input_notify",      FORM_OBJECT, ONE },
-	{ "prompt_keyboard",   FORM_OBJECT, CHAT },
-	{ "action_button",     FORM_OBJECT, CHAT },
-	{ "stream",            FORM_OBJECT, CHAT },
-	{ "subscribe_id",      FORM_TEXT,   CHAT },
-	{ "feature_id",        FORM_TEXT,   CHAT },
-	{ "timestamp",         FORM_ANY,    CHAT },
-};
-enum { MEMBERS = sizeof members / sizeof members[0] };
-
-struct form_check {
-	unsigned where;
-	bool     wrong, unknown;
-};
-
-static bool
-has_form(const struct json *v, enum form form)
-{
-	struct slice text = json_text(v);
-	int64_t      n;
-
-	switch (form) {
-	case FORM_TEXT:
-		return json_is_string(v);
-	case FORM_INT:
-		return json_is_number(v) && json_int(v, &n);
-	case FORM_BOOL:
-		return !json_is_string(v) &&
-		    (slice_is(text, "true") || slice_is(text, "false"));
-	case FORM_OBJECT:
-		return json_is_object(v);
-	default:
-		return true;
-	}
-}
-
-static void
-check_member(void *self, const char *key, const struct json *value)
-{
-	struct form_check *c = self;
-
-	for (size_t i = 0; i < MEMBERS; i++) {
-		if (strcmp(key, members[i].name) != 0)
-			continue;
-		if ((members[i].where & c->where) == 0)
-			break;
-		if (value != NULL && !has_form(value, members[i].form))
-			c->wrong = true;
-		return;
-	}
-	c->unknown = true;
-}
+enum { DAY_S = 86400, ARKS = 3 };
 
 static bool
 is_chat(enum scope s)
@@ -95,27 +23,6 @@ static bool
 has_text(const struct json *body, const char *key)
 {
 	return json_text(json_get(body, key)).n > 0;
-}
-
-static const struct refusal *
-judge_form(struct ledger *l, struct send *s)
-{
-	struct form_check c = { .where = s->scope == SCOPE_C2C ? CHAT | ONE
-		: s->scope == SCOPE_GROUP ? CHAT : GUILD };
-
-	if (json_parse(&s->body, s->text) != ERR_OK ||
-	    !json_is_object(s->body)) {
-		ledger_violation(l, VIOLATION_bad_body);
-		return &refusal_bad_body;
-	}
-	json_each(s->body, check_member, &c);
-	if (c.unknown)
-		ledger_violation(l, VIOLATION_unknown_member);
-	if (c.wrong) {
-		ledger_violation(l, VIOLATION_bad_body);
-		return &refusal_bad_body;
-	}
-	return NULL;
 }
 
 static const struct refusal *
@@ -134,22 +41,52 @@ judge_markdown(const struct json *body)
 	return NULL;
 }
 
-/* file_info as files makes it: FILE_c2c_7 */
+size_t
+send_file_info(char *out, size_t size, enum scope scope, uint64_t serial,
+    int64_t ends_ms)
+{
+	return (size_t)snprintf(out, size, "FILE_%s_%llu_%lld",
+	    scope_name(scope), (unsigned long long)serial,
+	    (long long)ends_ms);
+}
+
+/* file_info as send_file_info() makes it. */
 static const struct refusal *
 judge_media(const struct send *s, const struct send_rules *rules)
 {
 	struct slice       info = json_text_at(s->body, "media.file_info");
-	unsigned long long serial;
+	const char        *last = memrchr(info.p, '_', info.n);
+	unsigned long long serial, ends_ms;
 	char               head[16];
 
 	snprintf(head, sizeof head, "FILE_%s_", scope_name(s->scope));
-	if (json_get(s->body, "media") == NULL)
-		return &refusal_no_content;
-	if (!slice_starts(info, slice_of(head)) ||
-	    !slice_u64(slice_from(info, strlen(head)), &serial) ||
-	    serial == 0 || serial > rules->files)
+	if (last == NULL || !slice_starts(info, slice_of(head)) ||
+	    (size_t)(last - info.p) < strlen(head) ||
+	    !slice_u64(slice_from(info, (size_t)(last - info.p) + 1),
+	        &ends_ms) ||
+	    !slice_u64((struct slice){ info.p + strlen(head),
+	        (size_t)(last - info.p) - strlen(head) }, &serial) ||
+	    serial == 0 || serial > rules->files ||
+	    (ends_ms > 0 && s->now_us / 1000 >= (int64_t)ends_ms))
 		return &refusal_file_info;
 	return NULL;
+}
+
+/* The templates that are granted to any bot that may send an ark. */
+static const struct refusal *
+judge_ark(const struct json *body)
+{
+	static const int64_t known[ARKS] = { 23, 24, 37 };
+	const struct json   *ark = json_get(body, "ark");
+	int64_t              id = 0;
+
+	if (ark == NULL)
+		return NULL;
+	json_int_at(ark, "template_id", &id);
+	for (size_t i = 0; i < ARKS; i++)
+		if (known[i] == id)
+			return NULL;
+	return &refusal_ark_template;
 }
 
 static const struct refusal *
@@ -157,6 +94,10 @@ judge_keyboard(const struct json *body)
 {
 	const struct json *rows = json_path(body, "keyboard.content.rows");
 
+	if (json_get(body, "keyboard") != NULL &&
+	    (json_path(body, "keyboard.content") != NULL) ==
+	        has_text(json_get(body, "keyboard"), "id"))
+		return &refusal_keyboard_form;
 	if (json_count(rows) > 5)
 		return &refusal_keyboard;
 	for (size_t i = 0; i < json_count(rows); i++)
@@ -165,22 +106,47 @@ judge_keyboard(const struct json *body)
 	return NULL;
 }
 
+/* What belongs to one msg_type only. */
+static const struct refusal *
+judge_type(const struct send *s)
+{
+	static const struct {
+		const char *member;
+		int64_t     type;
+	} rows[] = {
+		{ "markdown", SEND_MARKDOWN }, { "ark", SEND_ARK },
+		{ "media", SEND_MEDIA }, { "input_notify", SEND_INPUT },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		bool there = json_get(s->body, rows[i].member) != NULL;
+
+		if (there != (s->type == rows[i].type) &&
+		    s->type != SEND_MARKDOWN && s->type != SEND_INPUT)
+			return &refusal_no_content;
+	}
+	return json_get(s->body, "embed") != NULL && s->type != SEND_MARKDOWN
+	    ? &refusal_no_content : NULL;
+}
+
 static const struct refusal *
 judge_chat_content(struct send *s, const struct send_rules *rules)
 {
-	const struct json *body = s->body;
+	const struct json    *body = s->body;
+	const struct refusal *r;
 
 	if (!json_int_at(body, "msg_type", &s->type))
 		return &refusal_no_type;
 	s->visible = s->type != SEND_INPUT;
+	if ((r = judge_type(s)) != NULL)
+		return r;
 	switch (s->type) {
 	case SEND_TEXT:
 		return has_text(body, "content") ? NULL : &refusal_empty;
 	case SEND_MARKDOWN:
 		return judge_markdown(body);
 	case SEND_ARK:
-		return json_get(body, "ark") != NULL ? NULL
-		                                     : &refusal_no_content;
+		return judge_ark(body);
 	case SEND_MEDIA:
 		return judge_media(s, rules);
 	case SEND_INPUT:
@@ -195,10 +161,16 @@ judge_chat_content(struct send *s, const struct send_rules *rules)
 static const struct refusal *
 judge_guild_content(struct send *s)
 {
-	static const char *const any[] = { "embed", "ark", "markdown" };
+	static const char *const any[] = { "embed", "ark", "markdown",
+		"file_image" };
+	const struct refusal *r;
 
 	s->type = SEND_TYPE_NONE;
 	s->visible = true;
+	if ((r = judge_ark(s->body)) != NULL)
+		return r;
+	if (json_get(s->body, "markdown") != NULL)
+		return judge_markdown(s->body);
 	if (has_text(s->body, "content") || has_text(s->body, "image"))
 		return NULL;
 	for (size_t i = 0; i < sizeof any / sizeof any[0]; i++)
@@ -220,7 +192,8 @@ judge_target(struct ledger *l, struct send *s)
 
 	s->conversation = ledger_conversation(l, s->bot, s->scope, s->target,
 	    false);
-	return s->conversation != NULL ? NULL : unknown[s->scope];
+	return s->conversation != NULL && !s->conversation->gone
+	    ? NULL : unknown[s->scope];
 }
 
 static bool
@@ -272,9 +245,12 @@ judge_msg_id(struct ledger *l, const struct send_rules *rules,
 		ledger_violation(l, VIOLATION_wrong_target);
 		s->event = NULL;
 	}
-	if (s->event == NULL || s->event->kind->reply != REPLY_MSG)
-		return is_chat(s->scope) ? &refusal_msg_id
-		                         : &refusal_msg_id_guild;
+	if (s->event == NULL || s->event->kind->reply != REPLY_MSG) {
+		if (is_chat(s->scope))
+			return &refusal_msg_id;
+		return ledger_message_by_id(l, s->bot, id) != NULL
+		    ? &refusal_own_message : &refusal_msg_id_guild;
+	}
 	if ((r = judge_double(l, s)) != NULL)
 		return r;
 	if (too_old(s, rules))
@@ -317,7 +293,8 @@ judge_passive(struct ledger *l, const struct send_rules *rules,
 
 	s->event = NULL;
 	s->seq = 0;
-	if (msg.n > 0 && event.n > 0) {
+	if (msg.n > 0 && event.n > 0 &&
+	    !(s->stream && slice_eq(msg, event))) {
 		ledger_violation(l, VIOLATION_both_ids);
 		return &refusal_both_ids;
 	}
@@ -328,16 +305,43 @@ judge_passive(struct ledger *l, const struct send_rules *rules,
 	return NULL;
 }
 
+/* One in each of four periods since the user's last word. */
+static const struct refusal *
+judge_wakeup(struct send *s)
+{
+	static const int64_t ends_s[] = { DAY_S, 3 * DAY_S, 7 * DAY_S,
+		30 * DAY_S };
+	int64_t silent_s = (s->now_us - s->conversation->heard_us) / 1000000;
+
+	if (!json_truth(json_get(s->body, "is_wakeup")))
+		return NULL;
+	if (has_text(s->body, "msg_id") || has_text(s->body, "event_id"))
+		return &refusal_wakeup_reply;
+	if (s->conversation->events == 0)
+		return &refusal_wakeup_late;
+	for (unsigned i = 0; i < 4; i++) {
+		if (silent_s >= ends_s[i])
+			continue;
+		s->wakes = 1u << i;
+		return s->conversation->woken & s->wakes
+		    ? &refusal_wakeup_again : NULL;
+	}
+	return &refusal_wakeup_late;
+}
+
 const struct refusal *
 send_judge(struct ledger *l, const struct send_rules *rules, struct send *s)
 {
-	const struct refusal *r;
+	const struct refusal *r = NULL;
 
-	if ((r = judge_form(l, s)) == NULL &&
+	s->wakes = 0;
+	s->visible = true;
+	if (!s->stream &&
 	    (r = is_chat(s->scope) ? judge_chat_content(s, rules)
-	                           : judge_guild_content(s)) == NULL &&
-	    (r = judge_keyboard(s->body)) == NULL &&
-	    (r = judge_target(l, s)) == NULL)
+	                           : judge_guild_content(s)) == NULL)
+		r = judge_keyboard(s->body);
+	if (r == NULL && (r = judge_target(l, s)) == NULL &&
+	    (r = judge_wakeup(s)) == NULL)
 		r = judge_passive(l, rules, s);
 	if (r != NULL)
 		ledger_tally(l, s->scope,
@@ -364,15 +368,10 @@ send_take(struct ledger *l, const struct send *s, struct slice id,
 		return e;
 	if ((e = ledger_message(l, &n, out)) != ERR_OK)
 		return e;
+	s->conversation->woken |= s->wakes;
 	if (s->event != NULL)
 		ledger_replied(l, s->event, s->seq, s->now_us);
 	return ERR_OK;
-}
-
-void
-send_done(struct send *s)
-{
-	json_free(&s->body);
 }
 
 struct slice
@@ -382,6 +381,8 @@ send_words(const struct json *body)
 
 	if (s.n == 0)
 		s = json_text_at(body, "markdown.content");
+	if (s.n == 0)
+		s = json_text_at(body, "content_raw");
 	if (s.n == 0)
 		s = json_text_at(body, "embed.title");
 	if (s.n == 0)

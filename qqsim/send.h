@@ -1,7 +1,7 @@
 /*
- * send: would the platform take this message?  The form of the body, the
- * rules for replies, the refusal of doubles.  Judges, and on acceptance writes
- * it into the ledger.  No I/O.
+ * send: would the platform take this message?  What goes with what, the rules
+ * for replies, the refusal of doubles; that the body has its form is known.
+ * Judges, and on acceptance writes it into the ledger.  No I/O.
  */
 #ifndef SEND_H
 #define SEND_H
@@ -32,13 +32,15 @@ struct send {
 	const char        *bot;
 	enum scope         scope;
 	struct slice       target, text;  /* text: the body as it came */
+	const struct json *body;          /* the same; its form was checked */
+	bool               stream;        /* the first part of one */
 	int64_t            now_us;
-	/* out, on loan from body where not from the ledger */
-	struct json       *body;
+	/* out */
 	struct conversation *conversation;
 	struct event      *event;         /* NULL: active */
 	int64_t            type, seq;     /* seq 0: the scope has none */
 	bool               visible;
+	unsigned           wakes;         /* the period of a wakeup, a bit */
 };
 
 /* NULL: the platform would take it.  Counts refusals and violations. */
@@ -48,7 +50,9 @@ const struct refusal *send_judge(struct ledger *, const struct send_rules *,
  * has this id.  *out is NULL for what nobody sees. */
 enum err send_take(struct ledger *, const struct send *, struct slice id,
     int64_t wall_ms, struct message **out);
-void send_done(struct send *);
+/* A file_info that judges will know until then; 0: for ever. */
+size_t send_file_info(char *out, size_t size, enum scope, uint64_t serial,
+    int64_t ends_ms);
 
 /* What a person reads of a body; a loan from it. */
 struct slice send_words(const struct json *body);

@@ -44,6 +44,20 @@ struct server {
 
 /* --- requests ----------------------------------------------------------- */
 
+struct slice
+request_query(const struct request *r, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < r->nquery; i++) {
+		struct slice q = r->query[i];
+
+		if (q.n > n && memcmp(q.p, name, n) == 0 && q.p[n] == '=')
+			return slice_from(q, n + 1);
+	}
+	return SLICE("");
+}
+
 /* Copies a header into the socket's text. */
 static struct slice
 keep(struct socket *s, struct slice v)
@@ -136,6 +150,7 @@ read_head(struct socket *s, struct slice path)
 	r->content_type = header(s, WSI_TOKEN_HTTP_CONTENT_TYPE);
 	r->union_appid = custom_header(s, "x-union-appid:");
 	r->callback_appid = custom_header(s, "x-callback-appid:");
+	r->user_agent = header(s, WSI_TOKEN_HTTP_USER_AGENT);
 	read_query(s);
 	buf_reset(&s->body);
 }
@@ -172,6 +187,7 @@ ask(struct socket *s)
 	s->exchange = x;
 	s->in_callback = true;
 	v->handlers.on_request(v->handlers.self, x, &s->request);
+	s->request.sink = NULL;
 	s->in_callback = false;
 	if (s->answer != ANSWER_NONE)
 		return flush_answer(s);
@@ -200,7 +216,8 @@ reason_of(int status)
 		int         status;
 		const char *reason;
 	} reasons[] = {
-		{ 200, "OK" }, { 202, "Accepted" }, { 204, "No Content" },
+		{ 200, "OK" }, { 201, "Created" }, { 202, "Accepted" },
+		{ 204, "No Content" },
 		{ 400, "Bad Request" }, { 401, "Unauthorized" },
 		{ 403, "Forbidden" }, { 404, "Not Found" },
 		{ 405, "Method Not Allowed" }, { 408, "Request Timeout" },
@@ -403,6 +420,9 @@ socket_free(struct lws *wsi)
 	lws_set_opaque_user_data(wsi, NULL);
 	if (s->exchange != NULL)
 		s->exchange->socket = NULL;
+	if (s->request.sink != NULL)
+		s->server->handlers.on_gone(s->server->handlers.self,
+		    s->request.sink);
 	if (s->peer != NULL)
 		s->server->handlers.on_closed(s->server->handlers.self,
 		    s->peer);
@@ -414,12 +434,19 @@ socket_free(struct lws *wsi)
 static int
 on_head(struct socket *s, struct slice path)
 {
-	enum method m;
+	struct server_handlers *h = &s->server->handlers;
+	enum method             m;
 
 	read_head(s, path);
 	m = s->request.method;
-	if (lws_hdr_total_length(s->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0)
+	if (lws_hdr_total_length(s->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0) {
+		/* Of these libwebsockets tells no end when there is none. */
+		if (m != METHOD_POST && slice_is(header(s,
+		        WSI_TOKEN_HTTP_CONTENT_LENGTH), "0"))
+			return ask(s);
+		s->request.sink = h->on_head(h->self, &s->request);
 		return 0;       /* the body follows, be it empty */
+	}
 	if (m == METHOD_GET || m == METHOD_DELETE)
 		return ask(s);
 	/* What follows cannot be told from a body: the last word. */
@@ -431,6 +458,10 @@ on_head(struct socket *s, struct slice path)
 static int
 on_body(struct socket *s, struct slice part)
 {
+	struct server_handlers *h = &s->server->handlers;
+
+	if (s->request.sink != NULL)
+		return h->on_part(h->self, s->request.sink, part) ? 0 : -1;
 	if (s->body.n + part.n > BODY_MAX)
 		s->request.too_large = true;
 	else

@@ -25,14 +25,25 @@ struct request {
 	struct slice query[QUERY_MAX];      /* "name=value", decoded */
 	size_t       nquery;
 	struct slice authorization, content_type, union_appid, callback_appid;
+	struct slice user_agent;
 	bool         no_length, too_large;  /* there is a body we do not have */
+	void        *sink;                  /* that has taken the body */
 };
+
+/* The value of a member of the query; empty when it is not there. */
+struct slice request_query(const struct request *, const char *name);
 
 struct server_handlers {
 	void *self;
 	/* The exchange is the callee's until it is answered. */
 	void (*on_request)(void *self, struct exchange *,
 	    const struct request *);
+	/* Where a body goes that shall not be held; NULL: it is held.  on_gone
+	 * in place of on_request when the client left before its end. */
+	void *(*on_head)(void *self, const struct request *);
+	/* false: the connection is cut here. */
+	bool (*on_part)(void *self, void *sink, struct slice);
+	void (*on_gone)(void *self, void *sink);
 	/* 0: welcome; an HTTP status: refused; -1: dropped. */
 	int  (*on_upgrade)(void *self, struct slice path, struct slice origin,
 	    struct slice host);

@@ -5,10 +5,15 @@
 #ifndef SIM_H
 #define SIM_H
 
+#include "audit.h"
+#include "files.h"
 #include "gate.h"
 #include "proc.h"
+#include "sample.h"
 #include "server.h"
 #include "stream.h"
+#include "upload.h"
+#include "wire.h"
 
 struct webhooks;
 struct wait;
@@ -34,10 +39,17 @@ struct sim {
 	struct server   *server;
 	struct platform  platform;
 	struct stream    stream;
+	struct samples   samples;
+	struct files     files;
 	struct load      load;
 	struct webhooks *webhooks;
 	struct wait     *waits;
 	struct later    *laters;        /* answers that are due */
+	struct route_forms *forms;
+	struct wire     *wire;          /* the latest requests */
+	struct audits    audits;        /* messages that wait for a verdict */
+	struct uploads   uploads;
+	uint64_t        *asked;         /* calls of each operation */
 	uint64_t         seen_changes;  /* of the ledger, at the last look */
 	struct timer     tick;
 	uint64_t         conns;         /* ever; numbers them */
@@ -61,7 +73,15 @@ void gateway_on_closed(void *self, void *peer);
 
 /* --- rest.c: HTTP -> platform ------------------------------------------- */
 void rest_on_request(struct sim *, struct exchange *, const struct request *);
+enum err rest_open(struct sim *);
+/* Nobody is answered any more. */
+void rest_stop(struct sim *);
 void rest_close(struct sim *);
+/* A body that is not held, but goes where the path says. */
+void *rest_on_head(struct sim *, const struct request *);
+/* false: the client is to be cut off. */
+bool rest_on_part(void *sink, struct slice);
+void rest_on_gone(void *sink);
 
 /* --- control.c: /sim/ --------------------------------------------------- */
 void control_on_request(struct sim *, struct exchange *,
@@ -78,14 +98,46 @@ void wait_close(struct sim *);
 /* --- inject.c: events made from a few words ----------------------------- */
 struct words {
 	struct bot  *bot;
-	enum scope   scope;
-	struct slice user, group, channel, guild, name, text, button, id;
+	enum scope   scope;      /* OTHER: the kind says */
+	struct slice type;       /* empty: a message, or with button a click */
+	struct slice user, group, channel, guild, name, role, text, button;
+	struct slice message, emoji;       /* what a reaction, recall is of */
+	int64_t      emoji_type;
+	struct slice id, event;            /* d.id; the outer id */
+	const struct json *with;           /* put over the sample */
+	unsigned     odd;
 	int          expect;
 	unsigned     load;
 };
+/* NOT_FOUND: there is no such kind. */
 enum err inject_words(struct sim *, const struct words *, int64_t now_us,
     struct event_told *);
+/* Any event; words as far as it was made from them, or NULL. */
+enum err inject_event(struct sim *, const struct event_ask *,
+    const struct words *, int64_t now_us, struct event_told *);
+struct json *inject_sample(struct sim *, const struct words *,
+    int64_t now_us);
 void inject_defaults(struct sim *, struct bot *);
+
+/* --- show.c: what the chat page is told; the files it shows -------------- */
+void show_event(struct sim *, const struct event_ask *,
+    const struct event *, const struct words *);
+/* Again with the same id: it has grown. */
+void show_sent(struct sim *, const struct send *, const char *id,
+    const char *name);
+void show_typing(struct sim *, const struct send *);
+void show_recalled(struct sim *, const struct conversation *,
+    const char *id);
+void show_acknowledged(struct sim *, const struct event *, int64_t code);
+/* Where its bytes are served. */
+void show_file_url(const struct sim *, const struct file *, char *,
+    size_t);
+/* SYNTAX: not Base64.  Otherwise as files_keep(). */
+enum err show_keep_file(struct sim *, const struct file_new *,
+    struct slice base64, const struct file **);
+/* false: no such file. */
+bool show_on_request(struct sim *, struct exchange *,
+    const struct request *);
 
 /* --- load.c ------------------------------------------------------------- */
 enum err load_start(struct sim *, const struct load *);

@@ -166,6 +166,10 @@ stream_put_chat(struct stream *s, struct json *j)
 	if (sh == NULL)
 		return;
 	put_shared(s, sh);
+	if (sh->n > STREAM_KEPT_MAX) {
+		shared_release(&sh);
+		return;
+	}
 	shared_release(slot);
 	*slot = sh;
 	s->nchats++;

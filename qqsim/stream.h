@@ -7,7 +7,8 @@
 
 #include "json.h"
 
-enum { STREAM_CHATS = 200, STREAM_BEHIND_MAX = 4 << 20 };
+enum { STREAM_CHATS = 200, STREAM_KEPT_MAX = 128 << 10,
+	STREAM_BEHIND_MAX = 4 << 20 };
 
 struct socket;
 struct viewer;
@@ -31,7 +32,7 @@ stream_watched(const struct stream *s)
 
 /* Takes the object. */
 void stream_put(struct stream *, struct json *);
-/* Takes it, and keeps it for those who come later. */
+/* Takes it, and keeps it for those who come later unless it is huge. */
 void stream_put_chat(struct stream *, struct json *);
 void stream_forget(struct stream *);
 void stream_close(struct stream *);

@@ -16,6 +16,7 @@
 EMBED(www_index, "qqsim/www/index.html");
 EMBED(www_style, "qqsim/www/chat.css");
 EMBED(www_script, "qqsim/www/chat.js");
+EMBED(www_show, "qqsim/www/show.js");
 EMBED(www_icon, "qqsim/www/icon.svg");
 
 static const struct {
@@ -25,6 +26,8 @@ static const struct {
 	{ "/chat.css", "text/css; charset=utf-8", www_style, www_style_end },
 	{ "/chat.js", "text/javascript; charset=utf-8", www_script,
 	    www_script_end },
+	{ "/show.js", "text/javascript; charset=utf-8", www_show,
+	    www_show_end },
 	{ "/icon.svg", "image/svg+xml", www_icon, www_icon_end },
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "catalog.h"
 #include "conf.h"
 #include "err.h"
 #include "messages.h"
@@ -401,6 +402,275 @@ print_events(void)
 	puts(".El");
 }
 
+/* --- calls ------------------------------------------------------------------------ */
+
+static const char *const needs[] = {
+	[NEED_MUST] = "", [NEED_MAY] = ", optional",
+	[NEED_ONE] = ", exactly one of these",
+	[NEED_SOME] = ", at least one of these",
+	[NEED_MOST] = ", at most one of these",
+};
+
+static void
+print_bounds(const struct catalog_param *p)
+{
+	bool counted = p->type == TYPE_IDS || p->type == TYPE_OBJECTS ||
+	    p->type == TYPE_INT || p->type == TYPE_DIGITS;
+
+	fputs(catalog_type_name(p->type), stdout);
+	if (counted)
+		printf(" %lld to %lld", (long long)p->min, (long long)p->max);
+	else if (p->type == TYPE_TEXT && p->max > 0)
+		printf(" of %s%lld characters", p->min == p->max ? ""
+		    : "up to ", (long long)p->max);
+	else if (p->choices[0] != '\0')
+		printf(" of %s", p->choices);
+}
+
+static void
+print_param(const struct catalog_param *p)
+{
+	static const char *const places[] = { [PLACE_PATH] = "path",
+		[PLACE_QUERY] = "query", [PLACE_BODY] = "body",
+		[PLACE_FILE] = "file" };
+
+	printf(".It Cm %s\n(%s, ", p->name, places[p->place]);
+	print_bounds(p);
+	printf("%s)\n", needs[p->need]);
+	put_sentences(p->meaning);
+}
+
+static const char *
+status_words(enum call_status s)
+{
+	static const char *const words[] = {
+		[STATUS_CURRENT] = "",
+		[STATUS_SDK] = "The platform does not document it: it may fail.",
+		[STATUS_OLD] = "Replaced by a newer form.",
+		[STATUS_DEPRECATED] = "Deprecated by the platform.",
+		[STATUS_OURS] = "Only apid asks for it: it cannot be called.",
+	};
+
+	return words[s];
+}
+
+static const char *
+form_words(enum call_form f)
+{
+	static const char *const words[] = {
+		[FORM_NONE] = "", [FORM_JSON] = "Its body is JSON.",
+		[FORM_FILE] = "Its body is JSON; it may take minutes.",
+		[FORM_PICTURE] = "Its body is JSON, or a form with a picture.",
+		[FORM_CALLBACK] = "Its body is JSON; X-Callback-AppID is set.",
+		[FORM_BYTES] = "Its body are bytes.",
+	};
+
+	return words[f];
+}
+
+static void
+print_call(enum call_id id)
+{
+	const struct catalog_row   *r = catalog_row(id);
+	size_t                      n;
+	const struct catalog_param *p = catalog_params(id, &n);
+
+	printf(".Ss %s\n.Li %s\n.Li ", r->name, r->method);
+	put_argument(r->path);
+	putchar('\n');
+	puts(".br");
+	put_sentences(r->meaning);
+	if (form_words(r->form)[0] != '\0')
+		puts(form_words(r->form));
+	if (status_words(r->status)[0] != '\0')
+		puts(status_words(r->status));
+	printf("Scope %s; limit %s; answers %s.\n",
+	    catalog_scope_name(r->scope), r->limit, r->success);
+	if (n == 0)
+		return;
+	puts(".Bl -tag -width Ds -compact");
+	for (size_t i = 0; i < n; i++)
+		print_param(&p[i]);
+	puts(".El");
+}
+
+static void
+print_catalog(void)
+{
+	for (int i = 0; i < CALL_COUNT; i++)
+		print_call((enum call_id)i);
+}
+
+static void
+print_withdrawn(void)
+{
+	size_t                          n;
+	const struct catalog_withdrawn *w = catalog_withdrawn(&n);
+
+	puts(".Bl -tag -width Ds -compact");
+	for (size_t i = 0; i < n; i++) {
+		printf(".It Cm %s\n.Li %s\n.Li ", w[i].name, w[i].method);
+		put_argument(w[i].path);
+		puts(" :");
+		put_sentences(w[i].meaning);
+	}
+	puts(".El");
+}
+
+/* "u: g:" for those it can be asked in. */
+static void
+print_scopes(const char *scopes)
+{
+	for (; *scopes != '\0'; scopes++)
+		printf(" %c:", *scopes);
+}
+
+static void
+print_arguments(const struct call_operation *o)
+{
+	size_t                      n;
+	const struct call_argument *a = call_arguments(&n);
+	bool                        any = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (a[i].makes != o->makes)
+			continue;
+		if (!any)
+			puts(".Bl -tag -width Ds -compact");
+		any = true;
+		printf(".It Cm %s Pq %s", a[i].name, a[i].type);
+		if (o->needs & NEEDS_CONV && strcmp(a[i].scopes, "ugcd") != 0)
+			print_scopes(a[i].scopes);
+		putchar('\n');
+		put_sentences(a[i].meaning);
+	}
+	if (any)
+		puts(".El");
+}
+
+static void
+print_operation(const struct call_operation *o, bool same)
+{
+	char scopes[SCOPES + 1] = "";
+	int  n = 0;
+
+	printf(".Ss %s\n", o->name);
+	put_sentences(o->meaning);
+	for (int i = 0; i < SCOPES; i++)
+		if (o->requests[i] != CALL_none)
+			scopes[n++] = "ugcd"[i];
+	if (o->needs & NEEDS_CONV) {
+		fputs("In", stdout);
+		print_scopes(scopes);
+		puts(" conversations.");
+	}
+	if (same)
+		puts("Its arguments are those of the operation before.");
+	else
+		print_arguments(o);
+}
+
+static void
+print_operations(void)
+{
+	size_t                       n;
+	const struct call_operation *o = call_operations(&n);
+
+	for (size_t i = 0; i < n && o[i].makes != MAKES_PARAMS; i++)
+		print_operation(&o[i], i > 0 && o[i].makes == o[i - 1].makes);
+}
+
+/* --- results and the platform's codes ----------------------------------------------- */
+
+static void
+print_named(const char *const rows[][2], size_t n)
+{
+	puts(".Bl -tag -width Ds -compact");
+	for (size_t i = 0; i < n; i++) {
+		printf(".It Er %s\n", rows[i][0]);
+		put_sentences(rows[i][1]);
+	}
+	puts(".El");
+}
+
+static void
+print_results(void)
+{
+	static const char *const rows[][2] = {
+#define RESULT(name, meaning) { #name, meaning },
+#include "../apid/results.def"
+#undef RESULT
+	};
+
+	print_named(rows, COUNT(rows));
+}
+
+static void
+print_classes(void)
+{
+	static const char *const rows[][2] = {
+#define CLASS(name, meaning) { #name, meaning },
+#include "../apid/classes.def"
+#undef CLASS
+	};
+
+	print_named(rows, COUNT(rows));
+}
+
+struct code_row {
+	unsigned long long first, last;
+	const char        *cls, *result, *meaning;
+};
+
+static void
+print_code_rows(const struct code_row *rows, size_t n)
+{
+	puts(".Bl -tag -width Ds -compact");
+	for (size_t i = 0; i < n; i++) {
+		printf(".It Li %llu", rows[i].first);
+		if (rows[i].last != rows[i].first)
+			printf(" to %llu", rows[i].last);
+		printf(" Cm %s", rows[i].cls);
+		if (strcmp(rows[i].cls, "DONE") != 0 &&
+		    strcmp(rows[i].cls, "NEEDS_AUDIT") != 0)
+			printf(" Er %s", rows[i].result);
+		putchar('\n');
+		put_sentences(rows[i].meaning);
+	}
+	puts(".El");
+}
+
+static void
+print_statuses(void)
+{
+	static const struct code_row rows[] = {
+#define STATUS(first, last, cls, result, meaning)                            \
+	{ first, last, #cls, #result, meaning },
+#include "../apid/codes.def"
+	};
+
+	print_code_rows(rows, COUNT(rows));
+}
+
+static void
+print_codes(void)
+{
+	static const struct code_row codes[] = {
+#define CODE(code, cls, result, meaning)                                     \
+	{ code, code, #cls, #result, meaning },
+#include "../apid/codes.def"
+	};
+	static const struct code_row ranges[] = {
+#define RANGE(first, last, cls, result, meaning)                             \
+	{ first, last, #cls, #result, meaning },
+#include "../apid/codes.def"
+	};
+
+	print_code_rows(codes, COUNT(codes));
+	puts(".Pp\nCodes without a row of their own are judged by these:");
+	print_code_rows(ranges, COUNT(ranges));
+}
+
 /* Not a table, but a fact with one home all the same. */
 static void
 print_worker(void)
@@ -490,6 +760,10 @@ static const struct {
 	{ "errors", print_errors },     { "closes", print_closes },
 	{ "refusals", print_refusals }, { "events", print_events },
 	{ "limits", print_limits },     { "allowances", print_allowances },
+	{ "operations", print_operations },
+	{ "catalog", print_catalog },   { "withdrawn", print_withdrawn },
+	{ "results", print_results },   { "classes", print_classes },
+	{ "statuses", print_statuses }, { "codes", print_codes },
 	{ "worker", print_worker },
 };
 

@@ -59,6 +59,9 @@ child_look(struct child *c)
 	vitals_read(c->pid, &c->vitals);
 	hold_to(c, "rss_kib", c->vitals.rss_kib, conf->child_rss_mib * 1024);
 	hold_to(c, "fds", c->vitals.fds, conf->child_fds);
+	if (vitals_share(&c->share, c->vitals.cpu_ms, now,
+	        conf->child_cpu_s * 1000))
+		hold_to(c, "cpu_percent", c->share.percent, conf->child_cpu);
 }
 
 /* --- what it says: messages --------------------------------------------- */
@@ -137,18 +140,54 @@ take_word(struct child *c, struct slice word)
 		    slice_from(word, status.n));
 }
 
+/* The next line of words, which loses it. */
+static struct slice
+next_line(struct slice *words)
+{
+	const char  *nl = memchr(words->p, '\n', words->n);
+	size_t       n = nl != NULL ? (size_t)(nl - words->p) : words->n;
+	struct slice line = { words->p, n };
+
+	*words = slice_from(*words, nl != NULL ? n + 1 : n);
+	return line;
+}
+
+/* Words about descriptors belong together, in whatever order they come. */
+static void
+keep_fds(struct child *c, struct slice words, struct notify_fds *fds)
+{
+	static const struct slice named = SLICE("FDNAME=");
+	struct slice              name = SLICE("stored");
+	bool                      keeps = false, removes = false;
+	enum err                  e = ERR_OK;
+
+	while (words.n > 0) {
+		struct slice word = next_line(&words);
+
+		keeps = keeps || slice_is(word, "FDSTORE=1");
+		removes = removes || slice_is(word, "FDSTOREREMOVE=1");
+		if (slice_starts(word, named))
+			name = slice_from(word, named.n);
+	}
+	if (removes)
+		kept_remove(&c->kept, name);
+	while (keeps && e == ERR_OK && fds->n > 0)
+		e = kept_put(&c->kept, name, fds->fd[--fds->n]);
+	if (e != ERR_OK)
+		log_warn("child.kept", KV("name", c->name),
+		    KV("err", err_name(e)),
+		    KV("why", "a descriptor it wants to leave with us has no "
+		              "good name, or it has left as many as it may"));
+}
+
 void
-child_words(struct child *c, struct slice words)
+child_words(struct child *c, struct slice words, struct notify_fds *fds)
 {
 	child_step(c, SERVICE_BEAT);
 	child_look(c);
-	while (words.n > 0) {
-		const char *nl = memchr(words.p, '\n', words.n);
-		size_t      n = nl != NULL ? (size_t)(nl - words.p) : words.n;
-
-		take_word(c, (struct slice){ words.p, n });
-		words = slice_from(words, nl != NULL ? n + 1 : n);
-	}
+	keep_fds(c, words, fds);
+	while (words.n > 0)
+		take_word(c, next_line(&words));
 }
 
 /* Programs of others may say it in words here as well, as a shell does with
@@ -159,17 +198,19 @@ is_words(struct slice packet)
 	return packet.p[0] == '\n' || slice_starts(packet, SLICE("READY=")) ||
 	    slice_starts(packet, SLICE("WATCHDOG=")) ||
 	    slice_starts(packet, SLICE("STATUS=")) ||
-	    slice_starts(packet, SLICE("STOPPING="));
+	    slice_starts(packet, SLICE("STOPPING=")) ||
+	    slice_starts(packet, SLICE("FD"));
 }
 
 static void
-take_packet(struct child *c, struct slice packet)
+take_packet(struct child *c, struct slice packet, struct notify_fds *fds)
 {
 	struct slice head = { packet.p, MSG_HEAD };
 	enum err     e = ERR_SYNTAX;
 
 	if (is_words(packet)) {
-		child_words(c, packet.p[0] == '\n' ? SLICE("READY=1") : packet);
+		child_words(c, packet.p[0] == '\n' ? SLICE("READY=1") : packet,
+		    fds);
 		return;
 	}
 	child_step(c, SERVICE_BEAT);
@@ -185,20 +226,24 @@ take_packet(struct child *c, struct slice packet)
 static void
 on_socket(void *self, int fd, unsigned what)
 {
-	struct child *c = self;
-	char         *packet = family_scratch(c->family);
-	ssize_t       n = -1;
+	struct child     *c = self;
+	char             *packet = family_scratch(c->family);
+	struct notify_fds fds;
+	pid_t             pid;
+	ssize_t           n = -1;
 
 	(void)what;
 	errno = EAGAIN;
 	for (int i = 0; i < PACKETS_PER_TURN && c->socket == fd; i++) {
-		n = recv(fd, packet, PACKET_MAX, MSG_DONTWAIT | MSG_TRUNC);
+		n = notify_receive(fd, packet, PACKET_MAX, &pid, &fds);
 		if (n <= 0)
 			break;
 		if (n > PACKET_MAX)
 			c->refused++;
 		else
-			take_packet(c, (struct slice){ packet, (size_t)n });
+			take_packet(c, (struct slice){ packet, (size_t)n },
+			    &fds);
+		notify_drop(&fds);
 	}
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		/* It hung up; its end, or its silence, decides. */
@@ -317,6 +362,7 @@ forget_process(struct child *c)
 	c->socket = c->pidfd = -1;
 	c->pid = 0;
 	c->vitals = (struct vitals){ 0 };
+	c->share = (struct vitals_share){ 0 };
 	c->looked_ms = 0;
 	json_free(&c->app);
 	c->word[0] = '\0';
@@ -331,7 +377,8 @@ start_process(struct child *c)
 	const struct service_kind *kind = service_kind(c->id);
 	struct spawn spawn = { .program = kind->program,
 		.env = &c->environment, .output = c->output[1], .socket = -1,
-		.secret = settings_vault(s, c->id) };
+		.secret = settings_vault(s, c->id), .kept = &c->kept,
+		.files = family_files(c->family) };
 	char *path = conf_path(family_bin_dir(c->family), kind->program);
 	int   why = 0;
 
@@ -413,6 +460,10 @@ follow(struct child *c, enum service_state was, enum service_action action)
 
 	act(c, action);
 	arm(c);
+	/* It comes back no more, or not soon: whoever connects shall know. */
+	if (is == SERVICE_FAILED ||
+	    (is == SERVICE_STOPPED && !c->service.wanted))
+		kept_clear(&c->kept);
 	if (c->service.state != is || is == was)
 		return; /* a failed spawn has told its own story */
 	log_change(c, was);
@@ -638,7 +689,8 @@ child_bare(struct family *f, enum service_id id, unsigned number)
 	else
 		snprintf(c->name, sizeof c->name, "%s", kind);
 	lines_open(&c->lines, loop_now(family_loop(f)));
-	service_open(&c->service, family_limits(f), loop_now(family_loop(f)));
+	service_open(&c->service, family_limits(f, id),
+	    loop_now(family_loop(f)));
 	return c;
 }
 
@@ -689,6 +741,7 @@ child_free(struct child **cp)
 	}
 	if (c->output[1] >= 0)
 		close(c->output[1]);
+	kept_clear(&c->kept);
 	lines_close(&c->lines);
 	buf_free(&c->environment);
 	free(c);

@@ -13,6 +13,7 @@
 #include "lines.h"
 #include "loop.h"
 #include "messages.h"
+#include "notify.h"
 #include "service.h"
 #include "settings.h"
 #include "vitals.h"
@@ -31,6 +32,7 @@ struct child {
 	pid_t           pid;               /* 0: no process */
 	int             pidfd, socket;     /* -1 */
 	int             output[2];         /* kept over restarts */
+	struct kept     kept;              /* for the next process */
 	struct buf      environment;       /* of the process that runs */
 	struct lines    lines;
 	struct json    *app;               /* as it reported, or NULL */
@@ -40,6 +42,7 @@ struct child {
 	uint64_t        refused;           /* packets that were none */
 	uint64_t        dropped_told_ms;
 	struct vitals   vitals;
+	struct vitals_share share;
 	uint64_t        looked_ms;         /* when these were read */
 	pid_t           ended_pid;         /* whose remains may be alive */
 	struct timer    remains;
@@ -58,7 +61,7 @@ void child_free(struct child **);
 
 void child_step(struct child *, enum service_input);
 /* It said READY=1, or other words of sd_notify(3), one a line. */
-void child_words(struct child *, struct slice);
+void child_words(struct child *, struct slice, struct notify_fds *);
 /* Its process ended: reaps it.  Group and last words are taken care of. */
 void child_reap(struct child *, const siginfo_t *);
 void child_hasten(struct child *, uint64_t at_ms);

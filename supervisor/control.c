@@ -217,7 +217,8 @@ look_at_job(struct job *j)
 static uint64_t
 timeout_of(struct control *ctl, const struct json *req)
 {
-	const struct service_limits *l = &ctl->family->limits;
+	/* but for restarts they are the same for all */
+	const struct service_limits *l = family_limits(ctl->family, 0);
 	int64_t                      ms;
 
 	if (!json_int_at(req, "timeout_ms", &ms))
@@ -793,6 +794,13 @@ do_logs(struct control *ctl, struct client *c, const struct json *req)
 }
 
 /* --- the table ---------------------------------------------------------- */
+
+static void
+do_ping(struct control *ctl, struct client *c, const struct json *req)
+{
+	(void)ctl;
+	client_send(c, yes(json_get(req, "id")));
+}
 
 static const struct command {
 	const char *name, *arguments, *meaning;

@@ -34,15 +34,21 @@ family_settings(const struct family *f)
 }
 
 const struct service_limits *
-family_limits(const struct family *f)
+family_limits(const struct family *f, enum service_id id)
 {
-	return &f->limits;
+	return &f->limits[id];
 }
 
 const char *
 family_bin_dir(const struct family *f)
 {
 	return f->bin_dir;
+}
+
+uint64_t
+family_files(const struct family *f)
+{
+	return f->files;
 }
 
 char *
@@ -341,7 +347,7 @@ stop_what_must(struct family *f)
 			continue;
 		child_step(c, input);
 		child_hasten(c,
-		    f->stop_at_ms + f->limits.stop_ms * share / 100);
+		    f->stop_at_ms + f->settings->conf.stop_ms * share / 100);
 	}
 }
 
@@ -372,23 +378,31 @@ cancel_roll(struct family *f)
 	f->rolling = NULL;
 }
 
+static enum service_restart
+restart_of(const struct conf *c, enum service_id id)
+{
+	struct slice word = conf_restart(c->restart, service_kind(id)->name);
+
+	return slice_is(word, "never") ? SERVICE_NOT_AGAIN
+	    : slice_is(word, "on-failure") ? SERVICE_ON_FAILURE
+	                                   : SERVICE_ALWAYS;
+}
+
 static void
 take_limits(struct family *f)
 {
 	const struct conf *c = &f->settings->conf;
 
-	f->limits = (struct service_limits){
-		.ready_ms = c->ready_ms,
-		.watchdog_ms = c->watchdog_ms,
-		/* one event may take so long */
-		.drain_ms = c->event_timeout_ms + 1000,
-		.stop_ms = c->stop_ms,
-		.restart = strcmp(c->restart, "never") == 0
-		        ? SERVICE_NOT_AGAIN
-		    : strcmp(c->restart, "on-failure") == 0
-		        ? SERVICE_ON_FAILURE : SERVICE_ALWAYS,
-		.ends_max = (unsigned)c->restarts,
-	};
+	for (enum service_id id = 0; id < SERVICE_IDS; id++)
+		f->limits[id] = (struct service_limits){
+			.ready_ms = c->ready_ms,
+			.watchdog_ms = c->watchdog_ms,
+			/* one event may take so long */
+			.drain_ms = c->event_timeout_ms + 1000,
+			.stop_ms = c->stop_ms,
+			.restart = restart_of(c, id),
+			.ends_max = (unsigned)c->restarts,
+		};
 }
 
 static void
@@ -577,8 +591,9 @@ family_stop(struct family *f)
 	f->stop_at_ms = loop_now(f->loop);
 	loop_cancel(f->loop, &f->sim_wait);
 	cancel_roll(f);
-	log_info("family.stop", KV("within_ms", f->limits.stop_ms));
-	loop_after(f->loop, &f->stop_late, f->limits.stop_ms, on_stop_late, f);
+	log_info("family.stop", KV("within_ms", f->settings->conf.stop_ms));
+	loop_after(f->loop, &f->stop_late, f->settings->conf.stop_ms,
+	    on_stop_late, f);
 	stop_what_must(f);
 }
 
@@ -613,7 +628,7 @@ on_look_for_sim(void *self)
 
 	if (settings_sim_is_there(f->settings)) {
 		load_sim(f);
-	} else if (waited < f->limits.ready_ms) {
+	} else if (waited < f->settings->conf.ready_ms) {
 		loop_after(f->loop, &f->sim_wait, SIM_LOOK_MS,
 		    on_look_for_sim, f);
 	} else {
@@ -636,7 +651,7 @@ await_sim(struct family *f)
 	if (!s->needs_sim || s->runs_sim || s->has_sim)
 		return ERR_OK;
 	log_info("family.wait_sim", KV("file", s->sim_env),
-	    KV("ms", f->limits.ready_ms));
+	    KV("ms", f->settings->conf.ready_ms));
 	f->sim_since_ms = loop_now(f->loop);
 	return loop_after(f->loop, &f->sim_wait, 0, on_look_for_sim, f);
 }
@@ -712,7 +727,7 @@ family_log_level(struct family *f, enum log_level level)
 
 /* The child itself, or a process in its session, as it leads one. */
 static void
-on_notified(void *self, pid_t pid, struct slice words)
+on_notified(void *self, pid_t pid, struct slice words, struct notify_fds *fds)
 {
 	struct family *f = self;
 	struct child  *c = find_pid(f, pid);
@@ -721,7 +736,7 @@ on_notified(void *self, pid_t pid, struct slice words)
 	if (c == NULL && leader > 0)
 		c = find_pid(f, leader);
 	if (c != NULL)
-		child_words(c, words);
+		child_words(c, words, fds);
 }
 
 static void
@@ -768,6 +783,12 @@ family_reload(struct family *f)
 		log_error("family.reload", KV("err", err_name(e)),
 		    KV("why", "the configuration has problems; the old one "
 		              "stays in force"));
+		return e;
+	}
+	if ((e = output_reopen(f->output, &f->settings->conf)) != ERR_OK) {
+		settings_take_back(f->settings, &changed);
+		take_limits(f);
+		renew(f, changed, true); /* of a reload before this one */
 		return e;
 	}
 	take_limits(f);
@@ -817,14 +838,14 @@ resume(struct family *f, const struct json *state)
 
 enum err
 family_open(struct family *f, struct loop *loop, struct settings *settings,
-    struct output *output, const struct json *state)
+    struct output *output, uint64_t files, const struct json *state)
 {
 	int64_t  notify = -1;
 	enum err e;
 
 	json_int_at(state, "notify", &notify);
 	*f = (struct family){ .loop = loop, .settings = settings,
-		.output = output, .opened_ms = loop_clock_ms() };
+		.output = output, .files = files, .opened_ms = loop_clock_ms() };
 	take_limits(f);
 	f->oom_kills = f->oom_before = vitals_oom_kills();
 	f->generation = 1;

@@ -33,7 +33,7 @@ struct family {
 	struct output         *output;
 	struct family_listener listener;
 	char                  *bin_dir, *scratch;
-	struct service_limits  limits;
+	struct service_limits  limits[SERVICE_IDS];
 	struct child          *children[FAMILY_MAX];   /* in starting order */
 	size_t                 nchildren;
 	struct child          *rolling;     /* being replaced by a roll */
@@ -43,6 +43,7 @@ struct family {
 	uint64_t               oom_kills, oom_before, oom_looked_ms;
 	struct kin             kin;
 	struct notify          notify;
+	uint64_t               files;       /* for each child */
 	struct {
 		pid_t     pid;               /* of a new program on trial */
 		bool      ended;
@@ -56,9 +57,10 @@ struct family {
 	enum err               failed;      /* why it stops, if not asked to */
 };
 
-/* state: what another program has left (handover.h), or NULL. */
+/* files: how many descriptors each child may have.
+ * state: what another program has left (handover.h), or NULL. */
 enum err family_open(struct family *, struct loop *, struct settings *,
-    struct output *, const struct json *state);
+    struct output *, uint64_t files, const struct json *state);
 void family_close(struct family *);
 
 /* After each turn of the loop: what may start, what must stop now. */
@@ -90,8 +92,10 @@ enum err family_reload(struct family *);
 
 struct loop *family_loop(struct family *);
 const struct settings *family_settings(const struct family *);
-const struct service_limits *family_limits(const struct family *);
+const struct service_limits *family_limits(const struct family *,
+    enum service_id);
 const char *family_bin_dir(const struct family *);
+uint64_t family_files(const struct family *);
 /* Room for one read of FAMILY_SCRATCH bytes, shared by all. */
 char *family_scratch(struct family *);
 uint64_t *family_line_number(struct family *);

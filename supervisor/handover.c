@@ -19,6 +19,7 @@
 
 #define CHILD_NUMBERS(F)                                                     \
 	F(number) F(pid) F(pidfd) F(socket) F(output[0]) F(output[1])        \
+	F(share.at_ms) F(share.cpu_ms) F(share.percent)                      \
 	F(refused) F(surplus) F(ended_pid)                                   \
 	F(lines.dropped) F(lines.dropped_told)                               \
 	F(service.state) F(service.cause) F(service.pressure)                \
@@ -51,20 +52,20 @@ push_line(void *self, struct slice line, uint64_t number)
 	json_push_take(self, pair);
 }
 
-/* What has no line end yet may be any bytes: two letters for each. */
+/* What may be any bytes: two letters for each. */
 static void
-put_partial(struct json *o, struct slice bytes)
+put_bytes(struct json *o, const char *key, struct slice bytes)
 {
 	struct buf text = { 0 };
 
 	for (size_t i = 0; i < bytes.n; i++)
 		buf_putf(&text, "%02x", (unsigned char)bytes.p[i]);
-	json_put_text(o, "partial", buf_slice(&text));
+	json_put_text(o, key, buf_slice(&text));
 	buf_free(&text);
 }
 
 static void
-get_partial(struct buf *to, struct slice text)
+get_bytes(struct buf *to, struct slice text)
 {
 	for (size_t i = 0; i + 1 < text.n; i += 2) {
 		const char two[3] = { text.p[i], text.p[i + 1], '\0' };
@@ -90,7 +91,7 @@ static struct json *
 child_state(const struct child *from)
 {
 	struct json *o = json_new_object(), *lines = json_new_array();
-	struct json *ends = json_new_array();
+	struct json *ends = json_new_array(), *kept = json_new_array();
 
 	CHILD_NUMBERS(PUT)
 	json_put_text(o, "service", slice_of(service_kind(from->id)->name));
@@ -102,7 +103,15 @@ child_state(const struct child *from)
 	json_put_take(o, "environment", environment_of(from));
 	lines_last(&from->lines, LINES_KEPT, push_line, lines);
 	json_put_take(o, "lines", lines);
-	put_partial(o, buf_slice(&from->lines.partial));
+	for (size_t i = 0; i < from->kept.n; i++) {
+		struct json *one = json_new_object();
+
+		json_put_text(one, "name", slice_of(from->kept.row[i].name));
+		json_put_int(one, "fd", from->kept.row[i].fd);
+		json_push_take(kept, one);
+	}
+	json_put_take(o, "kept", kept);
+	put_bytes(o, "partial", buf_slice(&from->lines.partial));
 	for (size_t i = 0; i < SERVICE_ENDS_MAX; i++)
 		json_push_int(ends, (int64_t)from->service.ends_ms[i]);
 	json_put_take(o, "ends_ms", ends);
@@ -121,6 +130,7 @@ whole_state(const struct family *from, const struct control *ctl, int lock)
 	json_put_int(o, "notify", from->notify.fd);
 	json_put_int(o, "secret", settings_named_vault(from->settings));
 	json_put_int(o, "vault", from->settings->secret);
+	put_bytes(o, "unwritten", buf_slice(&from->output->pending));
 	control_put(ctl, o);
 	for (size_t i = 0; i < from->nchildren; i++)
 		json_push_take(children, child_state(from->children[i]));
@@ -211,10 +221,16 @@ handover_keep(const struct json *state, bool stays)
 
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
 		keep(state, fds[i], stays);
-	for (size_t i = 0; i < json_count(children); i++)
+	for (size_t i = 0; i < json_count(children); i++) {
+		const struct json *c = json_at(children, i);
+		const struct json *kept = json_get(c, "kept");
+
 		for (size_t k = 0; k < sizeof child_fds / sizeof *child_fds;
 		     k++)
-			keep(json_at(children, i), child_fds[k], stays);
+			keep(c, child_fds[k], stays);
+		for (size_t k = 0; k < json_count(kept); k++)
+			keep(json_at(kept, k), "fd", stays);
+	}
 }
 
 /* A number that is missing is a 0: there is none in the same format. */
@@ -236,6 +252,7 @@ get_lists(struct child *to, const struct json *o)
 	const struct json *ends = json_get(o, "ends_ms");
 	const struct json *lines = json_get(o, "lines");
 	const struct json *env = json_get(o, "environment");
+	const struct json *kept = json_get(o, "kept");
 	int64_t            v;
 
 	for (size_t i = 0; i < SERVICE_ENDS_MAX; i++)
@@ -246,7 +263,11 @@ get_lists(struct child *to, const struct json *o)
 			lines_keep(&to->lines,
 			    json_text(json_at(json_at(lines, i), 1)),
 			    (uint64_t)v);
-	get_partial(&to->lines.partial, json_text_at(o, "partial"));
+	for (size_t i = 0; i < json_count(kept); i++)
+		if (json_int_at(json_at(kept, i), "fd", &v))
+			kept_put(&to->kept, json_text_at(json_at(kept, i),
+			    "name"), (int)v);
+	get_bytes(&to->lines.partial, json_text_at(o, "partial"));
 	for (size_t i = 0; i < json_count(env); i++) {
 		buf_put(&to->environment, json_text(json_at(env, i)));
 		buf_put(&to->environment, (struct slice){ "", 1 });
@@ -292,6 +313,7 @@ handover_family(struct family *to, const struct json *o)
 	for (size_t i = 0; i < KIN_GUESTS_MAX; i++)
 		if (json_int(json_at(guests, i), &v))
 			to->kin.guests[to->kin.nguests++] = (pid_t)v;
+	get_bytes(&to->output->pending, json_text_at(o, "unwritten"));
 	to->generation++;
 	for (size_t i = 0; i < json_count(children) && e == ERR_OK; i++)
 		e = get_child(to, json_at(children, i));

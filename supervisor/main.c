@@ -4,7 +4,6 @@
  * what it knows of a child is what the child reports.
  */
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -18,6 +17,7 @@
 #include "handover.h"
 #include "log.h"
 #include "proc.h"
+#include "spawn.h"
 #include "upgrade.h"
 
 struct rookeryd {
@@ -31,6 +31,7 @@ struct rookeryd {
 	struct upgrade  upgrade;
 	struct json    *left;       /* by the program before us, or NULL */
 	int             lock;
+	uint64_t        files;      /* descriptors we were started with */
 };
 
 struct options {
@@ -166,18 +167,6 @@ tell_what_runs(const struct settings *s)
 			    KV("app_id", s->conf.bots[i].qq_app_id));
 }
 
-/* Four descriptors per child: 256 workers need more than the usual 1024. */
-static void
-raise_limit(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
-		l.rlim_cur = l.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &l);
-	}
-}
-
 /* It is ours already if we take somebody's place. */
 static enum err
 take_lock(struct rookeryd *r)
@@ -199,7 +188,6 @@ open_all(struct rookeryd *r)
 	const struct conf *c = &r->settings.conf;
 	enum err           e;
 
-	raise_limit();
 	r->has_terminal = has_terminal() &&
 	    (isatty(STDIN_FILENO) || isatty(STDERR_FILENO));
 	if ((e = proc_make_dir(c->run_dir, 0750)) != ERR_OK ||
@@ -216,12 +204,12 @@ open_all(struct rookeryd *r)
 	/* Orphans of our children are ours to reap, whatever pid we have. */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return ERR_SYSTEM;
-	output_open(&r->output, r->loop,
-	    strcmp(c->log_format, "json") == 0);
+	if ((e = output_open(&r->output, r->loop, c)) != ERR_OK)
+		return e;
 	if (r->left == NULL)
 		tell_what_runs(&r->settings);
 	if ((e = family_open(&r->family, r->loop, &r->settings, &r->output,
-	         r->left)) != ERR_OK ||
+	         r->files, r->left)) != ERR_OK ||
 	    (e = control_open(&r->control, &r->family, r->loop, c->run_dir,
 	         r->left)) != ERR_OK)
 		return e;
@@ -289,6 +277,8 @@ main(int argc, char *argv[])
 		return status;
 	log_open("rookeryd", LOG_INFO, false);
 	proc_guard();
+	/* Four per child: 256 workers need more than the usual 1024. */
+	r.files = spawn_files(SPAWN_FILES_ALL);
 	if (state >= 0 && (e = handover_read(state, &r.left)) != ERR_OK) {
 		log_error("rookeryd.state", KV("err", err_name(e)),
 		    KV("why", "another version wrote it, or nobody did"));

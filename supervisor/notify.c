@@ -17,9 +17,26 @@
 
 enum { WORDS_MAX = 4096, WORDS_PER_TURN = 64 };
 
-/* Length of one datagram, -1 when there is none; *pid 0: nobody's. */
-static ssize_t
-take(int fd, char *text, size_t size, pid_t *pid)
+/* They are ours to close, more than there is room for too. */
+static void
+take_fds(struct cmsghdr *c, struct notify_fds *fds)
+{
+	size_t all = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+	for (size_t i = 0; i < all; i++) {
+		int got;
+
+		memcpy(&got, CMSG_DATA(c) + i * sizeof got, sizeof got);
+		if (fds->n < KEPT_MAX)
+			fds->fd[fds->n++] = got;
+		else
+			close(got);
+	}
+}
+
+ssize_t
+notify_receive(int fd, char *text, size_t size, pid_t *pid,
+    struct notify_fds *fds)
 {
 	union {
 		struct cmsghdr head;
@@ -29,46 +46,47 @@ take(int fd, char *text, size_t size, pid_t *pid)
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1,
 		.msg_control = &control, .msg_controllen = sizeof control };
 	struct ucred  who = { 0 };
-	ssize_t       n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t       n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_TRUNC |
+	    MSG_CMSG_CLOEXEC);
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); n >= 0 && c != NULL;
+	fds->n = 0;
+	for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m); c != NULL;
 	     c = CMSG_NXTHDR(&m, c)) {
 		if (c->cmsg_level != SOL_SOCKET)
 			continue;
-		if (c->cmsg_type == SCM_CREDENTIALS) {
+		if (c->cmsg_type == SCM_CREDENTIALS)
 			memcpy(&who, CMSG_DATA(c), sizeof who);
-		} else if (c->cmsg_type == SCM_RIGHTS) {
-			/* FDSTORE=1: we keep nobody's descriptors */
-			size_t all = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-			for (size_t i = 0; i < all; i++) {
-				int got;
-
-				memcpy(&got, CMSG_DATA(c) + i * sizeof got,
-				    sizeof got);
-				close(got);
-			}
-		}
+		else if (c->cmsg_type == SCM_RIGHTS)
+			take_fds(c, fds);
 	}
 	*pid = who.pid;
 	return n;
 }
 
+void
+notify_drop(struct notify_fds *fds)
+{
+	while (fds->n > 0)
+		close(fds->fd[--fds->n]);
+}
+
 static void
 on_words(void *self, int fd, unsigned what)
 {
-	struct notify *y = self;
-	char           text[WORDS_MAX];
-	pid_t          pid;
-	ssize_t        n;
+	struct notify    *y = self;
+	struct notify_fds fds;
+	char              text[WORDS_MAX];
+	pid_t             pid;
+	ssize_t           n;
 
 	(void)what;
 	for (int i = 0; i < WORDS_PER_TURN; i++) {
-		if ((n = take(fd, text, sizeof text, &pid)) < 0)
+		if ((n = notify_receive(fd, text, sizeof text, &pid, &fds)) < 0)
 			return;
 		if (pid > 0)
-			y->heard(y->self, pid,
-			    (struct slice){ text, (size_t)n });
+			y->heard(y->self, pid, (struct slice){ text,
+			    n < WORDS_MAX ? (size_t)n : WORDS_MAX }, &fds);
+		notify_drop(&fds);
 	}
 }
 
@@ -101,7 +119,7 @@ bind_at(struct notify *y)
 
 enum err
 notify_open(struct notify *y, struct loop *loop, const char *run_dir, int fd,
-    void (*heard)(void *self, pid_t, struct slice words), void *self)
+    notify_fn *heard, void *self)
 {
 	enum err e;
 

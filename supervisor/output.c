@@ -13,6 +13,7 @@
 
 #include "json.h"
 #include "lines.h"
+#include "log.h"
 
 /* What a pipe or terminal that polls as writable takes without waiting. */
 enum { SAFE_BYTES = 4096 };
@@ -44,11 +45,40 @@ make_nonblocking(void)
 	return true;
 }
 
-void
-output_open(struct output *o, struct loop *loop, bool json)
+static void
+unwatch(struct output *o)
 {
-	*o = (struct output){ .loop = loop, .json = json };
+	if (o->watched)
+		loop_unwatch(o->loop, STDERR_FILENO);
+	o->watched = false;
+}
+
+enum err
+output_reopen(struct output *o, const struct conf *c)
+{
+	enum err e;
+
+	log_flush();
+	output_flush(o);
+	unwatch(o);
+	if ((e = logfile_open(&o->file, c)) == ERR_OK)
+		o->json = strcmp(c->log_format, "json") == 0;
 	o->nonblocking = make_nonblocking();
+	return e;
+}
+
+enum err
+output_open(struct output *o, struct loop *loop, const struct conf *c)
+{
+	*o = (struct output){ .loop = loop, .file.given = -1 };
+	return output_reopen(o, c);
+}
+
+void
+output_give_back(struct output *o)
+{
+	unwatch(o);
+	logfile_close(&o->file);
 }
 
 void
@@ -57,8 +87,7 @@ output_close(struct output *o)
 	if (o->loop == NULL)
 		return;
 	output_flush(o);
-	if (o->watched)
-		loop_unwatch(o->loop, STDERR_FILENO);
+	output_give_back(o);
 	buf_free(&o->pending);
 }
 
@@ -135,6 +164,8 @@ output_flush(struct output *o)
 	size_t  done = 0;
 	ssize_t n = 0;
 
+	if (logfile_turn(&o->file, o->pending.n))
+		unwatch(o);
 	while (done < o->pending.n) {
 		size_t left = o->pending.n - done;
 
@@ -156,8 +187,7 @@ output_flush(struct output *o)
 	if (o->pending.n > 0 && !o->watched) {
 		o->watched = loop_watch(o->loop, STDERR_FILENO, LOOP_WRITE,
 		    on_writable, o) == ERR_OK;
-	} else if (o->pending.n == 0 && o->watched) {
-		loop_unwatch(o->loop, STDERR_FILENO);
-		o->watched = false;
+	} else if (o->pending.n == 0) {
+		unwatch(o);
 	}
 }

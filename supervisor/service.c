@@ -39,6 +39,14 @@ service_state_name(enum service_state state)
 }
 
 const char *
+service_restart_name(enum service_restart restart)
+{
+	static const char *const words[] = { "always", "on-failure", "never" };
+
+	return words[restart];
+}
+
+const char *
 service_cause_name(enum service_cause cause)
 {
 	return causes[cause];

@@ -137,6 +137,7 @@ bool service_alive(const struct service *);
 unsigned service_recent_ends(const struct service *, uint64_t now_ms);
 
 const char *service_state_name(enum service_state);
+const char *service_restart_name(enum service_restart);
 const char *service_cause_name(enum service_cause);
 
 #endif

@@ -423,7 +423,8 @@ static bool
 is_ours_to_set(enum conf_id id)
 {
 	return id == CONF_ROOKERY_CHILD_FD || id == CONF_ROOKERY_CHILD_NAME ||
-	    id == CONF_ROOKERY_ENV_FILE || id == CONF_QQ_CLIENT_SECRET;
+	    id == CONF_ROOKERY_CHILD_KEPT || id == CONF_ROOKERY_ENV_FILE ||
+	    id == CONF_QQ_CLIENT_SECRET;
 }
 
 static void

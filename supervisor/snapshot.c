@@ -58,6 +58,7 @@ snapshot_child(struct child *c, uint64_t now_ms)
 	put_text(o, "name", c->name);
 	put_text(o, "service", service_kind(c->id)->name);
 	json_put_int(o, "instance", c->number);
+	put_text(o, "restart", service_restart_name(s->limits->restart));
 	put_text(o, "desired", s->wanted ? "up" : "down");
 	put_text(o, "state", service_state_name(s->state));
 	put_age(o, "since_ms", s->since_ms, now_ms);
@@ -78,9 +79,11 @@ snapshot_child(struct child *c, uint64_t now_ms)
 	json_put_int(o, "rss_kib", (int64_t)c->vitals.rss_kib);
 	json_put_int(o, "fds", (int64_t)c->vitals.fds);
 	json_put_int(o, "cpu_ms", (int64_t)c->vitals.cpu_ms);
+	json_put_int(o, "cpu_percent", (int64_t)c->share.percent);
 	put_text(o, "remedy", child_remedy(c, remedy, sizeof remedy));
 	json_put_int(o, "dropped_log_lines", (int64_t)c->lines.dropped);
 	put_text(o, "word", c->word);
+	json_put_int(o, "kept_fds", (int64_t)c->kept.n);
 	if (c->app != NULL)
 		json_put_ref(o, "app", c->app);
 	return o;
@@ -170,6 +173,8 @@ snapshot_put_dump(struct json *answer, struct family *f)
 	json_put_int(dump, "oom_kills", (int64_t)f->oom_kills);
 	put_text(dump, "groups", f->kin.base);
 	json_put_int(dump, "stop_signals", f->stop_signals);
+	json_put_int(dump, "log_files_put_aside",
+	    (int64_t)f->output->file.turned);
 	json_put_int(dump, "unwritten", (int64_t)f->output->pending.n);
 	for (size_t i = 0; i < f->nchildren; i++)
 		json_push_take(list, dump_child(f->children[i],

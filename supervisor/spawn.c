@@ -5,6 +5,7 @@
  */
 #include "spawn.h"
 
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -15,20 +16,47 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The array that exec wants, pointing into the block. */
+uint64_t
+spawn_files(uint64_t soft)
+{
+	struct rlimit l;
+	uint64_t      was;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+		return soft;
+	was = l.rlim_cur;
+	l.rlim_cur = soft < l.rlim_max ? soft : l.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &l);
+	return was;
+}
+
+/* The array that exec wants, pointing into the block; last: one more string,
+ * or NULL. */
 static char **
-vector_of(struct buf *env)
+vector_of(struct buf *env, char *last)
 {
 	size_t n = 0, i = 0;
 	char **v;
 
 	for (size_t at = 0; at < env->n; at++)
 		n += env->p[at] == '\0';
-	if (env->failed || (v = calloc(n + 1, sizeof *v)) == NULL)
+	if (env->failed || (v = calloc(n + 2, sizeof *v)) == NULL)
 		return NULL;
 	for (size_t at = 0; at < env->n; at += strlen(env->p + at) + 1)
 		v[i++] = env->p + at;
+	v[i] = last;
 	return v;
+}
+
+static int
+put_kept(posix_spawn_file_actions_t *fa, const struct kept *k)
+{
+	int e = 0;
+
+	for (size_t i = 0; i < k->n && e == 0; i++)
+		e = posix_spawn_file_actions_adddup2(fa, k->row[i].fd,
+		    SPAWN_KEPT_FD + (int)i);
+	return e;
 }
 
 static int
@@ -45,14 +73,13 @@ set_actions(posix_spawn_file_actions_t *fa, const struct spawn *s)
 	    (e = posix_spawn_file_actions_adddup2(fa, s->socket,
 	         SPAWN_SOCKET_FD)) != 0)
 		return e;
-	if (s->secret < 0)
-		return posix_spawn_file_actions_addclosefrom_np(fa,
-		    SPAWN_SECRET_FD);
-	if ((e = posix_spawn_file_actions_adddup2(fa, s->secret,
-	         SPAWN_SECRET_FD)) != 0)
+	e = s->secret >= 0
+	    ? posix_spawn_file_actions_adddup2(fa, s->secret, SPAWN_SECRET_FD)
+	    : posix_spawn_file_actions_addclose(fa, SPAWN_SECRET_FD);
+	if (e != 0 || (e = put_kept(fa, s->kept)) != 0)
 		return e;
 	return posix_spawn_file_actions_addclosefrom_np(fa,
-	    SPAWN_SECRET_FD + 1);
+	    SPAWN_KEPT_FD + (int)s->kept->n);
 }
 
 static int
@@ -103,9 +130,23 @@ spawn_pidfd(pid_t pid)
 enum err
 spawn_start(const struct spawn *s, pid_t *pid, int *pidfd)
 {
-	char **env = vector_of(s->env);
-	int    e = env != NULL ? run(s, env, pid) : ENOMEM;
+	struct buf kept = { 0 };
+	char     **env = NULL;
+	uint64_t   ours;
+	int        e = ENOMEM;
 
+	if (s->kept->n > 0) {
+		buf_puts(&kept, "ROOKERY_CHILD_KEPT=");
+		kept_print(s->kept, SPAWN_KEPT_FD, &kept);
+		buf_put(&kept, (struct slice){ "", 1 });
+	}
+	if (!kept.failed)
+		env = vector_of(s->env, kept.p);
+	ours = spawn_files(s->files);
+	if (env != NULL)
+		e = run(s, env, pid);
+	spawn_files(ours);
+	buf_free(&kept);
 	free(env);
 	if (e != 0) {
 		errno = e;

@@ -91,6 +91,7 @@ on_client(void *self, int fd, unsigned what)
 		return;
 	n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
 	if (n > 0) {
+		c->spoke_ms = loop_now(c->status->loop);
 		buf_put(&c->in, (struct slice){ bytes, (size_t)n });
 		take_lines(c);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
@@ -122,13 +123,51 @@ is_allowed(int fd)
 	    (who.uid == 0 || who.uid == geteuid());
 }
 
+static void
+let_go(struct client *c)
+{
+	if (c->status->on_gone != NULL)
+		c->status->on_gone(c->status->self, c);
+	loop_unwatch(c->status->loop, c->fd);
+	close(c->fd);
+	buf_free(&c->in);
+	buf_free(&c->out);
+	c->fd = -1;
+}
+
+/* Of those who wait for nothing, the one silent for longest; NULL: none is
+ * silent for long enough. */
+static struct client *
+idlest(struct status *s)
+{
+	uint64_t       least = loop_now(s->loop);
+	struct client *found = NULL;
+
+	for (size_t i = 0; i < STATUS_CLIENTS_MAX; i++) {
+		struct client *c = &s->clients[i];
+
+		if (c->job == NULL && c->out.n == 0 && c->spoke_ms < least) {
+			least = c->spoke_ms;
+			found = c;
+		}
+	}
+	return found != NULL &&
+	        least + STATUS_IDLE_MS <= loop_now(s->loop) ? found : NULL;
+}
+
 static struct client *
 free_place(struct status *s)
 {
+	struct client *c;
+
 	for (size_t i = 0; i < STATUS_CLIENTS_MAX; i++)
 		if (s->clients[i].fd < 0)
 			return &s->clients[i];
-	return NULL;
+	if ((c = idlest(s)) != NULL) {
+		s->gave_way++;
+		let_go(c);
+	}
+	return c;
 }
 
 /* As far as it can be told without a place. */
@@ -156,7 +195,8 @@ status_take(struct status *s, int fd)
 		close(fd);
 		return NULL;
 	}
-	*c = (struct client){ .status = s, .fd = fd };
+	*c = (struct client){ .status = s, .fd = fd,
+		.spoke_ms = loop_now(s->loop) };
 	return c;
 }
 
@@ -168,18 +208,6 @@ on_arrival(void *self, int listener, unsigned what)
 	(void)what;
 	if (fd >= 0)
 		status_take(self, fd);
-}
-
-static void
-let_go(struct client *c)
-{
-	if (c->status->on_gone != NULL)
-		c->status->on_gone(c->status->self, c);
-	loop_unwatch(c->status->loop, c->fd);
-	close(c->fd);
-	buf_free(&c->in);
-	buf_free(&c->out);
-	c->fd = -1;
 }
 
 void

@@ -13,6 +13,9 @@ enum {
 	STATUS_CLIENTS_MAX = 32, STATUS_LINE_MAX = 4096,
 	/* What a client leaves unread; one that leaves more is cut off. */
 	STATUS_UNREAD_MAX = 4 << 20,
+	/* One that has asked nothing for so long gives way to a newcomer
+	 * when all places are taken. */
+	STATUS_IDLE_MS = 5000,
 };
 
 struct status;
@@ -22,7 +25,8 @@ struct client {
 	int            fd;              /* -1: free place */
 	struct buf     in, out;
 	bool           dead, waits_to_write;
-	void          *job;             /* control.c's */
+	void          *job;             /* control.c's; NULL: waits for none */
+	uint64_t       spoke_ms;        /* when it last came with something */
 };
 
 struct status {
@@ -30,7 +34,7 @@ struct status {
 	int           fd;
 	const char   *path;
 	struct client clients[STATUS_CLIENTS_MAX];
-	uint64_t      refused, cut_off;
+	uint64_t      refused, cut_off, gave_way;
 	void        (*on_line)(void *self, struct client *, struct slice);
 	void        (*on_gone)(void *self, struct client *);
 	void         *self;

@@ -14,6 +14,7 @@
 #include "handover.h"
 #include "log.h"
 #include "proc.h"
+#include "spawn.h"
 
 void
 upgrade_open(struct upgrade *u, struct family *f, struct control *ctl, int lock)
@@ -105,7 +106,7 @@ begin(struct upgrade *u)
 		refuse(u, strerror(e));
 		return;
 	}
-	loop_after(f->loop, &u->late, f->limits.ready_ms, on_late, u);
+	loop_after(f->loop, &u->late, f->settings->conf.ready_ms, on_late, u);
 }
 
 int
@@ -133,6 +134,10 @@ replace_us(struct upgrade *u)
 	char  why[80];
 	int   state = -1, copy = -1;
 
+	log_info("upgrade.go", KV("program", u->path));
+	log_flush();
+	/* what is not taken now is left to the next */
+	output_flush(f->output);
 	/* read again, for what must stay open, from another descriptor */
 	if (handover_write(f, u->control, u->lock, &state) != ERR_OK ||
 	    (copy = fcntl(state, F_DUPFD_CLOEXEC, 0)) < 0 ||
@@ -143,13 +148,14 @@ replace_us(struct upgrade *u)
 		return;
 	}
 	snprintf(fd, sizeof fd, "%d", state);
-	log_info("upgrade.go", KV("program", u->path));
-	log_flush();
-	output_flush(f->output);
 	handover_keep(doc, true);
 	fcntl(state, F_SETFD, 0);
+	spawn_files(f->files);
+	output_give_back(f->output);
 	execve(u->path, argv, environ);
 	snprintf(why, sizeof why, "%s", strerror(errno));
+	spawn_files(SPAWN_FILES_ALL);
+	output_reopen(f->output, &f->settings->conf);
 	handover_keep(doc, false);
 	close(state);
 	json_free(&doc);

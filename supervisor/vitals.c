@@ -70,6 +70,22 @@ vitals_read(pid_t pid, struct vitals *v)
 	v->fds = count_fds(pid);
 }
 
+bool
+vitals_share(struct vitals_share *s, uint64_t cpu_ms, uint64_t now_ms,
+    uint64_t window_ms)
+{
+	bool over = s->at_ms != 0 && now_ms >= s->at_ms + window_ms;
+
+	if (s->at_ms != 0 && !over)
+		return false;
+	if (over) /* what could not be read is 0 */
+		s->percent = cpu_ms < s->cpu_ms ? 0
+		    : (cpu_ms - s->cpu_ms) * 100 / (now_ms - s->at_ms);
+	s->at_ms = now_ms;
+	s->cpu_ms = cpu_ms;
+	return over;
+}
+
 /* --- memory that ran out ------------------------------------------------ */
 
 /* The number behind "oom_kill ". */

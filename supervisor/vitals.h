@@ -4,6 +4,7 @@
 #ifndef VITALS_H
 #define VITALS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -13,6 +14,16 @@ struct vitals {
 };
 
 void vitals_read(pid_t, struct vitals *);
+
+/* Processor time over windows that follow upon each other. */
+struct vitals_share {
+	uint64_t at_ms, cpu_ms;    /* when this one began, and with what */
+	uint64_t percent;          /* of one core, in the last whole one */
+};
+/* True once a window is over and percent is new.  Zero it for a new process. */
+bool vitals_share(struct vitals_share *, uint64_t cpu_ms, uint64_t now_ms,
+    uint64_t window_ms);
+
 /* How many processes have been killed for want of memory, as far as this
  * process's control group, or else the whole machine, tells. */
 uint64_t vitals_oom_kills(void);

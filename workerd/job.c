@@ -3,28 +3,19 @@
  * a second attempt, here or in another worker, sends the same numbers, and
  * the platform sees each once.  The ack waits for every result.
  */
-#include "worker.h"
+#include "handler.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "frame.h"
 #include "log.h"
 
-struct call {
-	struct call *next;
-	uint64_t     n;
-	bool         open, unsent;
-	char        *text;
-};
+/* What surely fits into a message, with all that goes along; and how many
+ * calls one event may make. */
+enum { CALL_MAX = MSG_MAX - 16384, CALLS_MAX = 1000 };
 
-struct job {
-	struct job  *next;
-	struct call *calls, **last;
-	uint64_t     replies, open, unsent;
-	bool         running;        /* its handler has not returned */
-	char        *id, *bot, *conv, *msg, *event;
-	int64_t      deadline;
-};
+static const msg_peer server = { NULL, 0 };
 
 /* --- calls --------------------------------------------------------------------- */
 
@@ -43,45 +34,182 @@ set_unsent(struct worker *w, struct job *j, struct call *c, bool unsent)
 	}
 }
 
+/* Operations that answer the event carry what they answer.  Others name a
+ * target of their own, and nothing of the event may stand in for it. */
+static bool
+answers(const struct call *c)
+{
+	return strcmp(c->do_, "send") != 0 && strcmp(c->do_, "recall") != 0;
+}
+
 static enum err
 send_call(struct worker *w, struct job *j, struct call *c)
 {
-	struct buf id = { 0 };
-	enum err   e = ERR_NOMEM;
+	bool            answer = answers(c) && !j->loose;
+	struct msg_call call = { .id = slice_of(c->id),
+		.bot = slice_of(c->bot != NULL ? c->bot : j->bot),
+		.do_ = slice_of(c->do_),
+		.ev = slice_of(j->loose ? "" : j->id), .n = c->n,
+		.conv = slice_of(c->conv != NULL ? c->conv : j->conv),
+		.msg = slice_of(c->msg != NULL ? c->msg
+		        : answer               ? j->msg
+		                               : ""),
+		.event = slice_of(answer ? j->event : ""),
+		.deadline = answer ? j->deadline : 0,
+		.text = slice_of(c->text), .with = buf_slice(&c->with) };
+	enum err e = bus_send(w->api, server, MSG_call, &call);
 
-	buf_putf(&id, "%s#%llu", j->id, (unsigned long long)c->n);
-	if (!id.failed) {
-		struct msg_call call = { .id = buf_slice(&id),
-			.bot = slice_of(j->bot), .do_ = SLICE("reply"),
-			.ev = slice_of(j->id), .n = c->n,
-			.conv = slice_of(j->conv), .msg = slice_of(j->msg),
-			.event = slice_of(j->event), .deadline = j->deadline,
-			.text = slice_of(c->text) };
-
-		/* It stays open; apid's next greeting or answer sends it
-		 * again. */
-		e = bus_send(w->api, (msg_peer){ NULL, 0 }, MSG_call, &call);
-		if (e != ERR_OK && !c->unsent)
-			log_warn("call.unsent", KV("id", call.id),
-			    KV("why", err_text(e)));
-	}
-	buf_free(&id);
+	/* It stays open; apid's next greeting or answer sends it again. */
+	if (e != ERR_OK && !c->unsent)
+		log_warn("call.unsent", KV("id", call.id),
+		    KV("why", err_text(e)));
 	set_unsent(w, j, c, e != ERR_OK);
 	return e;
 }
 
-enum err
-job_reply(struct worker *w, struct job *j, struct slice text)
+static void
+call_free(struct call *c)
+{
+	free(c->id);
+	free(c->do_);
+	free(c->text);
+	free(c->conv);
+	free(c->msg);
+	free(c->bot);
+	free(c->ref);
+	buf_free(&c->with);
+	free(c);
+}
+
+/* An optional text: NULL when it was not given. */
+static bool
+copy(struct slice from, char **to)
+{
+	return from.n == 0 || (*to = slice_dup(from)) != NULL;
+}
+
+static char *
+call_id(const struct job *j, const struct call *c, struct slice key)
+{
+	struct buf id = { 0 };
+
+	if (strcmp(c->do_, "reply") == 0)
+		buf_putf(&id, "%s#%llu", j->id, (unsigned long long)c->n);
+	else if (key.n > 0)
+		buf_putf(&id, "%s/%.*s", j->id, (int)key.n, key.p);
+	else
+		buf_putf(&id, "%s/%llu", j->id,
+		    (unsigned long long)j->others);
+	if (id.failed)
+		buf_free(&id);
+	return id.p;
+}
+
+static struct call *
+call_new(struct job *j, const struct job_order *o, uint64_t n)
 {
 	struct call *c = calloc(1, sizeof *c);
 
-	if (c == NULL || (c->text = slice_dup(text)) == NULL) {
-		free(c);
-		return ERR_NOMEM;
+	if (c == NULL)
+		return NULL;
+	c->n = n;
+	c->text = slice_dup(o->text.n > 0 ? o->text : SLICE(""));
+	c->do_ = slice_dup(o->do_);
+	c->id = call_id(j, c, o->key);
+	buf_put(&c->with, o->with);
+	if (c->text != NULL && c->do_ != NULL && c->id != NULL &&
+	    !c->with.failed && copy(o->conv, &c->conv) &&
+	    copy(o->msg, &c->msg) && copy(o->bot, &c->bot))
+		return c;
+	call_free(c);
+	return NULL;
+}
+
+static bool
+is_given_away(const struct job *j, const char *id)
+{
+	for (const struct call *c = j->calls; c != NULL; c = c->next)
+		if (strcmp(c->id, id) == 0)
+			return true;
+	return false;
+}
+
+static size_t
+weight(const struct call *c)
+{
+	return strlen(c->text) + c->with.n +
+	    (c->conv != NULL ? strlen(c->conv) : 0) +
+	    (c->msg != NULL ? strlen(c->msg) : 0);
+}
+
+/* Without an event there is no repetition to be recognised. */
+static void
+forget_call(struct job *j, struct call *c)
+{
+	struct call **at = &j->calls;
+
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	if (j->last == &c->next)
+		j->last = at;
+	call_free(c);
+}
+
+static void
+close_call(struct worker *w, struct job *j, struct call *c,
+    const struct msg_result *m)
+{
+	c->open = false;
+	set_unsent(w, j, c, false);
+	j->open--;
+	j->bytes -= weight(c);
+	if (m->ok)
+		w->replies++;
+	else {
+		w->failed++;
+		log_warn("reply.failed", KV("id", m->id), KV("code", m->code),
+		    KV("message", m->message),
+		    KV("platform_code", m->platform_code),
+		    KV("trace", m->trace));
 	}
-	c->n = ++j->replies;
+	if (j->handler->kind->on_result != NULL && j->own != NULL)
+		j->handler->kind->on_result(j->handler, j, c, m);
+	free(c->text); /* what is kept is small: its id */
+	c->text = NULL;
+	buf_free(&c->with);
+	if (j->loose)
+		forget_call(j, c);
+}
+
+enum err
+job_call(struct worker *w, struct job *j, const struct job_order *o)
+{
+	bool         reply = slice_is(o->do_, "reply");
+	uint64_t     n = o->n > 0 || !reply ? o->n : j->replies + 1;
+	struct call *c;
+
+	if (j->done)
+		return ERR_STALE;
+	if (j->ncalls >= CALLS_MAX && !j->loose)
+		return ERR_FULL;
+	j->others += !reply;
+	if ((c = call_new(j, o, n)) == NULL)
+		return ERR_NOMEM;
+	if (weight(c) > CALL_MAX || is_given_away(j, c->id)) {
+		enum err e = weight(c) > CALL_MAX ? ERR_TOO_LARGE
+		                                  : ERR_DUPLICATE;
+
+		call_free(c);
+		return e;
+	}
+	j->ncalls++;
+	if (reply && n > j->replies)
+		j->replies = n;
+	c->ref = o->ref;
 	c->open = true;
 	j->open++;
+	j->bytes += weight(c);
 	*j->last = c;
 	j->last = &c->next;
 	if (j->unsent > 0) /* not before those it follows */
@@ -120,7 +248,7 @@ job_call_again(struct worker *w)
 
 /* --- jobs ------------------------------------------------------------------------ */
 
-static struct job *
+struct job *
 job_find(struct worker *w, struct slice id)
 {
 	struct job *j = w->jobs;
@@ -137,9 +265,9 @@ job_free(struct job *j)
 		struct call *c = j->calls;
 
 		j->calls = c->next;
-		free(c->text);
-		free(c);
+		call_free(c);
 	}
+	buf_free(&j->line);
 	free(j->id);
 	free(j->bot);
 	free(j->conv);
@@ -149,41 +277,131 @@ job_free(struct job *j)
 }
 
 static struct job *
-job_new(const struct msg_event *ev)
+job_new(struct handler *h, const struct msg_event *ev)
 {
 	struct job *j = calloc(1, sizeof *j);
 
 	if (j == NULL)
 		return NULL;
 	j->last = &j->calls;
+	j->handler = h;
 	j->deadline = ev->deadline;
+	j->attempt = (unsigned)ev->attempt;
+	j->since_ms = loop_clock_ms();
 	j->id = slice_dup(ev->id);
 	j->bot = slice_dup(ev->bot);
 	j->conv = slice_dup(ev->conv);
 	j->msg = slice_dup(ev->msg);
 	j->event = slice_dup(ev->event);
+	if (h->kind->reads_lines)
+		frame_event(ev, h->raw, &j->line);
 	if (j->id != NULL && j->bot != NULL && j->conv != NULL &&
-	    j->msg != NULL && j->event != NULL)
+	    j->msg != NULL && j->event != NULL && !j->line.failed)
 		return j;
 	job_free(j);
 	return NULL;
 }
 
+/* It is over: nobody knows it any more. */
 static void
-job_finish_if_done(struct worker *w, struct job *j)
+job_end(struct worker *w, struct job *j)
 {
-	struct msg_ack ack = { .ev = slice_of(j->id) };
-	struct job   **at = &w->jobs;
+	struct job **at = &w->jobs;
 
-	if (j->running || j->open > 0)
-		return;
-	bus_send(w->events, (msg_peer){ NULL, 0 }, MSG_ack, &ack);
-	w->done++;
-	w->njobs--;
+	for (struct call *c = j->calls; c != NULL; c = c->next)
+		set_unsent(w, j, c, false);
+	loop_cancel(w->loop, &j->late);
+	if (j->handler->kind->on_end != NULL && j->own != NULL)
+		j->handler->kind->on_end(j->handler, j);
+	w->njobs -= !j->loose;
+	j->handler->held -= !j->loose;
 	while (*at != j)
 		at = &(*at)->next;
 	*at = j->next;
 	job_free(j);
+}
+
+static void
+job_finish_if_done(struct worker *w, struct job *j)
+{
+	struct msg_ack  ack = { .ev = slice_of(j->id) };
+	struct handler *h = j->handler;
+
+	if (!j->done || j->open > 0 || j->busy)
+		return;
+	bus_send(w->events, server, MSG_ack, &ack);
+	w->done++;
+	h->done++;
+	job_end(w, j);
+	host_freed(h, true);
+}
+
+void
+job_done(struct worker *w, struct job *j)
+{
+	j->done = true;
+	loop_cancel(w->loop, &j->late);
+	job_finish_if_done(w, j);
+}
+
+void
+job_fail(struct worker *w, struct job *j, uint64_t after_ms, bool drop,
+    const char *why)
+{
+	struct handler *h = j->handler;
+	struct msg_nack nack = { .ev = slice_of(j->id), .after_ms = after_ms,
+		.drop = drop, .why = slice_of(why) };
+
+	bus_send(w->events, server, MSG_nack, &nack);
+	h->failed++;
+	job_end(w, j);
+	host_freed(h, false);
+}
+
+void
+job_return(struct worker *w, struct job *j, uint64_t after_ms)
+{
+	struct msg_nack nack = { .ev = slice_of(j->id), .after_ms = after_ms,
+		.unbegun = true, .why = SLICE("its handler has no room") };
+
+	bus_send(w->events, server, MSG_nack, &nack);
+	j->handler->returned++;
+	w->returned++;
+	job_end(w, j);
+}
+
+struct job *
+job_loose(struct worker *w, struct handler *h, const char *id)
+{
+	const struct msg_event none = { .id = slice_of(id),
+		.bot = SLICE(""), .conv = SLICE(""), .msg = SLICE(""),
+		.event = SLICE("") };
+	struct job *j = job_new(h, &none);
+
+	if (j == NULL)
+		return NULL;
+	j->loose = j->begun = true;
+	buf_free(&j->line);
+	j->next = w->jobs;
+	w->jobs = j;
+	return j;
+}
+
+void
+job_drop_loose(struct worker *w, struct job *j)
+{
+	job_end(w, j);
+}
+
+/* Events of no handler's are done: gatewayd goes by types alone. */
+static void
+let_go(struct worker *w, const struct msg_event *ev)
+{
+	struct msg_ack ack = { .ev = ev->id };
+
+	log_debug("event.unowned", KV("id", ev->id), KV("type", ev->type));
+	w->unowned++;
+	bus_send(w->events, server, MSG_ack, &ack);
 }
 
 void
@@ -192,6 +410,7 @@ job_on_event(void *self, msg_peer from, const struct msg_event *ev)
 	struct worker  *w = self;
 	struct msg_nack nack = { .ev = ev->id,
 		.why = SLICE("worker out of memory") };
+	struct handler *h;
 	struct job     *j;
 
 	(void)from;
@@ -201,32 +420,35 @@ job_on_event(void *self, msg_peer from, const struct msg_event *ev)
 		call_again(w, j);
 		return;
 	}
-	if ((j = job_new(ev)) == NULL) {
-		bus_send(w->events, (msg_peer){ NULL, 0 }, MSG_nack, &nack);
+	if ((h = host_route(w, ev)) == NULL) {
+		let_go(w, ev);
 		return;
 	}
+	if ((j = job_new(h, ev)) == NULL) {
+		bus_send(w->events, server, MSG_nack, &nack);
+		return;
+	}
+	snprintf(w->last_bot, sizeof w->last_bot, "%s", j->bot);
 	j->next = w->jobs;
 	w->jobs = j;
 	w->njobs++;
-	j->running = true;
-	w->handler->on_event(w, j, ev);
-	j->running = false;
-	job_finish_if_done(w, j);
+	h->taken++;
+	h->held++;
+	host_take(h, j, ev);
 }
 
 static struct call *
 call_find(struct worker *w, struct slice id, struct job **job)
 {
-	const char        *hash = id.n > 0 ? memrchr(id.p, '#', id.n) : NULL;
-	size_t             at = hash != NULL ? (size_t)(hash - id.p) : 0;
-	unsigned long long n;
-
-	if (hash == NULL || !slice_u64(slice_from(id, at + 1), &n) ||
-	    (*job = job_find(w, (struct slice){ id.p, at })) == NULL)
-		return NULL;
-	for (struct call *c = (*job)->calls; c != NULL; c = c->next)
-		if (c->n == n && c->open)
-			return c;
+	for (struct job *j = w->jobs; j != NULL; j = j->next) {
+		if (!slice_starts(id, slice_of(j->id)))
+			continue;
+		for (struct call *c = j->calls; c != NULL; c = c->next)
+			if (c->open && slice_is(id, c->id)) {
+				*job = j;
+				return c;
+			}
+	}
 	return NULL;
 }
 
@@ -240,18 +462,9 @@ job_on_result(void *self, msg_peer from, const struct msg_result *m)
 	(void)from;
 	if (c == NULL) /* a second answer to a call made again */
 		return;
-	c->open = false;
-	set_unsent(w, j, c, false);
-	j->open--;
-	if (m->ok)
-		w->replies++;
-	else {
-		w->failed++;
-		log_warn("reply.failed", KV("id", m->id), KV("code", m->code),
-		    KV("message", m->message),
-		    KV("platform_code", m->platform_code),
-		    KV("trace", m->trace));
-	}
+	j->busy = true; /* what the handler does with it may end the job */
+	close_call(w, j, c, m);
+	j->busy = false;
 	job_finish_if_done(w, j);
 	if (w->unsent > 0)
 		call_unsent(w);
@@ -264,6 +477,7 @@ jobs_free(struct worker *w)
 		struct job *j = w->jobs;
 
 		w->jobs = j->next;
+		loop_cancel(w->loop, &j->late);
 		job_free(j);
 	}
 }

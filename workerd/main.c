@@ -3,7 +3,7 @@
  * one handler it hosts, has apid send the replies, and acknowledges.  Keeps
  * nothing between two events: it may be killed at any moment.
  */
-#include "worker.h"
+#include "handler.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,24 +12,20 @@
 #include "log.h"
 #include "pack.h"
 
-enum { REPORT_MS = 1000, STOP_MS = 3500 };
+enum { REPORT_MS = 1000, STOP_MS = 3500, LEAVE_MS = 1000 };
 
 /* --- to gatewayd ------------------------------------------------------------------ */
 
+/* Words with blanks as a packed list. */
 static void
-register_here(struct worker *w, uint64_t window)
+pack_words(struct buf *list, const char *words)
 {
-	struct buf   list = { 0 };
-	struct pack  p;
-	const char  *words = w->handler->events;
-	size_t       n = 1;
-	struct msg_ready ready = { .v = 1, .name = slice_of(w->name),
-		.pid = (uint64_t)getpid(), .window = window, .late = true,
-		.handler = slice_of(w->handler->name) };
+	struct pack p;
+	size_t      n = words[0] != '\0';
 
 	for (const char *c = words; *c != '\0'; c++)
 		n += *c == ' ';
-	pack_open(&p, &list);
+	pack_open(&p, list);
 	pack_array(&p, n);
 	while (n-- > 0) {
 		size_t len = strcspn(words, " ");
@@ -37,17 +33,61 @@ register_here(struct worker *w, uint64_t window)
 		pack_str(&p, (struct slice){ words, len });
 		words += len + (words[len] == ' ');
 	}
-	ready.events = buf_slice(&list);
-	bus_send(w->events, (msg_peer){ NULL, 0 }, MSG_ready, &ready);
+}
+
+/* For status: the kind and command of the only one, or all names. */
+static void
+name_handlers(struct worker *w, struct buf *text)
+{
+	for (size_t i = 0; i < w->nhandlers; i++)
+		if (w->nhandlers == 1)
+			buf_putf(text, "%s:%s", w->handlers[i].row->kind,
+			    w->handlers[i].row->arg);
+		else
+			buf_putf(text, "%s%s", i > 0 ? " " : "",
+			    w->handlers[i].row->name);
+}
+
+void
+worker_register(struct worker *w, bool anew)
+{
+	struct buf words = { 0 }, list = { 0 }, want = { 0 }, text = { 0 },
+		   names = { 0 };
+	uint64_t   window = w->paused ? 0 : host_window(w);
+
+	host_words(w, &words);
+	name_handlers(w, &names);
+	buf_putf(&text, "%s %llu %d", words.p, (unsigned long long)window,
+	    host_wants_raw(w));
+	if (anew || !slice_eq(buf_slice(&text), buf_slice(&w->registered))) {
+		struct msg_ready ready = { .v = 1, .name = slice_of(w->name),
+			.pid = (uint64_t)getpid(), .window = window,
+			.late = true, .handler = buf_slice(&names),
+			.apart = host_keeps_apart(w),
+			.timeout_ms = host_timeout_ms(w) };
+
+		pack_words(&list, words.p);
+		pack_words(&want, host_wants_raw(w) ? "raw" : "");
+		ready.events = buf_slice(&list);
+		ready.want = buf_slice(&want);
+		if (w->events != NULL && !list.failed && !want.failed)
+			bus_send(w->events, (msg_peer){ NULL, 0 }, MSG_ready,
+			    &ready);
+		buf_free(&w->registered);
+		w->registered = text;
+	} else {
+		buf_free(&text);
+	}
+	buf_free(&words);
+	buf_free(&names);
 	buf_free(&list);
+	buf_free(&want);
 }
 
 static void
 on_events_open(void *self)
 {
-	struct worker *w = self;
-
-	register_here(w, w->paused ? 0 : w->conf.window);
+	worker_register(self, true);
 }
 
 static void
@@ -114,7 +154,7 @@ pause_intake(struct worker *w)
 	if (w->paused)
 		return;
 	w->paused = true;
-	register_here(w, 0);
+	worker_register(w, false);
 }
 
 static void
@@ -127,22 +167,40 @@ on_drain(void *self, msg_peer from, const struct msg_drain *m)
 	proc_stop(&w->proc);
 }
 
-static const struct msg_handlers parent_takes = { .drain = on_drain };
+static void
+on_reload(void *self, msg_peer from, const struct msg_reload *m)
+{
+	(void)from, (void)m;
+	host_reload(self);
+}
+
+static const struct msg_handlers parent_takes = {
+	.drain = on_drain,
+	.reload = on_reload,
+};
 
 static void
 on_report(void *self)
 {
 	struct worker *w = self;
 	struct json   *app = json_new_object();
+	struct buf     remedy = { 0 }, names = { 0 };
 
-	json_put_text(app, "handler", slice_of(w->handler->name));
+	name_handlers(w, &names);
+	json_put_text(app, "handler", buf_slice(&names));
 	json_put_int(app, "in_flight", (int64_t)w->njobs);
 	json_put_int(app, "done", (int64_t)w->done);
 	json_put_int(app, "replies", (int64_t)w->replies);
 	json_put_int(app, "failed", (int64_t)w->failed);
 	json_put_int(app, "repeated", (int64_t)w->repeated);
-	proc_report(&w->proc, SLICE("ready"), (struct slice){ NULL, 0 }, app);
+	json_put_int(app, "returned", (int64_t)w->returned);
+	json_put_int(app, "unowned", (int64_t)w->unowned);
+	host_report(w, app, &remedy);
+	proc_report(&w->proc, remedy.n > 0 ? SLICE("degraded") : SLICE("ready"),
+	    buf_slice(&remedy), app);
 	json_free(&app);
+	buf_free(&remedy);
+	buf_free(&names);
 	loop_after(w->loop, &w->reporting, REPORT_MS, on_report, w);
 }
 
@@ -203,12 +261,11 @@ worker_open(struct worker *w)
 		return e;
 	}
 	proc_log(&w->conf, "workerd");
-	if ((w->handler = handler_find(w->conf.handler)) == NULL)
-		return ERR_CONFIG;
 	name_worker(w);
 	if ((e = loop_new(&w->loop)) != ERR_OK ||
 	    (e = proc_open(&w->proc, w->loop, &w->conf, &parent_takes, w)) !=
 	        ERR_OK ||
+	    (e = host_open(w)) != ERR_OK ||
 	    (e = open_bus(w, w->conf.bus_api, "api.sock", &api, &w->api)) !=
 	        ERR_OK ||
 	    (e = open_bus(w, w->conf.bus_events, "events.sock", &events,
@@ -216,7 +273,7 @@ worker_open(struct worker *w)
 		return e;
 	proc_ready(&w->proc);
 	log_info("worker.start", KV("name", w->name),
-	    KV("handler", w->handler->name), KV("window", w->conf.window));
+	    KV("handlers", w->nhandlers), KV("window", w->conf.window));
 	on_report(w);
 	return ERR_OK;
 }
@@ -231,8 +288,14 @@ finished(struct worker *w)
 		w->stop_by_ms = loop_clock_ms() + STOP_MS;
 		pause_intake(w);
 	}
-	return w->jobs == NULL || proc_orphaned(&w->proc) ||
-	    loop_clock_ms() >= w->stop_by_ms;
+	if (proc_orphaned(&w->proc))
+		return true;
+	/* Then the handlers: those that hang have had their time. */
+	if (!w->left && (w->njobs == 0 || loop_clock_ms() >= w->stop_by_ms)) {
+		w->stop_by_ms = loop_clock_ms() + LEAVE_MS;
+		host_leave(w);
+	}
+	return w->left && (host_gone(w) || loop_clock_ms() >= w->stop_by_ms);
 }
 
 static void
@@ -245,6 +308,8 @@ worker_close(struct worker *w)
 	bus_close(&w->events);
 	bus_close(&w->api);
 	jobs_free(w);
+	host_close(w);
+	buf_free(&w->registered);
 	proc_close(&w->proc);
 	if (w->loop != NULL)
 		loop_cancel(w->loop, &w->reporting);
@@ -255,12 +320,13 @@ worker_close(struct worker *w)
 static void
 list_handlers(FILE *to)
 {
-	const struct handler *h;
-	size_t                n = handler_all(&h);
+	static const struct handler_kind *const kinds[] = { &builtin_kind,
+		&exec_kind, &plugin_kind };
 
-	fputs("Handlers (ROOKERY_HANDLER):\n", to);
-	for (size_t i = 0; i < n; i++)
-		fprintf(to, "  %-14s %s\n", h[i].name, h[i].meaning);
+	fputs("Handlers (ROOKERY_HANDLER, or lines of ROOKERY_HANDLERS_FILE):"
+	      "\n", to);
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		fprintf(to, "  %s\n", kinds[i]->meaning);
 }
 
 int

@@ -1,57 +1,73 @@
 /*
  * worker: the state of this program.
+ *   host.c      the handlers side by side: which owns an event, what waits
  *   job.c       an event from delivery to ack, and its calls
- *   handler.c   which handler answers, and the built-in ones
+ *   handler.h   what is between them; behind it builtin.c, exec.c, plugin.c
+ *   child.c     one process of an exec handler
  */
 #ifndef WORKER_H
 #define WORKER_H
 
 #include "bus.h"
 #include "conf.h"
+#include "handlers.h"
 #include "proc.h"
 
 struct worker;
-struct job;
-
-/* What answers events.  on_event may call job_reply() any number of times;
- * the event is acknowledged when it has returned and every reply has its
- * result. */
-struct handler {
-	const char *name;              /* as in ROOKERY_HANDLER */
-	const char *events;            /* patterns, words with blanks */
-	void      (*on_event)(struct worker *, struct job *,
-	    const struct msg_event *);
-	const char *meaning;
-};
+struct handler;
 
 struct worker {
-	struct conf           conf;
-	struct loop          *loop;
-	struct proc           proc;
-	struct bus           *events, *api;
-	const struct handler *handler;
-	struct job           *jobs;
-	uint64_t              njobs, stop_by_ms;
-	uint64_t              done, replies, failed, repeated;
-	uint64_t              unsent;         /* calls apid did not take yet */
-	struct timer          reporting;
-	char                  name[80];
-	char                  api_run[40];   /* the run of apid we know */
-	bool                  paused;
+	struct conf      conf;
+	struct loop     *loop;
+	struct proc      proc;
+	struct bus      *events, *api;
+	struct handlers  list;           /* the rows of handlers */
+	struct handler  *handlers;       /* in their order */
+	size_t           nhandlers;
+	struct job      *jobs;
+	uint64_t         njobs, stop_by_ms;
+	uint64_t         done, replies, failed, repeated, returned, unowned;
+	uint64_t         unsent;         /* calls apid did not take yet */
+	struct timer     reporting, registering, looking;
+	char             name[80];
+	char             api_run[40];    /* the run of apid we know */
+	char             last_bot[40];   /* for calls that belong to no event */
+	struct buf       registered;     /* the last READY, as text */
+	bool             paused, left;
 };
 
-/* handler.c */
-/* NULL: not known. */
-const struct handler *handler_find(const char *name);
-size_t handler_all(const struct handler **);
+/* --- host.c ------------------------------------------------------------------ */
 
-/* job.c */
-void job_on_event(void *self, msg_peer, const struct msg_event *);
-void job_on_result(void *self, msg_peer, const struct msg_result *);
-/* The next reply to the job's event; the text is copied. NOMEM. */
-enum err job_reply(struct worker *, struct job *, struct slice text);
-/* Calls without a result are made again: apid may be another run. */
-void job_call_again(struct worker *);
-void jobs_free(struct worker *);
+/* CONFIG: told in the log. */
+enum err host_open(struct worker *);
+/* No handler begins anything any more; each ends what it holds. */
+void host_leave(struct worker *);
+/* All have left. */
+bool host_gone(const struct worker *);
+void host_close(struct worker *);
+
+/* Which handler owns it; NULL: none. */
+struct handler *host_route(struct worker *, const struct msg_event *);
+/* Begins the job, or lets it wait, or gives it back. */
+void host_take(struct handler *, struct job *, const struct msg_event *);
+/* A handler is other than it was: what waits may begin, and gatewayd may have
+ * to know. */
+void host_changed(struct worker *);
+/* A slot of it has become free; done: by an event that it has ended. */
+void host_freed(struct handler *, bool done);
+/* Every pattern, and how many events we take now. */
+void host_words(const struct worker *, struct buf *patterns);
+uint64_t host_window(const struct worker *);
+uint64_t host_timeout_ms(const struct worker *);
+bool host_wants_raw(const struct worker *);
+bool host_keeps_apart(const struct worker *);
+void host_reload(struct worker *);
+/* Into the report; the remedy of the first that is broken. */
+void host_report(const struct worker *, struct json *app, struct buf *remedy);
+
+/* --- main.c ------------------------------------------------------------------ */
+
+/* READY, if it differs from the last. */
+void worker_register(struct worker *, bool anew);
 
 #endif

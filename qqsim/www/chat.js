@@ -1,7 +1,6 @@
 /*
  * The chat page: what passes comes by /sim/stream, what a person does goes
- * out over /sim/event and /sim/fault.  Everything shown is set as text,
- * never as markup.
+ * out over /sim/event and /sim/fault.  How a message looks stands in show.js.
  */
 "use strict";
 
@@ -28,6 +27,51 @@ const words = {
 		failed: "qqsim refused: ", toggle: "中文",
 		opened: "WebSocket opened", closed: "WebSocket closed",
 		strikes: "fault armed: ", noanswer: "no answer",
+		events: "Events", kind: "Event", odd: "Odd forms",
+		given: "Given members (JSON, put over the sample)",
+		give: "Give it to the bot", sentto: "Sent: ",
+		eventhint: "Every event the platform has, about the conversation chosen.",
+		more: "More…", at: "mention the bot", role: "as",
+		member: "member", admin: "admin", owner: "owner",
+		quote: "Quote", recall: "Recall", react: "React",
+		unquote: "Do not quote", attach: "Send pictures or files",
+		remove: "Remove", typing: "is typing…",
+		growing: "still writing", template: "Template",
+		notJson: "This is not a JSON object.",
+		denied: "This button is not for you.",
+		unsupported: "A button of this kind only works in QQ itself.",
+		ok: "OK", no: "Cancel", LIKE: "good answer",
+		UNLIKE: "bad answer", pressing: "pressed",
+		presses: { waiting: "…", done: "✓", unanswered: "(no answer)" },
+		acks: { 1: "failed", 2: "too often", 3: "repeated",
+			4: "no right", 5: "admins only" },
+		deeds: { FRIEND_ADD: "added the bot", FRIEND_DEL: "removed the bot",
+			C2C_MSG_REJECT: "switched active messages off",
+			C2C_MSG_RECEIVE: "switched active messages on",
+			ENTER_AIO: "opened the chat",
+			GROUP_ADD_ROBOT: "added the bot to the group",
+			GROUP_DEL_ROBOT: "removed the bot from the group",
+			GROUP_MSG_REJECT: "switched active messages off",
+			GROUP_MSG_RECEIVE: "switched active messages on",
+			GROUP_MEMBER_ADD: "joined the group",
+			GROUP_MEMBER_REMOVE: "left the group",
+			GROUP_JOIN_REQUEST: "asks to join the group",
+			GUILD_CREATE: "added the bot to the guild",
+			GUILD_DELETE: "removed the bot from the guild",
+			GUILD_MEMBER_ADD: "joined the guild",
+			GUILD_MEMBER_REMOVE: "left the guild",
+			SUBSCRIBE_MESSAGE_STATUS: "subscribed" },
+		doing: { FRIEND_ADD: "Add the bot", FRIEND_DEL: "Remove the bot",
+			C2C_MSG_REJECT: "Active messages off",
+			C2C_MSG_RECEIVE: "Active messages on",
+			ENTER_AIO: "Open the chat", GROUP_ADD_ROBOT: "Add the bot",
+			GROUP_DEL_ROBOT: "Remove the bot",
+			GROUP_MSG_REJECT: "Active messages off",
+			GROUP_MSG_RECEIVE: "Active messages on",
+			GROUP_MEMBER_ADD: "Join", GROUP_MEMBER_REMOVE: "Leave",
+			GROUP_JOIN_REQUEST: "Ask to join",
+			GUILD_CREATE: "Add the bot", GUILD_DELETE: "Remove the bot",
+			GUILD_MEMBER_ADD: "Join", GUILD_MEMBER_REMOVE: "Leave" },
 		kinds: { 2: "markdown", 3: "ark", 4: "embed", 7: "media" },
 		points: { NOW: "Now, on live connections", CONNECT: "Next connect",
 			IDENTIFY: "Next Identify", RESUME: "Next Resume",
@@ -58,6 +102,48 @@ const words = {
 		failed: "qqsim 拒绝：", toggle: "English",
 		opened: "WebSocket 已连接", closed: "WebSocket 已断开",
 		strikes: "已设置故障：", noanswer: "无应答",
+		events: "事件", kind: "事件类型", odd: "特殊格式",
+		given: "指定字段（JSON，覆盖样例）",
+		give: "发给机器人", sentto: "已发送：",
+		eventhint: "平台的每一种事件，针对当前聊天对象。",
+		more: "更多…", at: "@机器人", role: "身份",
+		member: "成员", admin: "管理员", owner: "群主",
+		quote: "引用", recall: "撤回", react: "表态",
+		unquote: "取消引用", attach: "发送图片或文件",
+		remove: "移除", typing: "正在输入…",
+		growing: "生成中", template: "模板",
+		notJson: "这不是 JSON 对象。",
+		denied: "你没有权限点击这个按钮。",
+		unsupported: "这种按钮只能在 QQ 客户端里使用。",
+		ok: "确定", no: "取消", LIKE: "回答得好",
+		UNLIKE: "回答不好", pressing: "点击了",
+		presses: { waiting: "…", done: "✓", unanswered: "（无应答）" },
+		acks: { 1: "操作失败", 2: "操作频繁", 3: "重复操作",
+			4: "没有权限", 5: "仅管理员操作" },
+		deeds: { FRIEND_ADD: "添加了机器人", FRIEND_DEL: "删除了机器人",
+			C2C_MSG_REJECT: "关闭了主动消息",
+			C2C_MSG_RECEIVE: "开启了主动消息",
+			ENTER_AIO: "进入了聊天窗口",
+			GROUP_ADD_ROBOT: "把机器人加进了群",
+			GROUP_DEL_ROBOT: "把机器人移出了群",
+			GROUP_MSG_REJECT: "关闭了主动消息",
+			GROUP_MSG_RECEIVE: "开启了主动消息",
+			GROUP_MEMBER_ADD: "加入了群聊",
+			GROUP_MEMBER_REMOVE: "离开了群聊",
+			GROUP_JOIN_REQUEST: "申请加入群聊",
+			GUILD_CREATE: "把机器人加进了频道",
+			GUILD_DELETE: "把机器人移出了频道",
+			GUILD_MEMBER_ADD: "加入了频道",
+			GUILD_MEMBER_REMOVE: "离开了频道",
+			SUBSCRIBE_MESSAGE_STATUS: "订阅了消息" },
+		doing: { FRIEND_ADD: "添加机器人", FRIEND_DEL: "删除机器人",
+			C2C_MSG_REJECT: "关闭主动消息", C2C_MSG_RECEIVE: "开启主动消息",
+			ENTER_AIO: "进入聊天窗口", GROUP_ADD_ROBOT: "添加机器人",
+			GROUP_DEL_ROBOT: "移出机器人", GROUP_MSG_REJECT: "关闭主动消息",
+			GROUP_MSG_RECEIVE: "开启主动消息", GROUP_MEMBER_ADD: "入群",
+			GROUP_MEMBER_REMOVE: "退群", GROUP_JOIN_REQUEST: "申请入群",
+			GUILD_CREATE: "添加机器人", GUILD_DELETE: "移出机器人",
+			GUILD_MEMBER_ADD: "加入频道", GUILD_MEMBER_REMOVE: "退出频道" },
 		kinds: { 2: "markdown", 3: "ark", 4: "embed", 7: "富媒体" },
 		points: { NOW: "立即（作用于现有连接）", CONNECT: "下次连接",
 			IDENTIFY: "下次鉴权", RESUME: "下次恢复会话",
@@ -72,11 +158,33 @@ const ops = { 0: "Dispatch", 1: "Heartbeat", 2: "Identify", 6: "Resume",
 const letters = { u: "c2c", g: "group", c: "channel", d: "dm" };
 const idMember = { c2c: "user", group: "group", channel: "channel",
 	dm: "guild" };
-const FRAMES_MAX = 500, CHATS_MAX = 1000;
+/* What a person can do beside talking. */
+const deeds = {
+	c2c: ["FRIEND_ADD", "FRIEND_DEL", "C2C_MSG_REJECT", "C2C_MSG_RECEIVE",
+		"ENTER_AIO"],
+	group: ["GROUP_ADD_ROBOT", "GROUP_DEL_ROBOT", "GROUP_MSG_REJECT",
+		"GROUP_MSG_RECEIVE", "GROUP_MEMBER_ADD", "GROUP_MEMBER_REMOVE",
+		"GROUP_JOIN_REQUEST"],
+	channel: ["GUILD_CREATE", "GUILD_DELETE", "GUILD_MEMBER_ADD",
+		"GUILD_MEMBER_REMOVE"],
+	dm: ["GUILD_CREATE", "GUILD_DELETE"],
+};
+/* [the platform's type, its id, what is shown] */
+const reactions = [[2, "128077", "👍"], [2, "10084", "❤"], [2, "128516", "😄"],
+	[2, "127881", "🎉"], [1, "4", "[得意]"], [1, "76", "[赞]"]];
+/* Who the person at this page is. */
+const me = { group: "0A1B2C3D4E5F60718293A4B5C6D7E8F1",
+	guild: "1440000000000000001" };
+const roleIds = { member: "1", admin: "2", owner: "4" };
+const FRAMES_MAX = 500, CHATS_MAX = 1000, ACK_WITHIN_MS = 5000;
 
 const $ = (id) => document.getElementById(id);
-const state = { lang: "en", bots: [], chats: [], unread: new Set(),
-	known: [], waiting: [], paused: false, linked: false };
+const state = { lang: "en", origin: "", bots: [], chats: [],
+	unread: new Set(), known: [], kinds: [], waiting: [], paused: false,
+	linked: false, quote: null, picked: [],
+	acks: new Map(),         /* interaction: code */
+	mine: new Map(),         /* interaction: what was pressed here */
+	typing: new Map() };     /* conversation: timer */
 
 /* Storage may be forbidden; then a choice lasts as long as the page. */
 function remember(key, value) {
@@ -97,16 +205,6 @@ function recall(key) {
 
 function t(key) {
 	return words[state.lang][key];
-}
-
-function make(tag, className, text) {
-	const e = document.createElement(tag);
-
-	if (className)
-		e.className = className;
-	if (text !== undefined)
-		e.textContent = text;
-	return e;
 }
 
 function clock(ms) {
@@ -185,20 +283,108 @@ function addFrom(bot, conversation) {
 
 /* --- chat ------------------------------------------------------------------------ */
 
-function bubble(m) {
-	const e = make("li", "bubble " + m.who);
-	const meta = make("div", "meta");
+function isHere(m) {
+	const now = chosen();
+
+	return m.bot === now.bot && m.conversation === now.conversation;
+}
+
+function find(bot, id) {
+	return state.chats.find((m) => m.bot === bot && m.id === id);
+}
+
+function act(label, name, fn) {
+	const b = make("button", "act", label);
+
+	b.type = "button";
+	b.dataset.act = name;
+	b.addEventListener("click", fn);
+	return b;
+}
+
+function reactionButtons(m) {
+	const box = make("div", "reactions");
+
+	for (const [type, id, label] of reactions) {
+		const on = (m.reactions || []).includes(type + ":" + id);
+		const b = act(label, "react-" + id, () => react(m, type, id));
+
+		if (!on && !m.reacting)
+			continue;
+		b.setAttribute("aria-pressed", String(on));
+		box.append(b);
+	}
+	return box;
+}
+
+function acts(m) {
+	const box = make("span", "acts"), letter = m.conversation[0];
+
+	if (m.recalled)
+		return box;
+	box.append(act(t("quote"), "quote", () => quote(m)));
+	if (letter === "c")
+		box.append(act(t("react"), "react", () => {
+			m.reacting = !m.reacting;
+			redraw(m);
+		}));
+	if (m.who === "user" && (letter === "c" || letter === "d"))
+		box.append(act(t("recall"), "recall", () => takeBack(m)));
+	return box;
+}
+
+function isMessage(m) {
+	return m.who === "bot" || !m.t || /MESSAGE_CREATE$/.test(m.t);
+}
+
+/* What somebody did, in one line. */
+function notice(m) {
+	const e = make("li", "notice"), d = m.d || {};
+	const name = m.name || d.username || "";
 
 	e.dataset.id = m.id;
-	e.append(make("div", "body", m.text));
+	e.dataset.t = m.t;
+	if (m.t === "INTERACTION_CREATE") {
+		const data = d.data && d.data.resolved || {};
+		const code = state.acks.get(m.id);
+
+		e.textContent = `${name} ${t("pressing")} “${
+		    data.button_data ?? data.button_id ?? ""}”${
+		    code === undefined ? "" : code === 0 ? " ✓"
+		    : " ✗ " + (t("acks")[code] || code)}`;
+	} else {
+		e.textContent = `${name} ${t("deeds")[m.t] || m.t}`;
+	}
+	e.append(" ", make("time", "", clock(m.at_ms)));
+	return e;
+}
+
+function bubble(m) {
+	const e = make("li", "bubble " + m.who);
+	const meta = make("div", "meta"), quoted = quoteOf(m);
+	const growing = m.body && m.body.stream_over === false;
+
+	if (!isMessage(m))
+		return notice(m);
+	e.dataset.id = m.id;
+	if (quoted)
+		e.append(quoted);
+	e.append(...m.who === "bot" ? contentOf(m) : saidBy(m));
 	meta.append(make("span", "", m.name), make("time", "",
 	    clock(m.at_ms)));
 	if (m.kind > 0)
 		meta.append(make("span", "kind", t("kinds")[m.kind] || ""));
+	if (growing) {
+		e.classList.add("growing");
+		meta.append(make("span", "kind", t("growing")));
+	}
 	if (m.recalled) {
 		e.classList.add("recalled");
 		meta.append(make("span", "", t("recalled")));
 	}
+	meta.append(acts(m));
+	if (m.conversation[0] === "c")
+		e.append(reactionButtons(m));
 	e.append(meta);
 	return e;
 }
@@ -207,27 +393,96 @@ function atEnd(list) {
 	return list.scrollHeight - list.scrollTop - list.clientHeight < 60;
 }
 
+/* Draws one message anew, and leaves the focus where it was. */
+function redraw(m) {
+	const log = $("log"), end = atEnd(log);
+	const old = isHere(m) && [...log.children].find((e) =>
+	    e.dataset.id === m.id);
+
+	if (!old)
+		return;
+	const focused = old.contains(document.activeElement) &&
+	    document.activeElement.dataset;
+	const next = bubble(m);
+
+	old.replaceWith(next);
+	if (focused)
+		[...next.querySelectorAll("button, a")].find((e) =>
+		    (focused.act && e.dataset.act === focused.act) ||
+		    (focused.button && e.dataset.button === focused.button)
+		)?.focus();
+	if (end)
+		log.scrollTop = log.scrollHeight;
+}
+
 function showChats() {
-	const { bot, conversation } = chosen(), log = $("log");
-	const mine = state.chats.filter((m) => m.bot === bot &&
-	    m.conversation === conversation);
+	const log = $("log"), mine = state.chats.filter(isHere);
 
 	log.replaceChildren(...mine.map(bubble));
 	if (mine.length === 0)
 		log.append(make("li", "nothing", t("nothing")));
+	showTyping();
 	log.scrollTop = log.scrollHeight;
 	state.unread.delete($("who").value);
 	nameOptions();
+	showDeeds();
+	quote(null);
+}
+
+/* Something about a message that is there already; true: no more than that. */
+function changes(m) {
+	const d = m.d || {};
+	const of = (id) => id && find(m.bot, String(id));
+
+	if (/^MESSAGE_REACTION_/.test(m.t)) {
+		const target = of(d.target && d.target.id), e = d.emoji || {};
+		const key = e.type + ":" + e.id;
+
+		if (!target)
+			return false;
+		target.reactions = (target.reactions || []).filter((k) =>
+		    k !== key);
+		if (m.t === "MESSAGE_REACTION_ADD")
+			target.reactions.push(key);
+		redraw(target);
+		return true;
+	}
+	if (/MESSAGE_DELETE$/.test(m.t)) {
+		const target = of(d.message && d.message.id);
+
+		if (target) {
+			target.recalled = true;
+			redraw(target);
+		}
+		return Boolean(target);
+	}
+	if (m.t === "INTERACTION_CREATE") {
+		const data = d.data && d.data.resolved || {};
+		const mine = state.mine.get(m.id);
+
+		press(mine ? mine.message : of(data.message_id),
+		    mine ? mine.button : data.button_id, m.id);
+	}
+	return false;
 }
 
 function onChat(m) {
-	const log = $("log"), now = chosen(), end = atEnd(log);
+	const log = $("log"), end = atEnd(log), old = find(m.bot, m.id);
 
+	addFrom(m.bot, m.conversation);
+	if (m.who === "bot")
+		stopTyping(m.bot + "/" + m.conversation);
+	if (old) {
+		Object.assign(old, m);
+		redraw(old);
+		return;
+	}
+	if (m.who === "user" && m.t && changes(m))
+		return;
 	state.chats.push(m);
 	if (state.chats.length > CHATS_MAX)
 		state.chats.shift();
-	addFrom(m.bot, m.conversation);
-	if (m.bot !== now.bot || m.conversation !== now.conversation) {
+	if (!isHere(m)) {
 		state.unread.add(m.bot + "/" + m.conversation);
 		nameOptions();
 		return;
@@ -239,38 +494,387 @@ function onChat(m) {
 }
 
 function onRecall(r) {
-	for (const m of state.chats)
-		if (m.id === r.id && m.who === "bot" && !m.recalled) {
-			m.recalled = true;
-			showChats();
-		}
+	const m = find(r.bot, r.id);
+
+	if (m) {
+		m.recalled = true;
+		redraw(m);
+	}
 }
 
-async function send(event) {
-	const text = $("text").value, { bot, conversation } = chosen();
-	const scope = letters[conversation[0]];
-	const body = { bot, scope, text, expect: -1 };
+function onAck(a) {
+	state.acks.set(a.id, a.code);
+	for (const m of state.chats)
+		if (m.id === a.id || Object.values(m.presses || {}).some((p) =>
+		    p.interaction === a.id))
+			redraw(m);
+}
 
-	event.preventDefault();
-	if (!text.trim() || !scope)
+/* --- somebody is typing ----------------------------------------------------------- */
+
+function showTyping() {
+	const line = $("log").querySelector(".typing");
+	const on = state.typing.has($("who").value);
+
+	line?.remove();
+	if (!on)
 		return;
-	body[idMember[scope]] = conversation.slice(2);
-	$("text").value = "";
-	grow();
+	const name = state.bots.find((b) => b.bot === chosen().bot);
+
+	$("log").append(make("li", "typing", `${name ? name.name : ""} ${
+	    t("typing")}`));
+	$("log").scrollTop = $("log").scrollHeight;
+}
+
+function stopTyping(key) {
+	clearTimeout(state.typing.get(key));
+	state.typing.delete(key);
+	showTyping();
+}
+
+function onTyping(o) {
+	const key = o.bot + "/" + o.conversation;
+
+	clearTimeout(state.typing.get(key));
+	state.typing.set(key, setTimeout(() => stopTyping(key),
+	    Math.min(o.seconds || 10, 60) * 1000));
+	showTyping();
+}
+
+/* --- what a person does -------------------------------------------------------------- */
+
+/* What the person at this page is called. */
+function myName(scope) {
+	const option = $("who").selectedOptions[0];
+
+	return (scope === "c2c" || scope === "dm") && option &&
+	    option.about.name || "小明 Ming";
+}
+
+/* An event about the conversation that is chosen. */
+async function give(words) {
+	const { bot, conversation } = chosen();
+	const scope = letters[conversation[0]];
+	const body = { bot, scope, name: myName(scope),
+		role: $("role").value, expect: -1,
+		[idMember[scope]]: conversation.slice(2), ...words };
+
+	if (scope === "group")
+		body.user = body.user || me.group;
 	try {
 		const told = await ask("POST", "/sim/event", body);
 
 		problem(told.sent === "nobody" ? t("nobody")
 		    : told.sent === "kept" ? t("kept") : "");
+		return told;
 	} catch (e) {
 		problem(t("failed") + e.message);
+		return null;
 	}
+}
+
+/* An id of our own, where we must know it before the event is made. */
+function freshId(prefix) {
+	return prefix + "page" + [...crypto.getRandomValues(new Uint8Array(8))]
+	    .map((b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+function kindOfMessage(scope) {
+	return { c2c: "C2C_MESSAGE_CREATE", dm: "DIRECT_MESSAGE_CREATE",
+		group: $("at").checked ? "GROUP_AT_MESSAGE_CREATE"
+		    : "GROUP_MESSAGE_CREATE",
+		channel: $("at").checked ? "AT_MESSAGE_CREATE"
+		    : "MESSAGE_CREATE" }[scope];
+}
+
+/* What a quote adds to a message with this id. */
+function quoting(m, id) {
+	if (!m)
+		return {};
+	if (/^[cd]/.test(m.conversation))
+		return { message_reference: { message_id: m.id } };
+	return { message_type: 103,
+		message_scene: { source: "default", ext: [
+			"ref_msg_idx=" + indexOf(m.id),
+			"msg_idx=" + indexOf(id)] },
+		msg_elements: [{ msg_idx: indexOf(m.id), message_type: 0,
+			content: plainText(m) }] };
+}
+
+async function sendText(text) {
+	const scope = letters[chosen().conversation[0]];
+	const id = freshId("ROBOT1.0_");
+	const extra = { id, ...quoting(state.quote, id) };
+
+	if (!scope || (!text.trim() && state.picked.length === 0))
+		return;
+	try {
+		if (state.picked.length > 0)
+			extra.attachments = await upload(state.picked);
+	} catch (e) {
+		problem(t("failed") + e.message);
+		return;
+	}
+	state.picked = [];
+	showPicked();
+	quote(null);
+	await give({ t: kindOfMessage(scope), text, with: extra });
+}
+
+function send(event) {
+	const text = $("text").value;
+
+	event.preventDefault();
+	if (!text.trim() && state.picked.length === 0)
+		return;
+	fillBox("");
+	sendText(text);
 }
 
 function grow() {
 	const box = $("text");
 
 	box.rows = Math.min(6, box.value.split("\n").length);
+}
+
+function fillBox(text) {
+	$("text").value = text;
+	grow();
+	$("text").focus();
+}
+
+function quote(m) {
+	state.quote = m;
+	$("quoting").hidden = !m;
+	$("quoting").firstElementChild.textContent = m
+	    ? `${t("quote")}: ${plainText(m).slice(0, 80)}` : "";
+	if (m)
+		$("text").focus();
+}
+
+function takeBack(m) {
+	const guild = m.d && m.d.guild_id;
+
+	return give({ t: m.t === "DIRECT_MESSAGE_CREATE"
+	    ? "DIRECT_MESSAGE_DELETE" : m.t === "MESSAGE_CREATE"
+	    ? "MESSAGE_DELETE" : "PUBLIC_MESSAGE_DELETE", message: m.id,
+	    ...guild ? { guild: String(guild) } : {} });
+}
+
+function react(m, type, id) {
+	const on = (m.reactions || []).includes(type + ":" + id);
+
+	return give({ t: on ? "MESSAGE_REACTION_REMOVE"
+	    : "MESSAGE_REACTION_ADD", message: m.id, emoji: id,
+	    emoji_type: type });
+}
+
+function showDeeds() {
+	const scope = letters[(chosen().conversation || "u")[0]];
+
+	$("how").hidden = scope !== "group" && scope !== "channel";
+	$("deeds").replaceChildren(...(deeds[scope] || []).map((kind) =>
+	    act(t("doing")[kind], kind, () => give({ t: kind }))));
+}
+
+/* --- buttons of bots ------------------------------------------------------------------ */
+
+function allowed(m, permission) {
+	const guild = /^[cd]/.test(m.conversation), role = $("role").value;
+	const id = guild ? me.guild : m.conversation[0] === "g" ? me.group
+	    : m.conversation.slice(2);
+
+	switch (permission && permission.type) {
+	case 0:
+		return (permission.specify_user_ids || []).includes(id);
+	case 1:
+		return m.conversation[0] === "u" || role !== "member";
+	case 3:
+		return guild && (permission.specify_role_ids || [])
+		    .includes(roleIds[role]);
+	default:
+		return true;
+	}
+}
+
+/* Asks the person, as a button's modal wants it. */
+function confirmed(modal) {
+	$("ask-what").textContent = modal.content || "";
+	$("ask-yes").textContent = modal.confirm_text || t("ok");
+	$("ask-no").textContent = modal.cancel_text || t("no");
+	$("ask").returnValue = "";
+	$("ask").showModal();
+	return new Promise((resolve) => $("ask").addEventListener("close",
+	    () => resolve($("ask").returnValue === "yes"), { once: true }));
+}
+
+function press(m, button, interaction) {
+	if (!m || button === undefined)
+		return;
+	if (m.presses && m.presses[button] &&
+	    m.presses[button].interaction === interaction)
+		return;
+	const one = { interaction, late: false };
+
+	m.presses = { ...m.presses, [button]: one };
+	setTimeout(() => {
+		one.late = true;
+		redraw(m);
+	}, ACK_WITHIN_MS);
+	redraw(m);
+}
+
+async function callBack(m, b, data) {
+	const id = freshId("interaction-");
+
+	state.mine.set(id, { message: m, button: b.id });
+	press(m, b.id, id);
+	/* Groups are not told of which message the button is. */
+	await give({ t: "INTERACTION_CREATE", button: data, with: { id, data: {
+		resolved: { button_id: b.id,
+			...m.conversation[0] === "g" ? {}
+			    : { message_id: m.id } } } } });
+}
+
+async function pressed(m, b) {
+	const action = b.action || {}, data = String(action.data ?? "");
+
+	if (!allowed(m, action.permission)) {
+		problem(t("denied"));
+		return;
+	}
+	problem("");
+	if (action.modal && !await confirmed(action.modal))
+		return;
+	if (action.type === 1) {
+		await callBack(m, b, data);
+	} else if (action.type === 2) {
+		if (action.reply)
+			quote(m);
+		if (action.enter && m.conversation[0] === "u")
+			await sendText(data);
+		else
+			fillBox(data);
+	} else if (action.type === 4) {
+		await give({ t: "SUBSCRIBE_MESSAGE_STATUS", with: {
+			result: (action.subscribe_data || {}).template_ids?.map(
+			    (row) => ({ ...row, op: 1,
+				subscribe_id: freshId("sub-"),
+				update_ts: Math.floor(Date.now() / 1000) }))
+			    || [] } });
+	} else {
+		problem(action.unsupport_tips || t("unsupported"));
+	}
+}
+
+async function giveFeedback(m, opt) {
+	m.feedback = opt;
+	redraw(m);
+	await give({ t: "INTERACTION_CREATE", with: { type: 13, data: {
+		type: 13, resolved: { message_id: m.id, feedback_opt: opt,
+			checked: 1, message_scene: { ext: [
+				"msg_idx=" + indexOf(m.id)] } } } } });
+}
+
+/* --- pictures and files ------------------------------------------------------------------ */
+
+function showPicked() {
+	$("picked").hidden = state.picked.length === 0;
+	$("picked").replaceChildren(...state.picked.map((f, i) => {
+		const li = make("li", "", f.name + " ");
+		const b = act("×", "remove", () => {
+			state.picked.splice(i, 1);
+			showPicked();
+		});
+
+		b.setAttribute("aria-label", t("remove") + " " + f.name);
+		li.append(b);
+		return li;
+	}));
+}
+
+function pick() {
+	state.picked.push(...$("file").files);
+	$("file").value = "";
+	showPicked();
+	$("text").focus();
+}
+
+function base64(file) {
+	return new Promise((resolve, reject) => {
+		const reader = new FileReader();
+
+		reader.onload = () => resolve(reader.result.split(",")[1] || "");
+		reader.onerror = () => reject(reader.error);
+		reader.readAsDataURL(file);
+	});
+}
+
+async function sizeOf(file) {
+	try {
+		const { width, height } = await createImageBitmap(file);
+
+		return { width, height };
+	} catch (e) {
+		return {};
+	}
+}
+
+function upload(files) {
+	return Promise.all(files.map(async (file) => {
+		const kept = await ask("POST", "/sim/file", { name: file.name,
+			data: await base64(file) });
+
+		return /^image\//.test(kept.content_type)
+		    ? { ...kept, ...await sizeOf(file) } : kept;
+	}));
+}
+
+/* --- every kind of event -------------------------------------------------------------------- */
+
+function showSample() {
+	const kind = state.kinds.find((k) => k.t === $("kind").value);
+
+	$("sample").textContent = kind ? JSON.stringify(kind.d, null, 2) : "";
+}
+
+async function showKinds() {
+	if (state.kinds.length > 0)
+		return;
+	const { kinds, odd } = await ask("GET", "/sim/event");
+
+	state.kinds = kinds;
+	$("kind").replaceChildren(...kinds.map((k) => new Option(k.t, k.t)));
+	$("odd").replaceChildren(...Object.entries(odd).map(([name, meaning]) => {
+		const label = make("label", "check"), box = make("input");
+
+		box.type = "checkbox";
+		box.value = name;
+		label.title = meaning;
+		label.append(box, " " + name);
+		return label;
+	}));
+	showSample();
+}
+
+async function giveEvent(event) {
+	let given;
+
+	event.preventDefault();
+	try {
+		given = JSON.parse($("with").value || "{}");
+	} catch (e) {
+		given = null;
+	}
+	if (!given || typeof given !== "object" || Array.isArray(given)) {
+		$("given").textContent = t("notJson");
+		return;
+	}
+	const told = await give({ t: $("kind").value, with: given,
+		odd: [...$("odd").querySelectorAll(":checked")].map((b) =>
+		    b.value).join(" ") });
+
+	$("given").textContent = told ? t("sentto") + told.sent : "";
 }
 
 /* --- traffic ------------------------------------------------------------------------ */
@@ -429,6 +1033,7 @@ async function look() {
 		const report = await ask("GET", "/sim/report");
 
 		state.bots = now.bots;
+		state.origin = now.url;
 		state.linked = true;
 		for (const c of now.conversations)
 			addConversation(c);
@@ -468,6 +1073,10 @@ function connect(delay) {
 			onChat(o);
 		else if (o.type === "recall")
 			onRecall(o);
+		else if (o.type === "ack")
+			onAck(o);
+		else if (o.type === "typing")
+			onTyping(o);
 		else
 			onTraffic(o);
 		lookSoon();
@@ -493,6 +1102,10 @@ function speak(lang) {
 	$("frames").dataset.quiet = t("quiet");
 	$("new-id").placeholder = t("idhint");
 	$("filter").placeholder = t("filter");
+	for (const name of ["attach", "unquote"]) {
+		$(name).title = t(name);
+		$(name).setAttribute("aria-label", t(name));
+	}
 	nameOptions();
 	showState();
 	showChats();
@@ -509,6 +1122,8 @@ function openTab(name) {
 	}
 	if (name === "faults")
 		showFaults();
+	if (name === "events")
+		showKinds();
 }
 
 function addNew(event) {
@@ -526,12 +1141,14 @@ function addNew(event) {
 	$("text").focus();
 }
 
-function toggleNew() {
-	const form = $("new-form");
+function toggle(button, what) {
+	$(what).hidden = !$(what).hidden;
+	$(button).setAttribute("aria-expanded", String(!$(what).hidden));
+	return !$(what).hidden;
+}
 
-	form.hidden = !form.hidden;
-	$("new").setAttribute("aria-expanded", String(!form.hidden));
-	if (!form.hidden)
+function toggleNew() {
+	if (toggle("new", "new-form"))
 		$("new-id").focus();
 }
 
@@ -541,6 +1158,12 @@ function start() {
 	$("who").addEventListener("change", showChats);
 	$("new").addEventListener("click", toggleNew);
 	$("new-form").addEventListener("submit", addNew);
+	$("more").addEventListener("click", () => toggle("more", "deeds"));
+	$("attach").addEventListener("click", () => $("file").click());
+	$("file").addEventListener("change", pick);
+	$("unquote").addEventListener("click", () => quote(null));
+	$("kind").addEventListener("change", showSample);
+	$("event").addEventListener("submit", giveEvent);
 	$("compose").addEventListener("submit", send);
 	$("text").addEventListener("input", grow);
 	$("text").addEventListener("keydown", (e) => {
@@ -553,14 +1176,19 @@ function start() {
 	$("filter").addEventListener("input", filterFrames);
 	$("beats").addEventListener("change", filterFrames);
 	$("heal").addEventListener("click", heal);
-	for (const name of ["frames", "faults"])
+	for (const name of ["frames", "events", "faults"])
 		$("tab-" + name).addEventListener("click", () =>
 		    openTab(name));
 	$("tabs").addEventListener("keydown", (e) => {
 		if (e.key !== "ArrowLeft" && e.key !== "ArrowRight")
 			return;
-		openTab($("pane-frames").hidden ? "frames" : "faults");
-		$("tabs").querySelector("[aria-selected=true]").focus();
+		const tabs = [...$("tabs").children];
+		const at = tabs.findIndex((tab) => tab.tabIndex === 0);
+		const next = tabs[(at + (e.key === "ArrowRight" ? 1
+		    : tabs.length - 1)) % tabs.length];
+
+		openTab(next.id.slice(4));
+		next.focus();
 	});
 	speak(recall("lang") ||
 	    (navigator.language.startsWith("zh") ? "zh" : "en"));

@@ -124,6 +124,7 @@ class Rig:
         self.sim = self.system = None
         self.between = None      # a proxy before the simulator
         self.refuser = None      # a worker that is not rookeryd's
+        self.server, self.served = None, ""    # of `serve`, and its port
         self.sim_env = {}
         self.port = 0            # of the simulator, kept over its restarts
         self.bots = {}           # app id: secret
@@ -342,6 +343,12 @@ class Rig:
                  "ipc://" + self.path("run", "events.sock")],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out)
 
+    def stop_server(self):
+        self.server.kill()
+        self.server.wait(WAIT_S)
+        self.server.stdout.close()
+        self.server = None
+
     def stop_refuser(self):
         self.refuser.kill()
         self.refuser.wait(WAIT_S)
@@ -491,6 +498,8 @@ class Rig:
             attempt(self.rookery, "status", "--json")
         if self.refuser is not None:
             attempt(self.stop_refuser)
+        if self.server is not None:
+            attempt(self.stop_server)
         if self.system is not None:
             attempt(self.stop)
         if self.sim is not None:

@@ -96,9 +96,39 @@ def do_file(rig, path, text):
         f.write(text.replace("\\n", "\n") + "\n")
 
 
+@step("remove", "PATH", "Removes a file in the folder of the case.")
+def do_remove(rig, path):
+    os.remove(rig.path(path))
+
+
+@step("sh", "COMMAND...", "Runs a command, which must end with status 0.")
+def do_sh(rig, *words):
+    done = subprocess.run(words, cwd=rig.dir, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False)
+    rig.said = done.stdout + done.stderr
+    if done.returncode != 0:
+        raise Failed(f"status {done.returncode}: {rig.said}")
+
+
+@step("serve", "COMMAND...",
+      "Starts a program that says last in its first line on which port it "
+      "listens: $SERVED; it ends with the case.")
+def do_serve(rig, *words):
+    rig.server = subprocess.Popen(
+        words, cwd=rig.dir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True)
+    rig.served = rig.server.stdout.readline().split()[-1]
+
+
+@step("repeat", "TIMES STEP...", "Does a step so often; $N counts from 1.")
+def do_repeat(rig, times, name, *words):
+    for n in range(1, int(times) + 1):
+        STEPS[name][2](rig, *[w.replace("$N", str(n)) for w in words])
+
+
 @step("bot", "[APP_ID] [file=NAME] [NAME=VALUE...]",
       "Changes the simulator's bot, or adds one; file= also writes its "
-      "bots/NAME.env for us.")
+      "bots/NAME.env for us, with the settings whose names are in capitals.")
 def do_bot(rig, *words):
     rig.start_sim()
     body = {}
@@ -106,6 +136,7 @@ def do_bot(rig, *words):
         body["bot"], words = words[0], words[1:]
     found = pairs(words)
     name = found.pop("file", None)
+    ours = {k: found.pop(k) for k in list(found) if k.isupper()}
     body.update({k: value_of(v) if k != "secret" else v
                  for k, v in found.items()})
     answer = rig.tell("POST", "bot", body)
@@ -119,7 +150,8 @@ def do_bot(rig, *words):
         # real platform.
         do_file(rig, f"bots/{name}.env", "\n".join(
             [f"QQ_APP_ID={bot}", f"QQ_CLIENT_SECRET={rig.bots[bot]}"]
-            + [f"{k}={v}" for k, v in rig.sim_env.items() if "_URL" in k]))
+            + [f"{k}={v}" for k, v in rig.sim_env.items() if "_URL" in k]
+            + [f"{k}={v}" for k, v in ours.items()]))
 
 
 @step("start", "", "Starts rookeryd; it can be asked how it is.")
@@ -182,6 +214,16 @@ def do_kill(rig, name, word="KILL"):
     os.kill(pid, getattr(signal, "SIG" + word))
     if word == "KILL":
         until(f"{name} is gone", lambda: not alive(rig, pid))
+
+
+@step("killchildren", "NAME", "Kills -9 every process that it has started.")
+def do_killchildren(rig, name):
+    pid = rig.pid(name)
+    children = set(rigs.family(pid)) - {pid}
+    if not children:
+        raise Failed(f"{name} has started nothing")
+    for child in children:
+        os.kill(child, signal.SIGKILL)
 
 
 def alive(rig, pid):
@@ -259,7 +301,8 @@ def do_rookery(rig, status, *argv):
         raise Failed(f"rookery ended with status {got}:\n{said}")
 
 
-@step("says", "PATTERN...", "The last rookery command said all these.")
+@step("says", "PATTERN...",
+      "The last rookery command, or sh, said all these.")
 def do_says(rig, *patterns):
     for p in patterns:
         if not re.search(p, rig.said):
@@ -404,6 +447,18 @@ def do_event(rig, kind, d, *words):
     rig.tell("POST", "event", body)
 
 
+@step("make", "TYPE [WORD=VALUE...] [with=D]",
+      "An event of any kind, filled as the platform fills it: scope, user, "
+      "group, channel, odd and the other words of POST /sim/event in qqsim(1); "
+      "with= is a JSON object put over it.")
+def do_make(rig, kind, *words):
+    body = {"t": kind}
+    body.update({k: json.loads(v) if k == "with" else
+                 value_of(v) if k in ("count", "expect", "emoji_type") else v
+                 for k, v in pairs(words).items()})
+    rig.tell("POST", "event", body)
+
+
 @step("raw", "TEXT", "A frame to every live session, as it is.")
 def do_raw(rig, text):
     if rig.tell("POST", "event", {"raw": text})["sockets"] == 0:
@@ -490,9 +545,9 @@ def callback_body(o):
         d = {"plain_token": value_of(o["op13"]),
              "event_ts": o.get("event_ts", str(int(time.time())))}
         return json.dumps({"op": 13, "d": d}).encode()
-    n = next(NUMBERS)
+    n = o.get("id") or next(NUMBERS)
     return json.dumps({
-        "op": 0, "s": n, "id": o.get("id", f"FRIEND_ADD:case{n}"),
+        "op": 0, "s": next(NUMBERS), "id": o.get("id", f"FRIEND_ADD:case{n}"),
         "t": o.get("t", "FRIEND_ADD"),
         "d": {"openid": f"OPENID{n}", "timestamp": int(time.time())}}).encode()
 
@@ -652,6 +707,29 @@ def do_wire(rig, want, text):
         raise Failed(f"answered with {first}")
 
 
+@step("knock", "NAME",
+      "Kills it as kill does; and until its next process is ready, clients "
+      "connect to our listener: all are let in, and have an answer.")
+def do_knock(rig, name):
+    at = "127.0.0.1", rig.webhook_port()
+    was = rig.child(name)["generation"]
+    waiting = []
+    do_kill(rig, name)
+    while True:
+        child = rig.child(name)
+        try:
+            waiting.append(socket.create_connection(at, timeout=WAIT_S))
+        except ConnectionRefusedError as e:
+            raise Failed(f"client {len(waiting) + 1} was refused") from e
+        if child["generation"] > was and child["ready"]:
+            break
+    for n, s in enumerate(waiting):
+        s.sendall(b"GET /qq HTTP/1.1\r\nHost: x\r\n\r\n")
+        if not s.recv(4096).startswith(b"HTTP/1.1 "):
+            raise Failed(f"client {n + 1} of {len(waiting)} had no answer")
+        s.close()
+
+
 # --- a story ------------------------------------------------------------------
 
 def read_case(path):
@@ -679,7 +757,7 @@ def variants(name, params):
 
 
 def run_line(rig, text, values):
-    values = {**values, "DIR": rig.dir, "PORT": str(rig.port),
+    values = {**values, "DIR": rig.dir, "TOP": TOP, "SERVED": rig.served, "PROGRAMS": rig.programs, "PORT": str(rig.port),
               "URL": rig.sim_env.get("QQ_API_URL", ""),
               "BETWEEN": str(rig.between.port if rig.between else 0)}
     for name, value in values.items():

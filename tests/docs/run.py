@@ -71,8 +71,9 @@ def pages_know_every_setting():
 
 # What a container has a way of its own to say, see docs/containers.md.
 NOT_IN_COMPOSE = {"ROOKERY_RUN_DIR", "ROOKERY_CA_FILE", "ROOKERY_BOTS_DIR",
-                  "ROOKERY_ENV_FILE", "ROOKERY_CHILD_FD",
-                  "ROOKERY_CHILD_NAME"}
+                  "ROOKERY_ENV_FILE", "ROOKERY_CHILD_FD", "ROOKERY_CHILD_KEPT",
+                  "ROOKERY_CHILD_NAME",
+                  "ROOKERY_LOG_PATH", "ROOKERY_LOG_KIB", "ROOKERY_LOG_KEPT"}
 
 
 def settings_of(reader):
@@ -83,13 +84,35 @@ def settings_of(reader):
 
 
 def pages_name_the_settings_that_are_read():
-    ours = {"ROOKERY_ENV_FILE", "ROOKERY_CHILD_FD", "ROOKERY_CHILD_NAME"}
+    ours = {"ROOKERY_ENV_FILE", "ROOKERY_CHILD_FD", "ROOKERY_CHILD_KEPT",
+            "ROOKERY_CHILD_NAME"}
     for name, reader in (("gatewayd.8", "G"), ("apid.8", "A"),
                          ("workerd.8", "W"), ("qqsim.1", "Q")):
         part = page(name).split(".Sh ENVIRONMENT")[1].split("\n.Sh ")[0]
         named = set(re.findall(r"\b(?:QQ|ROOKERY)_[A-Z0-9_]+", part))
         assert named == settings_of(reader) - ours, \
             (name, named ^ (settings_of(reader) - ours))
+
+
+def another_compiler_must_be_there():
+    """The check is made again for it, though a build has been there before."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+    with tempfile.TemporaryDirectory(prefix="rk-") as folder:
+        for name in os.listdir(TOP):
+            if name != "build" and not name.startswith("."):
+                os.symlink(path(name), os.path.join(folder, name))
+
+        def make(*words):
+            return subprocess.run(
+                ["make", "build/config.mk", *words], cwd=folder, env=env,
+                capture_output=True, text=True, timeout=DEADLINE_S)
+        first = make()
+        assert first.returncode == 0, first.stderr
+        other = make("CC=no-such-compiler")
+        assert other.returncode != 0 and "gcc" in other.stdout + other.stderr,\
+            other
+        again = make()
+        assert again.returncode == 0, again.stderr
 
 
 def compose_passes_every_setting_on():
@@ -244,7 +267,8 @@ def the_example_worker_works():
             system.close()
 
 
-TESTS = (env_example_is_the_table, env_example_is_a_good_file,
+TESTS = (another_compiler_must_be_there,
+         env_example_is_the_table, env_example_is_a_good_file,
          pages_know_every_option, pages_know_every_setting,
          pages_name_the_settings_that_are_read,
          compose_passes_every_setting_on, pages_know_every_error_line,

@@ -148,6 +148,7 @@ class Sim:
 
     def dial(self):
         sock = socket.create_connection((self.host, self.port), WAIT_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self.tls.wrap_socket(sock, server_hostname=self.host) \
             if self.tls else sock
 
@@ -186,11 +187,11 @@ class Sim:
         return self.ask(method, path, body, {
             "Authorization": "QQBot " + self.token(), **headers})
 
-    def live(self):
+    def live(self, intents=INTENTS):
         ws = Ws(self)
         assert ws.recv()["op"] == 10
         ws.send({"op": 2, "d": {"token": "QQBot " + self.token(),
-                                "intents": INTENTS, "shard": [0, 1]}})
+                                "intents": intents, "shard": [0, 1]}})
         ws.session = ws.recv()["d"]["session_id"]
         return ws
 
@@ -582,6 +583,176 @@ def test_waits(sim):
     ws.sock.close()
 
 
+def all_rights(sim):
+    kinds = sim.must("GET", "/sim/event")["kinds"]
+    mask = 0
+    for kind in kinds:
+        mask |= kind["intent"]
+    sim.must("POST", "/sim/bot", {"granted": mask})
+    return kinds, mask
+
+
+def sample_of(kind):
+    path = os.path.join(ROOT, "tests", "fixtures", kind.lower() + ".json")
+    if not os.path.exists(path):     # one of several scopes
+        path = path.replace(".json", "_c2c.json")
+    with open(path, encoding="utf-8") as f:
+        return json.load(f)["d"]
+
+
+def unlike(want, got, where="d"):
+    """What `got` lacks of the members of `want`, or has in another form."""
+    if type(want) is not type(got):
+        return [where]
+    if isinstance(want, dict):
+        return [bad for key in want for bad in (
+            unlike(want[key], got[key], f"{where}.{key}") if key in got
+            else [f"{where}.{key}"])]
+    if isinstance(want, list) and want:
+        return unlike(want[0], got[0], where + "[]") if got else [where]
+    return []
+
+
+# What a sample of the documents has and ours needs not.
+NOT_ALWAYS = {"d.mention_everyone", "d.mentions"}
+
+
+def test_every_kind(sim):
+    kinds, mask = all_rights(sim)
+    assert len(kinds) == 57, len(kinds)
+    server = callback_server(sim)
+    sim.must("POST", "/sim/webhook", {"url": server.url, "websocket": True})
+    ws = sim.live(mask)
+    for n, kind in enumerate(kinds):
+        told = sim.must("POST", "/sim/event", {"t": kind["t"]})
+        frame = ws.recv()
+        assert (frame["op"], frame["t"], frame["id"], frame["s"]) == (
+            0, kind["t"], told["event"], n + 2), frame
+        bad = set(unlike(sample_of(kind["t"]), frame["d"])) - NOT_ALWAYS
+        assert not bad, (kind["t"], bad, frame)
+        if told["msg"] or told["interaction"]:
+            assert frame["d"]["id"] == (told["msg"] or told["interaction"])
+    sim.wait("idle=1")
+    told = sim.must("GET", "/sim/report?events=1")["events"]
+    assert sorted((e["t"], e["id"]) for e in server.seen) == sorted(
+        (e["t"], e["event"]) for e in told)
+    assert sim.report()["violations"] == {}
+    server.shutdown()
+
+
+def test_kinds_by_intent(sim):
+    kinds, mask = all_rights(sim)
+    for bit in range(31):
+        if not mask & 1 << bit:
+            continue
+        ws = sim.live(1 << bit)
+        mine = [k["t"] for k in kinds if k["intent"] == 1 << bit]
+        for kind in kinds:
+            told = sim.must("POST", "/sim/event", {"t": kind["t"]})
+            assert (told["sent"] == "live") == (kind["t"] in mine), told
+        assert [ws.recv()["t"] for _ in mine] == mine
+        ws.sock.close()
+        sim.wait("live=!0")
+
+
+def test_given_members(sim):
+    _, mask = all_rights(sim)
+    ws = sim.live(mask)
+
+    def made(**words):
+        sim.must("POST", "/sim/event", words)
+        return ws.recv()
+    e = made(t="GROUP_ADD_ROBOT", group="G", user="M", id="outer-1")
+    assert e["id"] == "outer-1" and e["d"]["group_openid"] == "G", e
+    assert e["d"]["op_member_openid"] == "M", e
+    e = made(t="MESSAGE_REACTION_ADD", channel="7", message="m1",
+             emoji="128516", emoji_type=2)
+    assert e["d"]["target"] == {"id": "m1", "type": 0}, e
+    assert e["d"]["emoji"] == {"id": "128516", "type": 2}, e
+    e = made(t="C2C_MESSAGE_CREATE", text="hi", **{"with": {
+        "author": {"username": None}, "attachments": [{"url": "u"}],
+        "message_type": 103}})
+    assert e["d"]["author"]["username"] is None, e
+    assert e["d"]["author"]["user_openid"], e
+    assert e["d"]["attachments"] == [{"url": "u"}], e
+    assert (e["d"]["message_type"], e["d"]["content"]) == (103, "hi"), e
+    e = made(t="INTERACTION_CREATE", scope="group", group="G", button="b",
+             **{"with": {"data": {"resolved": {"button_id": "9"}}}})
+    assert e["d"]["data"]["resolved"] == {"button_data": "b",
+                                          "button_id": "9"}, e
+    assert e["d"]["chat_type"] == 1 and e["d"]["group_openid"] == "G", e
+    e = made(t="GROUP_MESSAGE_CREATE", role="owner", text="<b>")
+    assert e["d"]["author"]["member_role"] == "owner", e
+    assert e["d"]["content"] == "<b>", e
+    assert made(t="MESSAGE_CREATE", text="<b>")["d"]["content"] == \
+        "&lt;b&gt;"
+    for bad in ({"t": "NEW_THING"}, {"t": "FRIEND_ADD", "with": []},
+                {"t": "FRIEND_ADD", "odd": "strange"},
+                {"t": "FRIEND_ADD", "scope": "x"},
+                {"scope": "c2c", "emoji_type": 3}):
+        assert sim.ask("POST", "/sim/event", bad)[0] == 400, bad
+
+
+def test_odd_forms(sim):
+    _, mask = all_rights(sim)
+    ws = sim.live(mask)
+
+    def made(kind, odd):
+        sim.must("POST", "/sim/event", {"t": kind, "odd": odd,
+                                        "channel": "5"})
+        return ws.recv()["d"]
+    d = made("C2C_MESSAGE_CREATE", "missing")
+    assert set(d) == {"id", "author", "content", "timestamp"}, d
+    assert set(d["author"]) == {"user_openid"}, d
+    d = made("C2C_MESSAGE_CREATE", "null")
+    assert d["message_scene"] is None and d["content"] == "", d
+    d = made("FORUM_THREAD_CREATE", "numbers,arrays")
+    assert d["guild_id"] == 4700000000000000001 and d["channel_id"] == 5, d
+    assert d["thread_info"]["thread_id"] == "B_1", d
+    assert d["thread_info"]["title"][0]["type"] == 1, d
+    assert isinstance(made("FORUM_THREAD_CREATE", "")["thread_info"]["title"],
+                      str)
+    d = made("GUILD_CREATE", "strings")
+    assert d["max_members"] == "300", d
+    d = made("MESSAGE_REACTION_ADD", "named")
+    assert d["target"]["type"] == "ReactionTargetType_MSG", d
+    assert isinstance(made("FRIEND_ADD", "")["timestamp"], int)
+    assert "T" in made("FRIEND_ADD", "time_swap")["timestamp"]
+    assert isinstance(made("C2C_MESSAGE_CREATE", "time_swap")["timestamp"],
+                      int)
+    assert made("FRIEND_ADD", "time_text")["timestamp"].isdigit()
+    assert " CST m=+" in made("C2C_MESSAGE_CREATE", "time_go")["timestamp"]
+    assert made("FRIEND_ADD", "unknown missing")["unheard_of"] == {
+        "new": True}
+
+
+def test_files(sim):
+    picture = bytes.fromhex("89504e470d0a1a0a") + b"rest"
+
+    def kept(name, data):
+        told = sim.must("POST", "/sim/file", {
+            "name": name, "data": base64.b64encode(data).decode()})
+        got = sim.raw(b"GET " + told["url"].split(str(sim.port))[1].encode() +
+                      b" HTTP/1.0\r\nHost: x\r\n\r\n")
+        return told, got.split(b"\r\n\r\n", 1)
+    told, (head, body) = kept("p.png", picture)
+    assert (told["content_type"], told["size"], told["filename"]) == (
+        "image/png", len(picture), "p.png"), told
+    assert body == picture and b"image/png" in head, head
+    told, (head, _) = kept("evil.html", b"<script>alert(1)</script>")
+    assert told["content_type"] == "file", told
+    assert b"octet-stream" in head and b"nosniff" in head and \
+        b"sandbox" in head, head
+    assert kept("v.wav", b"RIFF....WAVE")[0]["content_type"] == "voice"
+    assert sim.ask("POST", "/sim/file", {"name": "x", "data": "?"})[0] == 400
+    assert sim.ask("POST", "/sim/file", {"data": ""})[0] == 400
+    for _ in range(256):
+        sim.must("POST", "/sim/file", {"name": "x", "data": "eA=="})
+    assert sim.ask("GET", "/files/1")[0] == 404
+    assert sim.raw(b"GET /files/258 HTTP/1.0\r\nHost: x\r\n\r\n"
+                   ).endswith(b"\r\n\r\nx")
+
+
 def test_stream(sim):
     viewer = Ws(sim, "/sim/stream")
     bot = sim.live()
@@ -697,6 +868,7 @@ def test_bots(sim):
 
 def test_the_page(sim):
     for path, kind in (("/", "text/html"), ("/chat.js", "text/javascript"),
+                       ("/show.js", "text/javascript"),
                        ("/chat.css", "text/css"),
                        ("/icon.svg", "image/svg+xml")):
         answer = sim.raw(f"GET {path} HTTP/1.0\r\nHost: x\r\n\r\n".encode())

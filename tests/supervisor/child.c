@@ -3,9 +3,13 @@
  * beside the program says (worker-1.behave for worker/1), one word per line.
  * It is built under the names of the real daemons.
  */
+#include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <netinet/in.h>
+
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -363,6 +367,17 @@ say_up_again(const struct fake *f)
 	buf_free(&packet);
 }
 
+/* Beside the loop, so that beats go on. */
+static void *
+spin(void *self)
+{
+	volatile unsigned n = 0;
+
+	for (;;)
+		n++;
+	return self;
+}
+
 static void
 misbehave_first(struct fake *f)
 {
@@ -379,6 +394,8 @@ misbehave_first(struct fake *f)
 	if (behaves(f, "open-files"))
 		for (int i = 0; i < 200; i++)
 			(void)!open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (behaves(f, "spin"))
+		pthread_create(&(pthread_t){ 0 }, NULL, spin, NULL);
 	if (behaves(f, "bad-prefix") && strcmp(f->conf.echo_prefix, "bad") == 0)
 		_exit(1);
 	if (behaves(f, "never-ready"))
@@ -397,6 +414,28 @@ misbehave_first(struct fake *f)
 	}
 }
 
+/* A listening socket, from the process before if that has left one. */
+static void
+keep_door(struct fake *f)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET };
+	socklen_t          n = sizeof at;
+	char               text[40];
+	int                fd = proc_kept(&f->conf, "door");
+
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0) {
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (bind(fd, (struct sockaddr *)&at, n) < 0 ||
+		    listen(fd, 100) < 0)
+			_exit(1);
+		proc_keep(&f->proc, "door", fd);
+	}
+	getsockname(fd, (struct sockaddr *)&at, &n);
+	snprintf(text, sizeof text, "%d\n", ntohs(at.sin_port));
+	put_file(f, "door", text);
+}
+
 static void
 misbehave_later(struct fake *f)
 {
@@ -411,8 +450,21 @@ misbehave_later(struct fake *f)
 			if (write(STDERR_FILENO, noise, sizeof noise) < 0)
 				break;
 		}
+	if (behaves(f, "keep-door"))
+		keep_door(f);
+	if (behaves(f, "keep-many"))
+		for (int i = 0; i < 20; i++) {
+			char name[8];
+
+			snprintf(name, sizeof name, "no-%d", i);
+			proc_keep(&f->proc, name, 0);
+			proc_keep(&f->proc, "No Name", 0);
+		}
 	if (behaves(f, "talk"))
 		fputs("plain words\n\033[31mred\033[0m\nno line end", stderr);
+	if (behaves(f, "count-aloud"))
+		for (int i = 0; i < 4000; i++)
+			fprintf(stderr, "number %06d\n", i);
 	if (behaves(f, "talk-json"))
 		fputs("{\"time\":\"2025-01-31T12:00:00.000Z\",\"pid\":5,"
 		      "\"event\":\"x\"}\n", stderr);

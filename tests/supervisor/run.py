@@ -15,6 +15,8 @@ import fcntl
 import json
 import multiprocessing
 import os
+import resource
+import select
 import shutil
 import signal
 import socket
@@ -606,6 +608,18 @@ def test_restart_types():
     c = s.wait_child("worker/1", state="failed")
     expect("next_restart_ms" not in c, str(c))
     expect(s.ask(cmd="start", name="worker/1")["ok"], "start")
+    # of each service its own
+    s = System(env={"ROOKERY_RESTART": "on-failure gateway=never,api=always"})
+    expect([c["restart"] for c in s.snapshot()["children"]] == ["always", "never", "on-failure"], str(s.snapshot()))
+    s.ask(cmd="signal", name="api", signal="TERM")
+    s.wait_child("api", state="ready", generation=2)
+    s.ask(cmd="signal", name="worker/1", signal="TERM")
+    s.wait_child("worker/1", state="stopped")
+    s.ask(cmd="signal", name="gateway", signal="9")
+    s.wait_child("gateway", state="failed")
+    for value in ("worker=perhaps", "seldom", "nobody=always", "=always"):
+        s = System(env={"ROOKERY_RESTART": value}, wait=None)
+        expect(s.p.wait(DEADLINE_S) == 78 and "setting=ROOKERY_RESTART" in s.said(), value)
 
 
 def test_signal():
@@ -642,6 +656,35 @@ def test_limits():
         s.behave(name, [])
     s.wait_state("ready")
     expect("what=rss_kib" in s.said() and "what=fds" in s.said(), s.said())
+
+
+def test_limit_of_processor_time():
+    s = System(behave={"worker/1": ["spin"]}, wait=None,
+               env={"ROOKERY_WORKERS": "2", "ROOKERY_CHILD_CPU": "10", "ROOKERY_CHILD_CPU_S": "1"})
+    c = until("over", lambda: (lambda c: c and c["restarts"] > 0 and c)(s.child("worker/1")))
+    expect(c["last_exit"]["cause"] == "over a limit" and "what=cpu_percent" in s.said(), str(c))
+    s.behave("worker/1", [])
+    s.wait_state("ready")
+    expect(s.child("worker/2")["restarts"] == 0, "one that does nothing")
+    # without a limit it is only shown
+    s = System(behave={"worker/1": ["spin"]}, env={"ROOKERY_CHILD_CPU_S": "1"})
+    c = until("a share", lambda: (lambda c: c["cpu_percent"] > 20 and c)(s.child("worker/1")))
+    expect(c["restarts"] == 0, str(c))
+
+
+def test_children_have_the_limit_of_files_we_were_given():
+    def less():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+    def soft(pid):
+        with open("/proc/%d/limits" % pid) as f:
+            return [line.split()[3] for line in f if line.startswith("Max open files")][0]
+    s = System(before=less)
+    expect(soft(s.child("worker/1")["pid"]) == "256" and soft(s.p.pid) != "256", "worker: " +
+           soft(s.child("worker/1")["pid"]))
+    expect(s.ask(cmd="upgrade")["ok"], "upgrade")
+    s.ask(cmd="restart", name="worker/1")
+    expect(soft(s.child("worker/1")["pid"]) == "256" and soft(s.p.pid) != "256", "after an upgrade")
 
 
 def remove_group(top):
@@ -736,6 +779,63 @@ def test_foreign_programs():
     expect(s.ask(cmd="upgrade")["ok"] and s.child("worker/1")["word"] == "at work", "upgrade")
     s.ask(cmd="restart", name="worker/3")
     expect(s.child("worker/3")["state"] == "ready", "the socket after an upgrade")
+
+
+def test_descriptors_are_kept_for_the_next_process():
+    s = System(env={"ROOKERY_WORKERS": "1"}, behave={"gateway": ["keep-door"]})
+    port = int(until("a door", lambda: s.file("gateway", "door")))
+    until("it is kept", lambda: s.child("gateway")["kept_fds"] == 1)
+
+    def opens():
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S).close()
+            return True
+        except ConnectionRefusedError:
+            return False
+    stays = True
+    for generation in range(2, 5):                  # the third waits for a while
+        os.kill(s.child("gateway")["pid"], signal.SIGKILL)
+        stays = stays and all(opens() for _ in range(20))
+        s.wait_child("gateway", state="ready", generation=generation)
+    expect(s.ask(cmd="upgrade")["ok"], "upgrade")
+    s.ask(cmd="restart", name="gateway")
+    s.wait_child("gateway", state="ready", generation=5)
+    until("a door", lambda: s.file("gateway", "door").count("%d\n" % port) == 5)
+    expect(stays and opens() and s.child("gateway")["kept_fds"] == 1, str(s.child("gateway")))
+    s.ask(cmd="stop", name="gateway")
+    expect(not opens() and s.child("gateway")["kept_fds"] == 0, "nobody will come to that door")
+    # as many as may be, with names that are some
+    s.behave("worker/1", ["keep-many"])
+    fds = s.ask(cmd="dump")["dump"]["fds"]
+    s.ask(cmd="restart", name="worker/1")
+    until("the last", lambda: s.child("worker/1")["kept_fds"] == 8 and "err=FULL" in s.said())
+    expect("err=SYNTAX" in s.said() and s.ask(cmd="dump")["dump"]["fds"] <= fds + 8, s.said())
+    # another's program, by words of sd_notify(3)
+    s.behave("worker/1", [])
+    path = os.path.join(s.bin, "workerd")
+    os.remove(path)
+    with open(path, "w") as f:
+        f.write("#!%s\n" % sys.executable + """
+import os, socket, time
+kept = dict(w.split("=") for w in os.environ.get("ROOKERY_CHILD_KEPT", "").split())
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(os.environ["NOTIFY_SOCKET"])
+if "mine" in kept:
+    said = os.pread(int(kept["mine"]), 100, 0)
+    s.send(b"FDSTOREREMOVE=1\\nFDNAME=mine\\nREADY=1\\nSTATUS=" + said)
+else:
+    fd = os.memfd_create("x")
+    os.write(fd, b"from before")
+    socket.send_fds(s, [b"FDNAME=mine\\nFDSTORE=1\\nREADY=1"], [fd])
+time.sleep(1000)
+""")
+    os.chmod(path, 0o755)
+    s.ask(cmd="stop", name="worker/1")
+    s.ask(cmd="start", name="worker/1")
+    expect(s.child("worker/1")["kept_fds"] == 1, str(s.child("worker/1")))
+    s.ask(cmd="restart", name="worker/1")
+    until("its words", lambda: s.child("worker/1")["word"] == "from before")
+    expect(s.child("worker/1")["kept_fds"] == 0, "removed")
 
 
 def test_daemonised_kin_is_gone_before_the_next_start():
@@ -1109,6 +1209,31 @@ def test_hostile_clients():
     until("an answer", served)
 
 
+def test_idle_clients_give_way():
+    s = System()
+    watcher = s.connect()
+    watcher.ask(cmd="watch")
+    idle = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(31)]
+    for c in idle:
+        c.connect(s.status_path())
+    idle[7].send(b'{"cmd":')      # half a request is none
+
+    def served():
+        try:
+            return s.ask(cmd="ping")["ok"]
+        except OSError:           # turned away
+            return False
+    expect(not served(), "32 places, and more")
+    until("a place", served)
+    idle[0].settimeout(DEADLINE_S)
+    expect(idle[0].recv(10) == b"", "it was another's place")
+    s.ask(cmd="restart", name="worker/1")
+    expect(watcher.next()["child"]["name"] == "worker/1", "who waits for something has gone")
+    for c in idle:
+        c.close()
+    watcher.close()
+
+
 def test_slow_watcher_is_cut_off():
     s = System(behave={"worker/%d" % i: ["flood"] for i in (1, 2, 3)})
     slow = s.connect()
@@ -1256,6 +1381,44 @@ def test_reload():
     until("SIGHUP", lambda: s.said().count("family.reload") >= 3)
     os.remove(path)
     os.rmdir(d)
+
+
+def test_reload_of_bots():
+    """What knows its bots takes them in place; nobody is replaced for them."""
+    s = System(wait="ready")
+    bots = os.path.join(s.dir, "bots")
+    os.mkdir(bots)
+
+    def hash_now():
+        return s.snapshot()["supervisor"]["config"]
+
+    def told(times):
+        until("all are told", lambda: all(s.file(n, "heard").count("reload\n") == times
+                                          for n in ("api", "gateway", "worker/1")))
+    first, before = hash_now(), pids(s)
+    with open(os.path.join(bots, "second.env"), "w") as f:
+        f.write("QQ_APP_ID=102000002\nQQ_CLIENT_SECRET=another-secret\n")
+    expect(s.cli("reload").returncode == 0, s.said())
+    told(1)
+    second = hash_now()
+    expect(second != first and pids(s) == before, "a bot more")
+    with open(os.path.join(bots, "second.env"), "w") as f:
+        f.write("QQ_APP_ID=a bot\n")
+    expect(s.cli("reload").returncode == 1 and "(bot second)" in s.said() and hash_now() == second, s.said())
+    os.remove(os.path.join(bots, "second.env"))
+    expect(s.cli("reload").returncode == 0, s.said())
+    told(2)
+    expect(hash_now() == first and pids(s) == before, "a bot less")
+    # a setting of its own as well: told first, and replaced then
+    s.ask(cmd="stop", name="worker/1")
+    with open(os.path.join(bots, "second.env"), "w") as f:
+        f.write("QQ_APP_ID=102000002\nQQ_CLIENT_SECRET=another-secret\n")
+    with open(os.path.join(s.dir, ".env"), "w") as f:
+        f.write("ROOKERY_DEAD_MAX=77\n")
+    expect(s.cli("reload").returncode == 0, s.said())
+    s.wait_child("gateway", state="ready", generation=2)
+    until("both are told", lambda: all(s.file(n, "heard").count("reload\n") == 3 for n in ("api", "gateway")))
+    expect(s.child("api")["generation"] == 1 and "ROOKERY_DEAD_MAX=77" in s.file("gateway", "given"), "what changed")
 
 
 def test_hangup_without_a_terminal_of_its_own():
@@ -1481,6 +1644,24 @@ def test_upgrade():
     expect(s.stop()[0] == 0 and not os.path.exists(s.status_path()), "stop")
 
 
+def test_upgrade_loses_no_line():
+    r, w = os.pipe()
+    s = System(stderr=w, behave={"worker/1": ["count-aloud"]})     # more than the pipe holds
+    os.close(w)
+    expect(s.ask(cmd="dump")["dump"]["unwritten"] > 0, "all of it was taken")
+    expect(s.ask(cmd="upgrade")["ok"], "upgrade")
+    said = b""
+    while b"number 003999" not in said:
+        expect(select.select([r], [], [], DEADLINE_S)[0], "not in time: the last line")
+        said += os.read(r, 65536)
+    numbers = [int(line.split()[-1]) for line in said.decode().splitlines() if "number 00" in line]
+    expect(numbers == list(range(4000)), "%d lines of 4000" % len(numbers))
+    expect(s.snapshot()["supervisor"]["dropped_log_lines"] == 0, "counted")
+    os.set_blocking(r, False)
+    s.ask(cmd="shutdown")
+    os.close(r)
+
+
 def test_upgrade_to_nothing_good():
     s = System(env={"ROOKERY_READY_MS": "1500"})
     before = pids(s)
@@ -1663,6 +1844,46 @@ def test_SV10_the_log_is_removed_or_its_disk_full():
     expect(s.snapshot()["state"] == "ready" and s.stop()[0] == 0, "a reader that has gone")
 
 
+def test_log_file():
+    d = tempfile.mkdtemp(prefix="rk-")
+    path = os.path.join(d, "log")
+
+    def read(name=path):
+        with open(name) as f:
+            return f.read()
+    s = System(env={"ROOKERY_LOG_PATH": path, "ROOKERY_LOG_KIB": "16", "ROOKERY_LOG_KEPT": "2"})
+    expect("event=family.up" in read() or "family.up" in read(), read())
+    expect("child.state" not in s.said(), "it is said twice: " + s.said())
+    s.behave("worker/1", ["count-aloud"])           # 80 KB
+    s.ask(cmd="restart", name="worker/1")
+    until("the files are put aside", lambda: "number 003999" in "".join(read(os.path.join(d, n))
+                                                                        for n in sorted(os.listdir(d), reverse=True)))
+    expect(sorted(os.listdir(d)) == ["log", "log.1", "log.2"], str(os.listdir(d)))
+    expect(s.ask(cmd="dump")["dump"]["log_files_put_aside"] > 0, "not counted")
+    expect(s.snapshot()["supervisor"]["dropped_log_lines"] == 0, "lines are lost")
+    # moved away by another; the same again by the next program
+    for deed in ("reload", "upgrade"):
+        os.rename(path, path + ".away")
+        expect(s.cli(deed).returncode == 0 and os.path.exists(path), deed)
+    os.kill(s.child("api")["pid"], signal.SIGKILL)
+    s.wait_child("api", state="ready", generation=2)
+    expect("name=api" in read(), read())
+    # a folder that goes away stops nothing
+    os.rename(d, d + "-away")
+    s.ask(cmd="restart", name="worker/1")
+    expect(s.snapshot()["state"] == "ready", "without a folder")
+    expect(s.ask(cmd="reload")["error"] == "CONFIG", "no such folder")
+    os.rename(d + "-away", d)
+    expect(s.ask(cmd="reload")["ok"], "the folder is there again")
+    expect(s.stop()[0] == 0 and "family.stop" in read(), read())
+    shutil.rmtree(d)
+    s = System(env={"ROOKERY_LOG_PATH": "/dev/full"}, behave={"worker/1": ["talk"]})
+    s.ask(cmd="restart", name="worker/1")
+    expect(s.snapshot()["supervisor"]["dropped_log_lines"] > 0 and s.stop()[0] == 0, "a full disk")
+    s = System(env={"ROOKERY_LOG_PATH": "/no/such/folder/log"}, wait=None)
+    expect(s.p.wait(DEADLINE_S) == 78 and "setting=ROOKERY_LOG_PATH" in s.said(), s.said())
+
+
 # SV13
 def test_SV13_words_of_children_do_not_make_us_grow():
     s = System(binaries=PLAIN, env={"ROOKERY_WORKERS": "6"})
@@ -1743,6 +1964,19 @@ def test_cli_without_supervisor():
                        env={"PATH": os.environ["PATH"], "ROOKERY_RUN_DIR": d})
     expect(p.returncode == 3, "dead socket: %d" % p.returncode)
     shutil.rmtree(d)
+
+
+def test_cli_is_told_of_a_stopped_supervisor():
+    s = System()
+    os.kill(s.p.pid, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        asked = {args: pool.submit(s.cli, *args) for args in
+                 (("restart", "worker"), ("status",), ("start", "api", "--timeout", "1"), ("stop",))}
+        for args, p in asked.items():
+            p = p.result()
+            expect(p.returncode == 2 and "SIGSTOP" in p.stderr, "%s: %s" % (args, p))
+    os.kill(s.p.pid, signal.SIGCONT)
+    expect(s.cli("restart", "worker").returncode == 0, "it goes on")
 
 
 def test_cli_usage():

@@ -189,6 +189,105 @@ TEST(an_empty_secret_is_a_setting_to_mend)
 	teardown();
 }
 
+/* The answer to a look at itself, which is not wiped. */
+static void
+look(unsigned status, const char *body)
+{
+	struct http_answer a = { .status = status, .body = slice_of(body),
+		.why = "", .err = status == 0 ? ERR_TIMEOUT : ERR_OK };
+
+	EXPECT_STR(w.url, "https://api.example/users/@me");
+	w.asked->on_done(w.asked->self, &a);
+}
+
+TEST(three_refusals_and_one_question_at_a_time)
+{
+	char        why[256];
+	struct slice no = SLICE("no");
+	size_t      told;
+
+	setup("s");
+	start();
+	turn_until_asked(1);
+	answer(200, "{\"access_token\":\"A\",\"expires_in\":7200}");
+	bot_refused(&w.bot, false, 11244, no);
+	bot_taken(&w.bot);
+	bot_refused(&w.bot, false, 11244, no);
+	bot_refused(&w.bot, false, 11244, no);
+	EXPECT(bot_may_send(&w.bot));
+	told = w.told;
+	bot_refused(&w.bot, false, 11244, no);
+	EXPECT(!bot_may_send(&w.bot));
+	EXPECT(bot_has_token(&w.bot));
+	EXPECT_INT(w.told, told + 1);
+	EXPECT_INT(bot_state(&w.bot), BOT_DEGRADED);
+	bot_why(&w.bot, why, sizeof why);
+	EXPECT(strstr(why, "bot 7") != NULL && strstr(why, "11244") != NULL);
+	turn_until_asked(2); /* after a second */
+	bot_refused(&w.bot, false, 11244, no); /* one that was under way */
+	look(503, "<html>");
+	EXPECT(!w.bot.health.ok);
+	EXPECT_INT(w.bot.health.status, 503);
+	turn_until_asked(3);
+	look(200, "{\"id\":\"1\"}");
+	EXPECT(bot_may_send(&w.bot));
+	EXPECT(w.bot.health.ok);
+	EXPECT_INT(w.told, told + 2);
+	bot_why(&w.bot, why, sizeof why);
+	EXPECT_STR(why, "");
+	teardown();
+}
+
+TEST(what_a_person_must_mend_is_asked_slowly_and_when_they_have)
+{
+	struct buf text = { 0 };
+
+	setup("s");
+	start();
+	turn_until_asked(1);
+	answer(200, "{\"access_token\":\"A\",\"expires_in\":7200}");
+	bot_refused(&w.bot, true, 11298, SLICE("ip 192.0.2.7"));
+	EXPECT_INT(bot_state(&w.bot), BOT_PARKED);
+	EXPECT(w.bot.breaker.next_ms >= loop_now(w.loop) + 59000);
+	bot_remedy(&w.bot, &text);
+	EXPECT(strstr(text.p, "bot 7") != NULL);
+	EXPECT(strstr(text.p, "allow-list") != NULL);
+	EXPECT(strstr(text.p, "192.0.2.7") != NULL);
+	buf_free(&text);
+	bot_wake(&w.bot);
+	turn_until_asked(2);
+	look(401, "{\"code\":40023002,\"message\":\"still\"}");
+	EXPECT_INT(bot_state(&w.bot), BOT_PARKED);
+	bot_wake(&w.bot);
+	turn_until_asked(3);
+	look(200, "{}");
+	EXPECT_INT(bot_state(&w.bot), BOT_READY);
+	teardown();
+}
+
+TEST(looks_at_itself_now_and_then)
+{
+	setup("s");
+	w.conf.health_s = 1;
+	start();
+	turn_until_asked(1);
+	answer(200, "{\"access_token\":\"A\",\"expires_in\":7200}");
+	turn_until_asked(2);
+	look(200, "{}");
+	EXPECT(w.bot.health.known && w.bot.health.ok);
+	/* A refused token is asked for anew before anything is concluded. */
+	turn_until_asked(3);
+	look(401, "{\"code\":11244}");
+	EXPECT(!w.bot.health.ok);
+	EXPECT_INT(w.bot.breaker.strikes, 0);
+	turn_until_asked(4);
+	answer(200, "{\"access_token\":\"B\",\"expires_in\":7200}");
+	turn_until_asked(5);
+	look(401, "{\"code\":11244}");
+	EXPECT_INT(w.bot.breaker.strikes, 1);
+	teardown();
+}
+
 int
 main(void)
 {
@@ -196,5 +295,8 @@ main(void)
 	RUN(asks_again_after_a_failure);
 	RUN(says_what_a_person_must_do);
 	RUN(an_empty_secret_is_a_setting_to_mend);
+	RUN(three_refusals_and_one_question_at_a_time);
+	RUN(what_a_person_must_mend_is_asked_slowly_and_when_they_have);
+	RUN(looks_at_itself_now_and_then);
 	return test_done();
 }

@@ -91,7 +91,8 @@ check(struct pace_call c, int64_t day)
 static void
 refused(struct pace_call c, unsigned status, uint64_t code)
 {
-	struct reply r = { .status = status, .code = code };
+	struct reply r = { .status = status, .code = code,
+		.result = status == 429 ? RESULT_RATE_LIMITED : RESULT_QUOTA };
 
 	pace_refused(&p, &c, &r, 1000, 10, DAY);
 }
@@ -256,6 +257,7 @@ static const struct {
 } pauses[] = {
 	{ 429, 0, PACE_C2C, false, true, true, true },
 	{ 429, 0, PACE_CHANNEL, false, true, true, false },
+	{ 429, 22009, PACE_GROUP, false, true, true, true },
 	{ 429, 12345, PACE_GROUP, true, true, true, true },
 	{ 400, 20028, PACE_CHANNEL, false, true, true, false },
 	{ 400, 1100308, PACE_CHANNEL, false, true, true, false },

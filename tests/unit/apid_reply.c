@@ -78,7 +78,7 @@ static const struct {
 	    "", "" },
 	{ 413, "", CLS(PERMANENT), RES(TOO_MUCH), 0, "", "" },
 	{ 429, "<html>", CLS(RATE_LIMITED), RES(RATE_LIMITED), 0, "", "" },
-	{ 429, "{\"code\":22009}", CLS(RATE_LIMITED), RES(QUOTA), 22009, "",
+	{ 429, "{\"code\":22009}", CLS(RATE_LIMITED), RES(RATE_LIMITED), 22009, "",
 	    "" },
 	{ 500, "", CLS(RETRY_LATER), RES(PLATFORM), 0, "", "" },
 	{ 502, "<html>bad gateway", CLS(RETRY_LATER), RES(PLATFORM), 0,

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -526,7 +527,7 @@ TEST(a_session_that_stays_away_holds_nothing_for_long)
 {
 	setup(false);
 	w.rs.hold = HOLD_ALL;
-	w.rs.hold_ms = 50;
+	w.rs.hold_ms = 500;
 	w.bot.away_ms = loop_now(w.rs.loop);
 	reply("x", "u:A", 1);
 	EXPECT_INT(w.nstarted, 0);
@@ -1000,6 +1001,27 @@ TEST(a_push_that_is_refused_says_so)
 	teardown();
 }
 
+/* PR07 */
+TEST(a_push_without_a_message_is_no_success)
+{
+	struct msg_call m = { .id = SLICE("x"), .bot = SLICE("7"),
+		.do_ = SLICE("send"), .conv = SLICE("u:A"),
+		.text = SLICE("hi") };
+
+	setup(false);
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	answer(0, 200, "{}");
+	EXPECT(!w.results[0].ok);
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	/* It may be there, so it is not sent again. */
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	EXPECT_INT(w.nstarted, 1);
+	EXPECT_STR(w.results[1].code, "TIMEOUT");
+	teardown();
+}
+
 /* The caller's own name for a send: over another connection, and in another
  * run, it is the same one. */
 TEST(a_send_with_a_key)
@@ -1306,6 +1328,56 @@ TEST(a_message_waits_for_its_file)
 	EXPECT_INT(w.cancelled, 1);
 }
 
+static bool
+form_has(size_t i, const char *name)
+{
+	const struct http_form *f = w.started[i]->form;
+
+	for (size_t k = 0; f != NULL && k < f->n; k++)
+		if (strcmp(f->fields[k].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* A picture of ours goes along as a form, also when the reply goes unasked. */
+TEST(a_form_in_another_form)
+{
+	struct media_answer a = { .result = RESULT_OK,
+		.file = { .name = SLICE("a.png"), .mime = SLICE("image/png") } };
+	struct buf          with = { 0 };
+	struct pack         k;
+	struct msg_call     m = { .id = SLICE("x"), .bot = SLICE("7"),
+		.do_ = SLICE("reply"), .ev = SLICE("e"), .n = 1,
+		.conv = SLICE("c:A"), .msg = SLICE("M"),
+		.deadline = loop_wall_ms() + 60000 };
+
+	setup(false);
+	w.rs.expired_active = true;
+	pack_open(&k, &with);
+	pack_map(&k, 1);
+	pack_str(&k, SLICE("image"));
+	pack_str(&k, SLICE("a.png"));
+	m.with = buf_slice(&with);
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	EXPECT_INT(w.norders, 1);
+	a.file.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	for (size_t i = 0; i < 2; i++) {
+		w.orders[i]->on_done(w.orders[i]->self, &a);
+		turn();
+		EXPECT_INT(w.nstarted, i + 1);
+		EXPECT(form_has(i, "file_image"));
+		EXPECT_INT(form_has(i, "msg_id"), i == 0);
+		answer(i, i == 0 ? 400 : 200, i == 0 ? "{\"code\":304027}"
+		                                     : OK_BODY);
+		EXPECT_INT(w.norders, 2);
+	}
+	EXPECT(w.results[0].ok);
+	close(a.file.fd);
+	buf_free(&with);
+	teardown();
+}
+
 TEST(files_by_themselves)
 {
 	struct fetch_answer f = { .result = RESULT_OK,
@@ -1549,6 +1621,7 @@ main(void)
 	RUN(leaving);
 	RUN(every_call_gets_one_answer);
 	RUN(a_push_that_is_refused_says_so);
+	RUN(a_push_without_a_message_is_no_success);
 	RUN(a_send_with_a_key);
 	RUN(so_many_replies_to_one_message);
 	RUN(a_long_line_that_is_refused);
@@ -1557,6 +1630,7 @@ main(void)
 	RUN(a_pause_is_everybodys);
 	RUN(refused_markdown_and_late_replies_change_their_form_once);
 	RUN(a_message_waits_for_its_file);
+	RUN(a_form_in_another_form);
 	RUN(files_by_themselves);
 	RUN(starts_without_its_record);
 	RUN(a_call_is_for_the_bot_it_names);

@@ -688,6 +688,24 @@ TEST(addresses_to_listen_on)
 	}
 }
 
+TEST(restarts_by_service)
+{
+	static const struct {
+		const char *text, *service, *said;
+	} rows[] = {
+		{ "never", "api", "never" },
+		{ "never worker=always", "api", "never" },
+		{ "never worker=always", "worker", "always" },
+		{ "worker=on-failure never", "worker", "on-failure" },
+		{ "worker=on-failure,api=never", "gateway", "always" },
+		{ " , worker=on-failure,, api=never", "api", "never" },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		EXPECT(slice_is(conf_restart(rows[i].text, rows[i].service),
+		    rows[i].said));
+}
+
 TEST(endpoints_have_defaults)
 {
 	struct conf c;
@@ -741,6 +759,7 @@ main(void)
 	RUN(a_given_file_stands_for_the_environment);
 	RUN(intents_by_name_and_number);
 	RUN(addresses_to_listen_on);
+	RUN(restarts_by_service);
 	RUN(endpoints_have_defaults);
 	nftw(dir, on_left, 8, FTW_DEPTH | FTW_PHYS);
 	return test_done();

@@ -275,6 +275,20 @@ TEST(msgpack_and_back)
 	}
 }
 
+TEST(numbers_beyond_all_become_nothing)
+{
+	struct json *j, *back;
+	struct buf   b = { 0 };
+
+	EXPECT(json_parse(&j, SLICE("[1e999,-1e999]")) == ERR_OK);
+	EXPECT(json_to_msgpack(j, &b) == ERR_OK);
+	EXPECT(json_from_msgpack(&back, buf_slice(&b)) == ERR_OK);
+	EXPECT_SLICE(json_print(back), "[null,null]");
+	json_free(&back);
+	json_free(&j);
+	buf_free(&b);
+}
+
 TEST(msgpack_from_strangers)
 {
 	static const struct {
@@ -413,6 +427,7 @@ main(void)
 	RUN(builders_escape);
 	RUN(members_are_found_as_written);
 	RUN(msgpack_and_back);
+	RUN(numbers_beyond_all_become_nothing);
 	RUN(msgpack_from_strangers);
 	RUN(crowds_are_refused);
 	return test_done();

@@ -139,7 +139,7 @@ TEST(bounds_by_count_and_by_bytes)
 	char                    body[64] = { 0 }, id[8];
 
 	for (int i = 0; i < 4; i++) {
-		EXPECT(delivery_has_room(d) == (i < 3));
+		EXPECT(delivery_has_room(d, text("")) == (i < 3));
 		snprintf(id, sizeof id, "%d", i);
 		EXPECT(put(d, id, "u:a") == ERR_OK);
 	}
@@ -156,12 +156,12 @@ TEST(bounds_by_count_and_by_bytes)
 	d = delivery_new(&small);
 	EXPECT(delivery_append(d, SLICE("1"), SLICE("c"), SLICE("t"),
 	    (struct slice){ body, 60 }, 0, &no) == ERR_OK);
-	EXPECT(delivery_has_room(d));
+	EXPECT(delivery_has_room(d, text("")));
 	EXPECT(delivery_append(d, SLICE("2"), SLICE("c"), SLICE("t"),
 	    (struct slice){ body, 41 }, 0, &no) == ERR_FULL);
 	EXPECT(delivery_append(d, SLICE("2"), SLICE("c"), SLICE("t"),
 	    (struct slice){ body, 40 }, 0, &no) == ERR_OK);
-	EXPECT(!delivery_has_room(d));
+	EXPECT(!delivery_has_room(d, text("")));
 	EXPECT_INT(delivery_counts(d)->bytes, 100);
 	delivery_free(&d);
 }
@@ -282,6 +282,32 @@ TEST(a_nack_waits_or_drops)
 	delivery_free(&d);
 }
 
+/* However often: the attempt is the first until a handler has had it. */
+TEST(what_was_not_begun_does_not_count)
+{
+	struct delivery_limits  l = limits;
+	struct delivery        *d;
+	struct delivery_worker *w;
+	struct delivery_item    item;
+	uint64_t                now = 0;
+
+	l.attempts = 2;
+	d = delivery_new(&l);
+	w = worker(d, "w", "*", 1);
+	put(d, "1", "u:A");
+	for (int i = 0; i < 20; i++, now += 250) {
+		delivery_tick(d, now);
+		EXPECT(delivery_offer(d, now, &item));
+		EXPECT_INT(item.attempt, 1);
+		EXPECT(delivery_return(d, w, text("1"), 250, now) == ERR_OK);
+		EXPECT(!delivery_offer(d, now, &item));
+	}
+	EXPECT(delivery_return(d, w, text("1"), 250, now) == ERR_STALE);
+	EXPECT(delivery_return(d, w, text("2"), 250, now) == ERR_NOT_FOUND);
+	EXPECT_INT(delivery_counts(d)->dead, 0);
+	delivery_free(&d);
+}
+
 TEST(from_the_third_attempt_it_goes_alone)
 {
 	struct delivery        *d = delivery_new(&limits);
@@ -304,6 +330,29 @@ TEST(from_the_third_attempt_it_goes_alone)
 }
 
 /* A worker that never runs empty must not keep it waiting for ever. */
+/* A worker that keeps its events apart by itself need not be idle for it. */
+TEST(a_worker_that_keeps_them_apart_gets_all)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *w = worker(d, "w", "*", 4);
+	struct delivery_item    item;
+
+	delivery_worker_apart(w, true);
+	put(d, "bad", "u:A");
+	for (int i = 1; i <= 2; i++) {
+		EXPECT(delivery_offer(d, 0, &item));
+		delivery_nack(d, w, text("bad"), 1, false, text(""), 0);
+		delivery_tick(d, 10);
+	}
+	put(d, "long", "u:B");
+	put(d, "more", "u:C");
+	for (int i = 1; i <= 3; i++)
+		EXPECT(delivery_offer(d, 10, &item));
+	EXPECT(!delivery_offer(d, 10, &item));
+	EXPECT_INT(delivery_worker_info(w).in_flight, 3);
+	delivery_free(&d);
+}
+
 TEST(what_goes_alone_is_not_starved)
 {
 	struct delivery        *d = delivery_new(&limits);
@@ -545,7 +594,7 @@ TEST(what_was_ours_is_never_refused)
 		    text("message.c2c"), 100, 5, 0) == ERR_OK);
 	}
 	EXPECT(put(d, "5", "u:a") == ERR_FULL);
-	EXPECT(!delivery_has_room(d));
+	EXPECT(!delivery_has_room(d, text("")));
 	EXPECT_STR(end, "");
 	EXPECT(delivery_offer(d, 0, &item) && item.attempt == 5);
 	delivery_nack(d, w, item.id, 0, false, text("no"), 0);
@@ -841,9 +890,136 @@ TEST(many_that_wait_are_small_and_in_nobodys_way)
 	delivery_free(&d);
 }
 
+/* --- owners --------------------------------------------------------------- */
+
+static void
+put_many(struct delivery *d, const char *owner, int n)
+{
+	char id[32], conv[32];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(id, sizeof id, "%s%d", owner, i);
+		snprintf(conv, sizeof conv, "%s/u:%d", owner, i);
+		EXPECT(put(d, id, conv) == ERR_OK);
+	}
+}
+
+static int
+offered_all(struct delivery *d)
+{
+	int n = 0;
+
+	while (offered(d, 0)[0] != '\0')
+		n++;
+	return n;
+}
+
+TEST(one_that_hangs_leaves_credit_to_the_others)
+{
+	struct delivery *d = delivery_new(&limits);
+
+	worker(d, "w", "*", 8);
+	delivery_owner(d, text("A"), true);
+	put_many(d, "A", 3);
+	EXPECT_INT(offered_all(d), 3); /* alone it shares with nobody */
+	delivery_owner(d, text("B"), true);
+	for (int i = 3; i < 8; i++) {
+		char id[8], conv[8];
+
+		snprintf(id, sizeof id, "A%d", i);
+		snprintf(conv, sizeof conv, "A/%d", i);
+		put(d, id, conv);
+	}
+	EXPECT_INT(offered_all(d), 3);
+	EXPECT_INT(delivery_owner_info(d, text("A")).in_flight, 6);
+	put_many(d, "B", 1);
+	EXPECT_STR(offered(d, 0), "B0");
+	EXPECT_STR(offered(d, 0), "");
+	delivery_free(&d);
+}
+
+TEST(a_flood_of_one_leaves_room_to_the_others)
+{
+	struct delivery *d = delivery_new(&limits);
+
+	delivery_owner(d, text("A"), true);
+	put_many(d, "A", 8);
+	EXPECT(delivery_has_room(d, text("A")));
+	delivery_owner(d, text("B"), true);
+	EXPECT(!delivery_has_room(d, text("A"))); /* 8 of 12, 4 are free */
+	EXPECT(delivery_has_room(d, text("B")));
+	EXPECT(delivery_has_room(d, text("never heard of")));
+	put_many(d, "B", 2);
+	EXPECT(delivery_has_room(d, text("B")));
+	put_many(d, "C", 3);
+	EXPECT(!delivery_has_room(d, text("C")));
+	EXPECT(!delivery_has_room(d, text("")));
+	EXPECT(delivery_takes(d, 0));
+	EXPECT_INT(delivery_owner_info(d, text("A")).events, 8);
+	EXPECT_INT(delivery_owner_info(d, text("A")).bytes, 32);
+	delivery_free(&d);
+}
+
+static int  dead_n;
+static char dead_why[64];
+
+static void
+note_dead(void *self, const struct delivery_end *end)
+{
+	(void)self;
+	dead_n += end->dead;
+	snprintf(dead_why, sizeof dead_why, "%.*s", (int)end->why.n,
+	    end->why.n > 0 ? end->why.p : "");
+}
+
+TEST(what_waits_of_one_that_is_gone_is_dead)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *w = worker(d, "w", "*", 10);
+
+	dead_n = 0;
+	delivery_on_end(d, note_dead, NULL);
+	delivery_owner(d, text("A"), true);
+	delivery_owner(d, text("B"), true);
+	put(d, "1", "A/u:a");
+	EXPECT_STR(offered(d, 0), "1");
+	put(d, "2", "A/u:a");
+	put(d, "3", "A/u:b");
+	put(d, "4", "B/u:a");
+	put(d, "5", "u:a"); /* of nobody, from an earlier time */
+	delivery_owner(d, text("A"), false);
+	EXPECT_STR(offered(d, 0), "4");
+	EXPECT_STR(offered(d, 0), "5");
+	EXPECT_INT(dead_n, 1);
+	EXPECT_STR(dead_why, "its bot is not configured any more");
+	EXPECT(ack(d, w, "1") == ERR_OK); /* it was out already */
+	EXPECT_STR(offered(d, 0), "");
+	EXPECT_INT(dead_n, 2);
+	delivery_owner(d, text("A"), true);
+	put(d, "6", "A/u:a");
+	EXPECT_STR(offered(d, 0), "6");
+	delivery_free(&d);
+}
+
+TEST(two_owners_of_one_conversation_are_two_queues)
+{
+	struct delivery *d = delivery_new(&limits);
+
+	worker(d, "w", "*", 10);
+	put(d, "1", "A/c:1");
+	put(d, "2", "B/c:1");
+	EXPECT_STR(offered(d, 0), "1");
+	EXPECT_STR(offered(d, 0), "2");
+	delivery_free(&d);
+}
+
 int
 main(void)
 {
+	RUN(one_that_hangs_leaves_credit_to_the_others);
+	RUN(a_flood_of_one_leaves_room_to_the_others);
+	RUN(what_waits_of_one_that_is_gone_is_dead);
+	RUN(two_owners_of_one_conversation_are_two_queues);
 	RUN(one_conversation_is_in_order_and_one_at_a_time);
 	RUN(credit_is_never_exceeded);
 	RUN(one_event_is_one_event);
@@ -852,7 +1028,9 @@ main(void)
 	RUN(an_event_dies_after_its_attempts);
 	RUN(a_deaf_worker_gets_no_more);
 	RUN(a_nack_waits_or_drops);
+	RUN(what_was_not_begun_does_not_count);
 	RUN(from_the_third_attempt_it_goes_alone);
+	RUN(a_worker_that_keeps_them_apart_gets_all);
 	RUN(what_goes_alone_is_not_starved);
 	RUN(a_crowded_conversation_does_not_starve_others);
 	RUN(each_worker_gets_what_it_asked_for);

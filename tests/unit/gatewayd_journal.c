@@ -570,7 +570,7 @@ TEST(what_is_not_a_journal_of_ours_is_kept)
 		{ "empty", NULL, false },
 		{ "of another program", "PRAGMA application_id=7", true },
 		{ "of no program", "PRAGMA application_id=0", true },
-		{ "of a later version", "PRAGMA user_version=2", true },
+		{ "of a later version", "PRAGMA user_version=99", true },
 		{ "half of it", NULL, true },
 		{ "a page overwritten", NULL, true },
 		{ "its head overwritten", NULL, true },
@@ -619,6 +619,7 @@ TEST(what_is_not_a_journal_of_ours_is_kept)
 TEST(one_found_damaged_later_is_moved_too)
 {
 	struct journal *j;
+	char           *moved = NULL;
 	char            command[128];
 
 	begin();
@@ -626,15 +627,19 @@ TEST(one_found_damaged_later_is_moved_too)
 	append(j, 1, "a", "x");
 	EXPECT(journal_commit(j) == ERR_OK);
 	append(j, 2, "b", "x");
-	EXPECT(journal_abandon(&j, "a test says so") == ERR_OK && j == NULL);
+	EXPECT(journal_abandon(&j, "a test says so", &moved) == ERR_OK);
+	EXPECT(j == NULL && moved != NULL && access(moved, F_OK) == 0);
+	free(moved);
 	j = opened();
 	EXPECT_STR(recalled(j), "");
 	EXPECT(journal_info(j).moved == NULL);
 	snprintf(command, sizeof command, "ls %s/gateway.db.moved-* > /dev/null",
 	    folder);
 	EXPECT(system(command) == 0);
-	EXPECT(journal_abandon(&j, "") == ERR_OK);
-	EXPECT(journal_abandon(&j, "") == ERR_OK); /* none */
+	EXPECT(journal_abandon(&j, "", &moved) == ERR_OK);
+	free(moved);
+	EXPECT(journal_abandon(&j, "", &moved) == ERR_OK); /* none */
+	EXPECT(moved == NULL);
 	end(&j);
 }
 

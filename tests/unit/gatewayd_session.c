@@ -1,4 +1,4 @@
-// links: gatewayd/session.c common/backoff.c common/slice.c
+// links: gatewayd/session.c gatewayd/rights.c common/backoff.c common/slice.c common/buf.c
 /*
  * session: the whole state machine with a fake clock: each close code, each
  * deadline, the pace of Identify, and a long walk at random that must never
@@ -429,6 +429,65 @@ TEST(a_parked_session_tries_again_for_ever)
 	r.budget.next_ms = 0;
 	feed(&r, IN_START, 0);
 	EXPECT(did(&r, DO_ASK) != NULL);
+}
+
+/* Three shards of a bot that may not have one of its intents: one of them
+ * finds out, the others wait, and all get what is allowed. */
+TEST(refused_intents_are_found_by_one_for_all)
+{
+	struct rights rights = { .wanted = 1u << 25 | 1u << 26 | 1u << 28 };
+	uint32_t      allowed = 1u << 25 | 1u << 26;
+	struct rig    a, b;
+	int           n = 0;
+
+	rig_open(&a);
+	rig_open(&b);
+	a.s.rights = b.s.rights = &rights;
+	feed(&a, IN_START, 0);
+	up_to_hello(&a);
+	EXPECT_INT(a.s.intents, rights.wanted);
+	feed(&a, IN_CLOSED, 4014);
+	EXPECT(rights.searcher == &a.s);
+	feed(&b, IN_START, 0);
+	EXPECT_INT(b.s.state, SESSION_WAITING);
+	while (a.s.state != SESSION_LIVE && n++ < 20) {
+		a.budget.next_ms = 0;
+		if (a.s.state == SESSION_WAITING)
+			wait_due(&a);
+		up_to_hello(&a);
+		EXPECT(did(&a, DO_IDENTIFY) != NULL);
+		if (a.s.intents & ~allowed)
+			feed(&a, IN_CLOSED, 4014);
+		else
+			ready(&a, 1, "S1");
+	}
+	EXPECT_INT(a.s.intents, allowed);
+	EXPECT_INT(rights.dropped, 1u << 28);
+	wait_due(&b);
+	up_to_hello(&b);
+	EXPECT_INT(b.s.intents, allowed);
+	ready(&b, 1, "S2");
+	EXPECT_INT(b.s.state, SESSION_LIVE);
+	/* strictly, or when nothing is left: parked */
+	rights = (struct rights){ .wanted = allowed, .strict = true };
+	live(&a);
+	a.s.rights = &rights;
+	feed(&a, IN_CLOSED, 4014);
+	EXPECT_INT(a.s.state, SESSION_PARKED);
+}
+
+TEST(another_session_is_wanted)
+{
+	struct rig r;
+
+	live(&r);
+	r.budget.next_ms = 0;
+	feed(&r, IN_ANEW, 0);
+	EXPECT_INT(did(&r, DO_CLOSE)->code, 1000);
+	EXPECT_INT(r.s.state, SESSION_ASKING);
+	EXPECT_STR(r.s.id, "");
+	up_to_hello(&r);
+	EXPECT(did(&r, DO_IDENTIFY) != NULL);
 }
 
 TEST(refused_credentials_park_with_the_reason)
@@ -1875,6 +1934,8 @@ main(void)
 	RUN(the_4004_ladder);
 	RUN(too_many_guilds_reshards_or_parks);
 	RUN(a_parked_session_tries_again_for_ever);
+	RUN(refused_intents_are_found_by_one_for_all);
+	RUN(another_session_is_wanted);
 	RUN(refused_credentials_park_with_the_reason);
 	RUN(reconnect_is_obeyed_at_once);
 	RUN(invalid_session_that_may_be_resumed);

@@ -1,4 +1,4 @@
-// links: qqsim/gate.c qqsim/platform.c qqsim/send.c qqsim/ledger.c qqsim/kind.c qqsim/map.c qqsim/fault.c qqsim/token.c common
+// links: qqsim/gate.c qqsim/platform.c qqsim/send.c qqsim/ledger.c qqsim/kind.c qqsim/map.c qqsim/fault.c qqsim/token.c qqsim/talk.c qqsim/world.c common
 // libs: libcrypto
 /*
  * The platform's end of a session, without a socket: frames in, frames out.
@@ -11,7 +11,7 @@
 
 enum { C2C = 1 << 25, GUILD = 1 << 30, START = 1000000 };
 
-struct world {
+struct place {
 	struct platform p;
 	struct bot     *bot;
 	const char     *token;
@@ -22,19 +22,19 @@ struct world {
 static void
 on_wake(void *self, struct conn *c)
 {
-	struct world *w = self;
+	struct place *w = self;
 
 	(void)c;
 	w->woken++;
 }
 
 static void
-world_open(struct world *w)
+place_open(struct place *w)
 {
 	uint64_t left_s;
 	bool     made;
 
-	*w = (struct world){ 0 };
+	*w = (struct place){ 0 };
 	EXPECT_INT(platform_open(&w->p, 0), ERR_OK);
 	w->p.out = (struct platform_out){ .self = w, .wake = on_wake };
 	EXPECT_INT(platform_bot_add(&w->p, SLICE("1"), &w->bot), ERR_OK);
@@ -44,7 +44,7 @@ world_open(struct world *w)
 }
 
 static void
-world_close(struct world *w)
+place_close(struct place *w)
 {
 	while (w->p.conns != NULL)
 		gate_closed(&w->p, w->p.conns, START);
@@ -54,7 +54,7 @@ world_close(struct world *w)
 
 /* The next frame; "" when there is none. */
 static const char *
-next(struct world *w, struct conn *c)
+next(struct place *w, struct conn *c)
 {
 	if (!gate_next(&w->p, c, &w->out))
 		return "";
@@ -68,13 +68,13 @@ has(const char *frame, const char *part)
 }
 
 static void
-put(struct world *w, struct conn *c, const char *text, int64_t now)
+put(struct place *w, struct conn *c, const char *text, int64_t now)
 {
 	gate_frame(&w->p, c, slice_of(text), now);
 }
 
 static void
-come(struct world *w, struct conn *c, int64_t now)
+come(struct place *w, struct conn *c, int64_t now)
 {
 	*c = (struct conn){ 0 };
 	gate_open(&w->p, c, now);
@@ -83,7 +83,7 @@ come(struct world *w, struct conn *c, int64_t now)
 }
 
 static void
-identify(struct world *w, struct conn *c, uint32_t intents, unsigned shard,
+identify(struct place *w, struct conn *c, uint32_t intents, unsigned shard,
     unsigned shards, int64_t now)
 {
 	char text[300];
@@ -95,7 +95,7 @@ identify(struct world *w, struct conn *c, uint32_t intents, unsigned shard,
 }
 
 static void
-go_live(struct world *w, struct conn *c, int64_t now)
+go_live(struct place *w, struct conn *c, int64_t now)
 {
 	const char *frame;
 
@@ -107,7 +107,7 @@ go_live(struct world *w, struct conn *c, int64_t now)
 }
 
 static void
-resume(struct world *w, struct conn *c, const char *session, int64_t seq,
+resume(struct place *w, struct conn *c, const char *session, int64_t seq,
     int64_t now)
 {
 	char text[300];
@@ -119,7 +119,7 @@ resume(struct world *w, struct conn *c, const char *session, int64_t seq,
 }
 
 static enum sent
-tell(struct world *w, const char *id)
+tell(struct place *w, const char *id)
 {
 	struct event_ask  a = { .bot = w->bot, .expect = 1,
 		.type = SLICE("C2C_MESSAGE_CREATE") };
@@ -136,7 +136,7 @@ tell(struct world *w, const char *id)
 }
 
 static uint64_t
-value(const struct world *w, const char *name)
+value(const struct place *w, const char *name)
 {
 	uint64_t n = 0;
 
@@ -145,7 +145,7 @@ value(const struct world *w, const char *name)
 }
 
 static void
-fault(struct world *w, const char *text, int64_t now)
+fault(struct place *w, const char *text, int64_t now)
 {
 	struct json *j = NULL;
 	struct fault f;
@@ -218,11 +218,11 @@ static const struct {
 TEST(refusals)
 {
 	for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
-		struct world w;
+		struct place w;
 		struct conn  c;
 		char         text[300], *at;
 
-		world_open(&w);
+		place_open(&w);
 		come(&w, &c, START);
 		snprintf(text, sizeof text, "%s", refused[i].frame);
 		if ((at = strstr(text, "%s")) != NULL)
@@ -237,16 +237,16 @@ TEST(refusals)
 			test_bad = true;
 		}
 		EXPECT_INT(value(&w, "identifies"), 0);
-		world_close(&w);
+		place_close(&w);
 	}
 }
 
 TEST(events_and_heartbeats)
 {
-	struct world w;
+	struct place w;
 	struct conn  c;
 
-	world_open(&w);
+	place_open(&w);
 	EXPECT_INT(tell(&w, "early"), SENT_NOBODY);
 	EXPECT_INT(value(&w, "lost"), 1);
 	go_live(&w, &c, START);
@@ -264,29 +264,29 @@ TEST(events_and_heartbeats)
 	EXPECT_STR(next(&w, &c), "");
 	put(&w, &c, "{\"op\":1,\"d\":3}", START);
 	EXPECT_INT(c.close_code, CLOSE_PAYLOAD);
-	world_close(&w);
+	place_close(&w);
 }
 
 TEST(only_what_was_asked_for)
 {
-	struct world w;
+	struct place w;
 	struct conn  c;
 
-	world_open(&w);
+	place_open(&w);
 	come(&w, &c, START);
 	identify(&w, &c, GUILD, 0, 1, START);
 	EXPECT(has(next(&w, &c), "READY"));
 	EXPECT_INT(tell(&w, "a"), SENT_NOBODY);
-	world_close(&w);
+	place_close(&w);
 }
 
 TEST(resume_replays)
 {
-	struct world w;
+	struct place w;
 	struct conn  c, d;
 	char         id[40];
 
-	world_open(&w);
+	place_open(&w);
 	go_live(&w, &c, START);
 	memcpy(id, c.session->id, sizeof id);
 	tell(&w, "a");
@@ -317,16 +317,16 @@ TEST(resume_replays)
 	EXPECT(has(next(&w, &c), "\"id\":\"c\""));
 	EXPECT(has(next(&w, &c), "\"s\":6,\"t\":\"RESUMED\""));
 	EXPECT_INT(value(&w, "sent"), 3);
-	world_close(&w);
+	place_close(&w);
 }
 
 TEST(resume_refused)
 {
-	struct world w;
+	struct place w;
 	struct conn  c, d;
 	char         id[40];
 
-	world_open(&w);
+	place_open(&w);
 	go_live(&w, &c, START);
 	memcpy(id, c.session->id, sizeof id);
 	gate_closed(&w.p, &c, START);
@@ -346,15 +346,15 @@ TEST(resume_refused)
 	EXPECT(w.bot->sessions != NULL);
 	gate_tick(&w.p, START + (int64_t)w.bot->resume_window_ms + 1);
 	EXPECT(w.bot->sessions == NULL);
-	world_close(&w);
+	place_close(&w);
 }
 
 TEST(two_live_sockets)
 {
-	struct world w;
+	struct place w;
 	struct conn  a, b, c;
 
-	world_open(&w);
+	place_open(&w);
 	go_live(&w, &a, START);
 	go_live(&w, &b, START);
 	EXPECT_INT(a.close_code, CLOSE_REPLACED);
@@ -366,16 +366,16 @@ TEST(two_live_sockets)
 	EXPECT_INT(w.p.ledger.violations[VIOLATION_two_live_sockets], 2);
 	EXPECT(c.session != NULL && c.session->conn == &c);
 	EXPECT_INT(value(&w, "live"), 1);
-	world_close(&w);
+	place_close(&w);
 }
 
 /* A socket that we stalled, closed or that said good-bye does not count. */
 TEST(one_live_socket)
 {
-	struct world w;
+	struct place w;
 	struct conn  a, b, c;
 
-	world_open(&w);
+	place_open(&w);
 	go_live(&w, &a, START);
 	fault(&w, "{\"fault\":\"stall\"}", START);
 	EXPECT_INT(tell(&w, "x"), SENT_KEPT);
@@ -394,15 +394,15 @@ TEST(one_live_socket)
 	gate_closed(&w.p, &a, START);
 	go_live(&w, &a, START);
 	EXPECT_INT(w.p.ledger.violations[VIOLATION_two_live_sockets], 0);
-	world_close(&w);
+	place_close(&w);
 }
 
 TEST(new_session_ends_the_old)
 {
-	struct world w;
+	struct place w;
 	struct conn  a, b;
 
-	world_open(&w);
+	place_open(&w);
 	go_live(&w, &a, START);
 	gate_closed(&w.p, &a, START);
 	EXPECT_INT(tell(&w, "x"), SENT_KEPT);
@@ -410,16 +410,16 @@ TEST(new_session_ends_the_old)
 	EXPECT_INT(value(&w, "kept"), 0);
 	EXPECT_INT(value(&w, "lost"), 1);
 	EXPECT(w.bot->sessions != NULL && w.bot->sessions->next == NULL);
-	world_close(&w);
+	place_close(&w);
 }
 
 TEST(budget_and_pace)
 {
-	struct world w;
+	struct place w;
 	struct conn  c;
 	int64_t      reset_ms;
 
-	world_open(&w);
+	place_open(&w);
 	w.bot->max_concurrency = 1;
 	w.bot->identify_total = 3;
 	go_live(&w, &c, START);
@@ -439,15 +439,15 @@ TEST(budget_and_pace)
 	EXPECT_INT(bot_remaining(w.bot, START + DAY_MS - 1, &reset_ms), 0);
 	EXPECT_INT(reset_ms, 1);
 	EXPECT_INT(bot_remaining(w.bot, START + DAY_MS, &reset_ms), 3);
-	world_close(&w);
+	place_close(&w);
 }
 
 TEST(deadlines)
 {
-	struct world w;
+	struct place w;
 	struct conn  c, idle;
 
-	world_open(&w);
+	place_open(&w);
 	go_live(&w, &c, START);
 	gate_tick(&w.p, START + 67500);
 	EXPECT_INT(c.state, CONN_LIVE);
@@ -457,30 +457,30 @@ TEST(deadlines)
 	come(&w, &idle, START);
 	gate_tick(&w.p, START + IDENTIFY_WITHIN_MS + 1);
 	EXPECT_INT(idle.close_code, CLOSE_NOT_IDENTIFIED);
-	world_close(&w);
+	place_close(&w);
 }
 
 TEST(too_many_frames)
 {
-	struct world w;
+	struct place w;
 	struct conn  c;
 
-	world_open(&w);
+	place_open(&w);
 	go_live(&w, &c, START);
 	for (int i = 0; i < 99; i++)
 		put(&w, &c, "{\"op\":1,\"d\":null}", START + i);
 	EXPECT_INT(c.state, CONN_LIVE);
 	put(&w, &c, "{\"op\":1,\"d\":null}", START + 999);
 	EXPECT_INT(c.close_code, CLOSE_TOO_FAST);
-	world_close(&w);
+	place_close(&w);
 }
 
 TEST(shards_are_apart)
 {
-	struct world w;
+	struct place w;
 	struct conn  a, b;
 
-	world_open(&w);
+	place_open(&w);
 	come(&w, &a, START);
 	identify(&w, &a, C2C, 1, 2, START);
 	EXPECT(has(next(&w, &a), "\"shard\":[1,2]"));
@@ -492,16 +492,16 @@ TEST(shards_are_apart)
 	EXPECT(has(next(&w, &b), "\"id\":\"y\""));
 	EXPECT_STR(next(&w, &a), "");
 	EXPECT_INT(a.state, CONN_LIVE);
-	world_close(&w);
+	place_close(&w);
 }
 
 TEST(faults_of_a_session)
 {
-	struct world w;
+	struct place w;
 	struct conn  c, d;
 	char         id[40];
 
-	world_open(&w);
+	place_open(&w);
 	go_live(&w, &c, START);
 	memcpy(id, c.session->id, sizeof id);
 	fault(&w, "{\"fault\":\"op7\"}", START);
@@ -543,16 +543,16 @@ TEST(faults_of_a_session)
 	fault(&w, "{\"fault\":\"identify_close\",\"code\":4915}", START);
 	identify(&w, &d, C2C, 0, 1, START);
 	EXPECT_INT(d.close_code, 4915);
-	world_close(&w);
+	place_close(&w);
 }
 
 TEST(faults_of_one_shard_and_early_op7)
 {
-	struct world w;
+	struct place w;
 	struct conn  a, b, c;
 	char         id[40];
 
-	world_open(&w);
+	place_open(&w);
 	come(&w, &a, START);
 	identify(&w, &a, C2C, 0, 2, START);
 	come(&w, &b, START);
@@ -581,15 +581,15 @@ TEST(faults_of_one_shard_and_early_op7)
 	come(&w, &c, START);
 	resume(&w, &c, id, 1, START);
 	EXPECT(has(next(&w, &c), "RESUMED"));
-	world_close(&w);
+	place_close(&w);
 }
 
 TEST(faults_of_a_connection)
 {
-	struct world w;
+	struct place w;
 	struct conn  c;
 
-	world_open(&w);
+	place_open(&w);
 	fault(&w, "{\"fault\":\"no_hello\"}", START);
 	c = (struct conn){ 0 };
 	gate_open(&w.p, &c, START);
@@ -607,34 +607,34 @@ TEST(faults_of_a_connection)
 	c = (struct conn){ 0 };
 	gate_open(&w.p, &c, START);
 	EXPECT(has(next(&w, &c), "777"));
-	world_close(&w);
+	place_close(&w);
 }
 
 /* A revoked token is expired, and that is no violation of the client's. */
 TEST(revoked_token)
 {
-	struct world w;
+	struct place w;
 	struct conn  c;
 
-	world_open(&w);
+	place_open(&w);
 	fault(&w, "{\"fault\":\"token_revoke\"}", START);
 	come(&w, &c, START);
 	identify(&w, &c, C2C, 0, 1, START);
 	EXPECT_INT(c.close_code, CLOSE_TOKEN);
 	EXPECT_INT(w.p.ledger.violations[VIOLATION_bad_token], 0);
-	world_close(&w);
+	place_close(&w);
 }
 
 /* What a session keeps is bounded; what is pushed out is lost. */
 TEST(log_is_bounded)
 {
-	struct world     w;
+	struct place     w;
 	struct conn      c;
 	struct session  *s;
 	struct payload  *y = malloc(sizeof *y + 4096);
 	char             id[40];
 
-	world_open(&w);
+	place_open(&w);
 	go_live(&w, &c, START);
 	s = c.session;
 	memcpy(id, s->id, sizeof id);
@@ -648,7 +648,7 @@ TEST(log_is_bounded)
 	come(&w, &c, START);
 	resume(&w, &c, id, 1, START);
 	EXPECT_STR(next(&w, &c), "{\"op\":9,\"d\":false}");
-	world_close(&w);
+	place_close(&w);
 }
 
 int

@@ -76,6 +76,9 @@ TEST(shards)
 		{ "{\"guild_id\":\"12582912\"}", SCOPE_C2C, 2, 0 },
 		{ "{\"guild_id\":\"x\"}", SCOPE_DM, 2, 0 },
 		{ "{}", SCOPE_OTHER, 2, 0 },
+		{ "{\"id\":\"12582912\"}", SCOPE_OTHER, 2, 1 },
+		{ "{\"message\":{\"guild_id\":\"12582912\"}}",
+		    SCOPE_CHANNEL, 2, 1 },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

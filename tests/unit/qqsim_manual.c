@@ -83,11 +83,23 @@ TEST(controls)
 	free(text);
 }
 
+TEST(odd_forms)
+{
+	char *text = page();
+
+	EXPECT(text != NULL);
+#define ODD(name, meaning) shows(text, ".It Cm " #name, meaning);
+#include "../../qqsim/odds.def"
+#undef ODD
+	free(text);
+}
+
 int
 main(void)
 {
 	RUN(faults);
 	RUN(counters);
 	RUN(controls);
+	RUN(odd_forms);
 	return test_done();
 }

@@ -1,10 +1,15 @@
-// links: qqsim/send.c qqsim/ledger.c qqsim/kind.c qqsim/map.c common
+// links: qqsim/send.c qqsim/route.c qqsim/form.c qqsim/talk.c qqsim/limit.c qqsim/ledger.c qqsim/kind.c qqsim/map.c common
 /*
  * Messages: which bodies the platform takes, and the rules for replies.
  */
 #include "test.h"
 
+#include <stdlib.h>
+
+#include "limit.h"
+#include "route.h"
 #include "send.h"
+#include "talk.h"
 
 static const struct send_rules rules = { .c2c_window_s = 3600,
 	.group_window_s = 300, .c2c_replies = 4, .group_replies = 5,
@@ -14,13 +19,13 @@ static const int64_t minute_us = 60 * 1000000ll;
 
 /* A user U, a group G, a channel C and a direct conversation D of bot 1, each
  * with a message from it; and a click by U. */
-struct world {
+struct place {
 	struct ledger l;
 	unsigned      sent;
 };
 
 static struct event *
-told(struct world *w, const char *type, enum scope scope, const char *who,
+told(struct place *w, const char *type, enum scope scope, const char *who,
     const char *msg, const char *event)
 {
 	struct event_new n = { .kind = kind_of(slice_of(type)),
@@ -36,7 +41,7 @@ told(struct world *w, const char *type, enum scope scope, const char *who,
 }
 
 static void
-world_open(struct world *w)
+place_open(struct place *w)
 {
 	w->sent = 0;
 	EXPECT_INT(ledger_open(&w->l), ERR_OK);
@@ -48,27 +53,52 @@ world_open(struct world *w)
 	told(w, "GUILD_MEMBER_ADD", SCOPE_OTHER, "N", "", "joined");
 }
 
+/* The form of a body is its route's. */
+static unsigned
+judge_form(enum scope scope, const char *body, struct json **out)
+{
+	static const enum route_id ids[] = { ROUTE_c2c_message_send,
+		ROUTE_group_message_send, ROUTE_channel_message_send,
+		ROUTE_dm_message_send };
+	const struct route *r = &routes[ids[scope]];
+	struct form         f;
+	char                why[FORM_WHY_MAX];
+	enum form_verdict   v;
+
+	if (json_parse(out, slice_of(body)) != ERR_OK ||
+	    !json_is_object(*out))
+		return 12002;
+	EXPECT_INT(form_make(&f, r->body), ERR_OK);
+	v = form_check(&f, *out, why);
+	form_free(&f);
+	return v != FORM_FITS ? route_code(r, v) : 0;
+}
+
 /* The code of the refusal, 0 when it was taken. */
 static unsigned
-post(struct world *w, const char *bot, enum scope scope, const char *target,
+post(struct place *w, const char *bot, enum scope scope, const char *target,
     const char *body, int64_t now_us)
 {
 	struct send s = { .bot = bot, .scope = scope,
 		.target = slice_of(target), .text = slice_of(body),
 		.now_us = now_us };
-	const struct refusal *r = send_judge(&w->l, &rules, &s);
+	struct json          *doc = NULL;
+	unsigned              code = judge_form(scope, body, &doc);
+	const struct refusal *r = NULL;
 	struct message       *m;
 	char                  id[32];
 
-	if (r == NULL) {
+	s.body = doc;
+	if (code == 0 && (r = send_judge(&w->l, &rules, &s)) == NULL) {
 		snprintf(id, sizeof id, "S%u", ++w->sent);
 		EXPECT_INT(send_take(&w->l, &s, slice_of(id), 0, &m), ERR_OK);
 		EXPECT((m != NULL) == s.visible);
 	}
-	send_done(&s);
-	return r != NULL ? r->code : 0;
+	json_free(&doc);
+	return r != NULL ? r->code : code;
 }
 
+#define BUTTON "{\"render_data\":{\"label\":\"x\"},\"action\":{\"type\":2}}"
 #define TEXT "\"msg_type\":0,\"content\":\"x\""
 
 static const struct row {
@@ -104,11 +134,11 @@ static const struct row {
 	{ SCOPE_C2C, "U", "{\"msg_type\":3}", 22006 },
 	{ SCOPE_C2C, "U", "{\"msg_type\":7}", 22006 },
 	{ SCOPE_C2C, "U",
-	    "{\"msg_type\":7,\"media\":{\"file_info\":\"FILE_c2c_3\"}}", 0 },
+	    "{\"msg_type\":7,\"media\":{\"file_info\":\"FILE_c2c_3_0\"}}", 0 },
 	{ SCOPE_C2C, "U", "{\"msg_type\":7,\"media\":"
-	    "{\"file_info\":\"FILE_c2c_4\"}}", 304080 },
+	    "{\"file_info\":\"FILE_c2c_4_0\"}}", 304080 },
 	{ SCOPE_C2C, "U", "{\"msg_type\":7,\"media\":"
-	    "{\"file_info\":\"FILE_group_3\"}}", 304080 },
+	    "{\"file_info\":\"FILE_group_3_0\"}}", 304080 },
 	{ SCOPE_C2C, "U", "{\"msg_type\":6,\"msg_id\":\"mu\","
 	    "\"input_notify\":{\"input_type\":1}}", 0 },
 	{ SCOPE_C2C, "U",
@@ -138,18 +168,39 @@ static const struct row {
 	{ SCOPE_C2C, "U", "{" TEXT ",\"keyboard\":{\"content\":{\"rows\":"
 	    "[{},{},{},{},{},{}]}}}", 40034029 },
 	{ SCOPE_C2C, "U", "{" TEXT ",\"keyboard\":{\"content\":{\"rows\":"
-	    "[{\"buttons\":[1,2,3,4,5,6]}]}}}", 40034029 },
+	    "[{\"buttons\":[1,2,3,4,5,6]}]}}}", 12002 },
+	{ SCOPE_C2C, "U", "{" TEXT ",\"keyboard\":{\"content\":{\"rows\":"
+	    "[{\"buttons\":[" BUTTON "," BUTTON "," BUTTON "," BUTTON ","
+	    BUTTON "," BUTTON "]}]}}}", 40034029 },
+	{ SCOPE_C2C, "U", "{" TEXT ",\"keyboard\":{\"id\":\"1\","
+	    "\"content\":{\"rows\":[]}}}", 304040 },
+	{ SCOPE_C2C, "U", "{" TEXT ",\"keyboard\":{\"content\":{\"rows\":"
+	    "[{\"buttons\":[" BUTTON "]}]}}}", 0 },
+	{ SCOPE_C2C, "U", "{" TEXT ",\"zz\":1}", 12002 },
+	{ SCOPE_CHANNEL, "C", "{\"content\":\"x\",\"msg_seq\":1}", 12002 },
+	{ SCOPE_GROUP, "G", "{" TEXT ",\"is_wakeup\":true}", 12002 },
+	{ SCOPE_C2C, "U", "{" TEXT ",\"media\":{\"file_info\":"
+	    "\"FILE_c2c_3_0\"}}", 22006 },
+	{ SCOPE_C2C, "U", "{\"msg_type\":7,\"media\":{\"file_info\":"
+	    "\"FILE_c2c_3_1\"}}", 304080 },
+	{ SCOPE_C2C, "U", "{\"msg_type\":3,\"ark\":{\"template_id\":23,"
+	    "\"kv\":[]}}", 0 },
+	{ SCOPE_C2C, "U", "{\"msg_type\":3,\"ark\":{\"template_id\":9,"
+	    "\"kv\":[]}}", 304011 },
+	{ SCOPE_C2C, "U", "{" TEXT ",\"is_wakeup\":true}", 0 },
+	{ SCOPE_C2C, "U", "{" TEXT ",\"is_wakeup\":true,"
+	    "\"msg_id\":\"mu\"}", 12002 },
 };
 
 TEST(bodies)
 {
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct world w;
+		struct place w;
 		unsigned     code;
 
-		world_open(&w);
+		place_open(&w);
 		code = post(&w, "1", rows[i].scope, rows[i].target,
-		    rows[i].body, 1);
+		    rows[i].body, 1000);
 		if (code != rows[i].code) {
 			printf("# %s: %u, not %u\n", rows[i].body, code,
 			    rows[i].code);
@@ -160,7 +211,7 @@ TEST(bodies)
 }
 
 static unsigned
-answer(struct world *w, enum scope scope, const char *target, const char *msg,
+answer(struct place *w, enum scope scope, const char *target, const char *msg,
     int seq, const char *words, int64_t now_us)
 {
 	char body[200];
@@ -172,9 +223,9 @@ answer(struct world *w, enum scope scope, const char *target, const char *msg,
 
 TEST(doubles)
 {
-	struct world w;
+	struct place w;
 
-	world_open(&w);
+	place_open(&w);
 	EXPECT_INT(answer(&w, SCOPE_C2C, "U", "mu", 1, "a", 1), 0);
 	EXPECT_INT(answer(&w, SCOPE_C2C, "U", "mu", 1, "a", 2), 40054005);
 	EXPECT_INT(w.l.violations[VIOLATION_seq_reused], 0);
@@ -193,9 +244,9 @@ TEST(doubles)
 
 TEST(windows)
 {
-	struct world w;
+	struct place w;
 
-	world_open(&w);
+	place_open(&w);
 	EXPECT_INT(answer(&w, SCOPE_C2C, "U", "mu", 1, "a", 60 * minute_us),
 	    0);
 	EXPECT_INT(answer(&w, SCOPE_C2C, "U", "mu", 2, "a",
@@ -213,9 +264,9 @@ TEST(windows)
 
 TEST(counts)
 {
-	struct world w;
+	struct place w;
 
-	world_open(&w);
+	place_open(&w);
 	for (int i = 1; i <= 6; i++) {
 		EXPECT_INT(answer(&w, SCOPE_C2C, "U", "mu", i, "a", 1),
 		    i <= 4 ? 0 : 40034128);
@@ -226,16 +277,16 @@ TEST(counts)
 	}
 	/* Typing is no reply. */
 	EXPECT_INT(post(&w, "1", SCOPE_C2C, "U", "{\"msg_type\":6,"
-	    "\"msg_id\":\"mu\",\"input_notify\":{}}", 1), 0);
+	    "\"msg_id\":\"mu\",\"input_notify\":{\"input_type\":1}}", 1), 0);
 	EXPECT_INT(ledger_total(&w.l, TALLY_accepted), 15);
 	ledger_close(&w.l);
 }
 
 TEST(another_bot)
 {
-	struct world w;
+	struct place w;
 
-	world_open(&w);
+	place_open(&w);
 	EXPECT_INT(post(&w, "2", SCOPE_C2C, "U", "{" TEXT "}", 1), 11255);
 	ledger_conversation(&w.l, "2", SCOPE_C2C, SLICE("U"), true);
 	EXPECT_INT(post(&w, "2", SCOPE_C2C, "U",
@@ -243,21 +294,107 @@ TEST(another_bot)
 	ledger_close(&w.l);
 }
 
-TEST(unknown_members_are_noted)
+TEST(wakeups)
 {
-	struct world w;
+	static const char body[] = "{" TEXT ",\"is_wakeup\":true}";
+	static const struct {
+		int64_t  hours;
+		unsigned code;
+	} steps[] = { { 1, 0 }, { 2, 40034122 }, { 25, 0 }, { 71, 40034122 },
+		{ 100, 0 }, { 200, 0 }, { 700, 40034122 },
+		{ 721, 40034123 } };
+	struct place w;
 
-	world_open(&w);
-	EXPECT_INT(post(&w, "1", SCOPE_C2C, "U", "{" TEXT ",\"zz\":1}", 1),
-	    0);
-	EXPECT_INT(w.l.violations[VIOLATION_unknown_member], 1);
-	EXPECT_INT(post(&w, "1", SCOPE_CHANNEL, "C",
-	    "{\"content\":\"x\",\"msg_seq\":1}", 1), 0);
-	EXPECT_INT(w.l.violations[VIOLATION_unknown_member], 2);
-	EXPECT_INT(post(&w, "1", SCOPE_GROUP, "G",
-	    "{" TEXT ",\"is_wakeup\":true}", 1), 0);
-	EXPECT_INT(w.l.violations[VIOLATION_unknown_member], 3);
+	place_open(&w);
+	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+		EXPECT_INT(post(&w, "1", SCOPE_C2C, "U", body,
+		    steps[i].hours * 60 * minute_us), steps[i].code);
+	told(&w, "C2C_MESSAGE_CREATE", SCOPE_C2C, "U", "again", "eagain");
+	EXPECT_INT(post(&w, "1", SCOPE_C2C, "U", body, minute_us), 0);
 	ledger_close(&w.l);
+}
+
+TEST(own_message)
+{
+	struct place w;
+
+	place_open(&w);
+	EXPECT_INT(post(&w, "1", SCOPE_CHANNEL, "C", "{\"content\":\"x\"}",
+	    1), 0);
+	EXPECT_INT(post(&w, "1", SCOPE_CHANNEL, "C",
+	    "{\"content\":\"x\",\"msg_id\":\"S1\"}", 1), 50045);
+	ledger_close(&w.l);
+}
+
+static unsigned
+say(struct talk *t, const char *more, const char *raw, int index, int state,
+    int64_t now_ms)
+{
+	struct json          *body = NULL;
+	const struct refusal *r;
+	char                  text[300];
+
+	snprintf(text, sizeof text, "{\"content_raw\":\"%s\",\"index\":%d,"
+	    "\"input_state\":%d%s}", raw, index, state, more);
+	EXPECT_INT(json_parse(&body, slice_of(text)), ERR_OK);
+	r = talk_add(t, body, 100, now_ms * 1000);
+	json_free(&body);
+	return r != NULL ? r->code : 0;
+}
+
+TEST(streams)
+{
+	static const char rep[] = ",\"input_mode\":\"replace\"";
+	struct talk *t = talk_new("S", NULL), *first = NULL;
+
+	EXPECT_INT(say(t, rep, "a", 1, 1, 0), 12002);
+	EXPECT_INT(say(t, rep, "a", 0, 1, 0), 0);
+	EXPECT_INT(say(t, rep, "ab", 1, 1, 50), 50002);
+	EXPECT_INT(say(t, rep, "ab", 1, 1, 100), 0);
+	EXPECT_INT(say(t, rep, "ab", 1, 1, 300), 12002);
+	EXPECT_INT(say(t, rep, "ac", 2, 1, 300), 40007);
+	EXPECT_INT(say(t, "", "x", 2, 1, 300), 12002);
+	EXPECT_INT(say(t, ",\"input_mode\":\"replace\",\"msg_seq\":2",
+	    "abc", 2, 1, 300), 12002);
+	EXPECT_INT(say(t, ",\"input_mode\":\"replace\","
+	    "\"content_type\":\"markdown\"", "abc", 2, 1, 300), 40034016);
+	EXPECT_INT(say(t, rep, "abc", 2, 5, 300), 12002);
+	EXPECT_INT(say(t, rep, "abc", 2, 10, 300), 0);
+	EXPECT_INT(say(t, rep, "abcd", 3, 10, 600), 40034018);
+	EXPECT(slice_is(buf_slice(&t->text), "abc"));
+	talk_keep(&first, t);
+	t = talk_new("T", NULL);
+	EXPECT_INT(say(t, "", "a", 0, 1, 0), 0);
+	EXPECT_INT(say(t, "", "b", 1, 10, 200), 0);
+	EXPECT(slice_is(buf_slice(&t->text), "ab"));
+	talk_keep(&first, t);
+	EXPECT(talk_find(first, NULL, SLICE("S")) != NULL);
+	for (int i = 0; i < TALKS_MAX; i++)
+		talk_keep(&first, talk_new("more", NULL));
+	EXPECT(talk_find(first, NULL, SLICE("S")) == NULL);
+	talks_close(&first);
+}
+
+TEST(limits)
+{
+	struct window bot[QUOTAS] = { 0 }, one[QUOTAS] = { 0 };
+	struct window two[QUOTAS] = { 0 }, w = { 0 };
+	const struct quota *q;
+
+	EXPECT(window_take(&w, 2, 1, 0));
+	EXPECT(window_take(&w, 2, 1, 500000));
+	EXPECT(!window_take(&w, 2, 1, 999999));
+	EXPECT(window_take(&w, 2, 1, 1000000));
+	for (int i = 0; i < 10; i++)
+		EXPECT(quota_take(SCOPE_C2C, true, bot, one, 1) == NULL);
+	q = quota_take(SCOPE_C2C, true, bot, two, 1);
+	EXPECT(q != NULL && q->code == 40034100);
+	EXPECT(quota_take(SCOPE_C2C, false, bot, two, 1) == NULL);
+	for (int i = 0; i < 5; i++)
+		EXPECT(quota_take(SCOPE_CHANNEL, false, bot, one, 1) == NULL);
+	q = quota_take(SCOPE_CHANNEL, false, bot, one, 1);
+	EXPECT(q != NULL && q->code == 20028);
+	EXPECT(quota_take(SCOPE_CHANNEL, false, bot, two, 1) == NULL);
 }
 
 int
@@ -268,6 +405,9 @@ main(void)
 	RUN(windows);
 	RUN(counts);
 	RUN(another_bot);
-	RUN(unknown_members_are_noted);
+	RUN(wakeups);
+	RUN(own_message);
+	RUN(streams);
+	RUN(limits);
 	return test_done();
 }

@@ -1,4 +1,4 @@
-// links: supervisor/kin.c supervisor/spawn.c common
+// links: supervisor/kin.c supervisor/spawn.c supervisor/kept.c common
 /*
  * Whose process is whose: nothing but a descendant of ours is ever named.
  */

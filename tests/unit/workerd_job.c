@@ -1,4 +1,4 @@
-// links: workerd/job.c workerd/handler.c common/buf.c common/slice.c common/err.c
+// links: workerd/job.c workerd/builtin.c common/frame.c common/buf.c common/slice.c common/err.c common/json.c common/pack.c
 /*
  * job: from an event to its ack.  The bus is ours here: what a worker says
  * goes into a list of lines, and so does every line of the log.
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "log.h"
-#include "worker.h"
+#include "handler.h"
 
 static char       said[4096];   /* what went over the bus, a line each */
 static enum err   bus_says;     /* what a send returns */
@@ -30,6 +30,14 @@ bus_send(struct bus *b, msg_peer to, enum msg_kind kind, const void *msg)
 		    (int)c->id.n, c->id.p, (unsigned)c->n, (int)c->ev.n,
 		    c->ev.p, (int)c->conv.n, c->conv.p, (int)c->msg.n,
 		    c->msg.p, (int)c->text.n, c->text.p);
+	else if (kind == MSG_nack)
+		snprintf(said + n, sizeof said - n, "nack %.*s%s%s %.*s\n",
+		    (int)((const struct msg_nack *)msg)->ev.n,
+		    ((const struct msg_nack *)msg)->ev.p,
+		    ((const struct msg_nack *)msg)->drop ? " drop" : "",
+		    ((const struct msg_nack *)msg)->unbegun ? " unbegun" : "",
+		    (int)((const struct msg_nack *)msg)->why.n,
+		    ((const struct msg_nack *)msg)->why.p);
 	else if (kind == MSG_ack)
 		snprintf(said + n, sizeof said - n, "ack %.*s\n",
 		    (int)((const struct msg_ack *)msg)->ev.n,
@@ -70,28 +78,116 @@ heard(void)
 	return copy;
 }
 
-static void
-on_event(struct worker *w, struct job *j, const struct msg_event *ev)
+/* Takes every event, and is done with it at once unless it is to be kept. */
+static bool      keeps;
+static unsigned  ended, results;
+static char      own;
+
+static bool
+many_begin(struct handler *h, struct job *j, const struct msg_event *ev)
 {
 	char text[32];
 
 	(void)ev;
+	j->own = &own;
 	for (unsigned i = 1; i <= replies_per_event; i++) {
+		struct job_order o = { .do_ = SLICE("reply") };
+
 		snprintf(text, sizeof text, "reply %u", i);
-		job_reply(w, j, slice_of(text));
+		o.text = slice_of(text);
+		job_call(h->worker, j, &o);
 	}
+	if (!keeps)
+		job_done(h->worker, j);
+	return true;
 }
 
-static const struct handler many = { "test", "*", on_event, "" };
+static void
+many_on_end(struct handler *h, struct job *j)
+{
+	(void)h, (void)j;
+	ended++;
+}
 
 static void
-worker_new(struct worker *w, const struct handler *h)
+many_on_result(struct handler *h, struct job *j, struct call *c,
+    const struct msg_result *m)
+{
+	(void)h, (void)j, (void)c, (void)m;
+	results++;
+}
+
+static const struct handler_kind many = { .name = "test",
+	.begin = many_begin, .on_end = many_on_end,
+	.on_result = many_on_result };
+
+/* --- what is not tested here ---------------------------------------------------- */
+
+static struct handler      hosted;
+static struct handlers_row row;
+
+struct handler *
+host_route(struct worker *w, const struct msg_event *ev)
+{
+	(void)w;
+	return slice_is(ev->type, "nobody's") ? NULL : &hosted;
+}
+
+void
+host_take(struct handler *h, struct job *j, const struct msg_event *ev)
+{
+	j->begun = j->busy = true;
+	h->kind->begin(h, j, ev);
+	j->busy = false;
+	if (j->done)
+		job_done(h->worker, j);
+}
+
+void
+host_freed(struct handler *h, bool done)
+{
+	(void)h, (void)done;
+}
+
+enum err
+handler_set_events(struct handler *h, const char *words)
+{
+	(void)h, (void)words;
+	return ERR_OK;
+}
+
+void
+loop_cancel(struct loop *l, struct timer *t)
+{
+	(void)l, (void)t;
+}
+
+uint64_t
+loop_clock_ms(void)
+{
+	return 1;
+}
+
+int64_t
+loop_wall_ms(void)
+{
+	return 5000;
+}
+
+static void
+worker_new(struct worker *w, const struct handler_kind *k, const char *arg)
 {
 	static char prefix[] = "got: ";
+	static char copy[16];
 
-	*w = (struct worker){ .handler = h };
+	*w = (struct worker){ .name = "worker/1" };
 	w->conf.echo_prefix = prefix;
+	snprintf(copy, sizeof copy, "%s", arg);
+	row = (struct handlers_row){ .arg = copy };
+	hosted = (struct handler){ .kind = k, .worker = w, .row = &row };
 	bus_says = ERR_OK;
+	keeps = false;
+	ended = results = 0;
 	said[0] = logged[0] = '\0';
 }
 
@@ -101,7 +197,7 @@ event(struct worker *w, const char *id, const char *type, const char *text,
 {
 	struct msg_event ev = { .id = slice_of(id), .bot = SLICE("1"),
 		.type = slice_of(type), .conv = SLICE("u:A"),
-		.msg = SLICE("M"), .text = slice_of(text),
+		.msg = SLICE("M"), .text = slice_of(text), .attempt = 1,
 		.from_bot = from_bot };
 
 	job_on_event(w, (msg_peer){ NULL, 0 }, &ev);
@@ -119,7 +215,7 @@ TEST(the_ack_waits_for_every_result)
 {
 	struct worker w;
 
-	worker_new(&w, &many);
+	worker_new(&w, &many, "");
 	replies_per_event = 3;
 	event(&w, "m:1", "message.c2c", "x", false);
 	EXPECT_STR(heard(),
@@ -143,7 +239,7 @@ TEST(an_event_without_replies_is_done_at_once)
 {
 	struct worker w;
 
-	worker_new(&w, &many);
+	worker_new(&w, &many, "");
 	replies_per_event = 0;
 	event(&w, "E", "friend.add", "", false);
 	EXPECT_STR(heard(), "ack E\n");
@@ -154,7 +250,7 @@ TEST(a_second_delivery_meanwhile_is_the_same_event)
 {
 	struct worker w;
 
-	worker_new(&w, &many);
+	worker_new(&w, &many, "");
 	replies_per_event = 1;
 	event(&w, "m:1", "message.c2c", "x", false);
 	EXPECT_STR(heard(),
@@ -177,7 +273,7 @@ TEST(what_has_no_result_is_called_again)
 {
 	struct worker w;
 
-	worker_new(&w, &many);
+	worker_new(&w, &many, "");
 	replies_per_event = 2;
 	event(&w, "m:1", "message.c2c", "x", false);
 	result(&w, "m:1#1", true);
@@ -205,7 +301,7 @@ TEST(what_was_not_taken_goes_with_the_next_result)
 {
 	struct worker w;
 
-	worker_new(&w, &many);
+	worker_new(&w, &many, "");
 	replies_per_event = 1;
 	event(&w, "m:1", "message.c2c", "x", false);
 	replies_per_event = 2;
@@ -239,7 +335,7 @@ TEST(results_of_nothing_are_ignored)
 		"#1", "m:1#99999999999999999999" };
 	struct worker w;
 
-	worker_new(&w, &many);
+	worker_new(&w, &many, "");
 	replies_per_event = 1;
 	event(&w, "m:1", "message.c2c", "x", false);
 	heard();
@@ -277,7 +373,7 @@ TEST(echo_repeats_messages_of_people)
 	char          want[128];
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		worker_new(&w, handler_find("builtin:echo"));
+		worker_new(&w, &builtin_kind, "echo");
 		event(&w, "E", rows[i].type, rows[i].text, rows[i].from_bot);
 		snprintf(want, sizeof want,
 		    "call E#1 n=1 ev=E conv=u:A msg=M \"%s\"\n", rows[i].want);
@@ -286,13 +382,11 @@ TEST(echo_repeats_messages_of_people)
 		jobs_free(&w);
 	}
 	/* nothing to say: nothing is said */
-	worker_new(&w, handler_find("builtin:echo"));
+	worker_new(&w, &builtin_kind, "echo");
 	w.conf.echo_prefix = want;
 	want[0] = '\0';
 	event(&w, "E", "message.c2c", "", false);
 	EXPECT_STR(heard(), "ack E\n");
-	EXPECT(handler_find("builtin:none") == NULL);
-	EXPECT(handler_find("") == NULL);
 }
 
 /* Users' words are theirs. */
@@ -300,7 +394,7 @@ TEST(no_text_gets_into_the_log)
 {
 	struct worker w;
 
-	worker_new(&w, handler_find("builtin:echo"));
+	worker_new(&w, &builtin_kind, "echo");
 	event(&w, "E1", "message.c2c", "my secret words", false);
 	event(&w, "E2", "message.c2c", "my secret words", true);
 	bus_says = ERR_FULL;
@@ -309,6 +403,152 @@ TEST(no_text_gets_into_the_log)
 	EXPECT(strstr(logged, "reply.failed") != NULL);
 	EXPECT(strstr(logged, "call.unsent") != NULL);
 	EXPECT(strstr(logged, "secret") == NULL);
+	jobs_free(&w);
+}
+
+/* Numbers by hand, in any order; the same one twice is refused. */
+TEST(a_number_is_given_away_once)
+{
+	struct worker    w;
+	struct job      *j;
+	struct job_order o = { .do_ = SLICE("reply"), .text = SLICE("a"),
+		.n = 3 };
+
+	worker_new(&w, &many, "");
+	keeps = true;
+	replies_per_event = 0;
+	event(&w, "m:1", "message.c2c", "x", false);
+	j = job_find(&w, SLICE("m:1"));
+	EXPECT_INT(job_call(&w, j, &o), ERR_OK);
+	EXPECT_INT(job_call(&w, j, &o), ERR_DUPLICATE);
+	o.n = 0; /* the next after the largest */
+	EXPECT_INT(job_call(&w, j, &o), ERR_OK);
+	EXPECT_STR(heard(),
+	    "call m:1#3 n=3 ev=m:1 conv=u:A msg=M \"a\"\n"
+	    "call m:1#4 n=4 ev=m:1 conv=u:A msg=M \"a\"\n");
+	job_done(&w, j);
+	EXPECT_INT(job_call(&w, j, &o), ERR_STALE);
+	result(&w, "m:1#3", true);
+	result(&w, "m:1#4", true);
+	EXPECT_STR(heard(), "ack m:1\n");
+	EXPECT_INT(ended, 1);
+	EXPECT_INT(results, 2);
+}
+
+/* Other operations: their ids stay the same on every attempt, and those that
+ * answer nothing carry nothing of the event. */
+TEST(operations_that_are_no_replies)
+{
+	struct worker    w;
+	struct job      *j;
+	struct job_order send = { .do_ = SLICE("send"), .text = SLICE("hi"),
+		.conv = SLICE("g:B") };
+	struct job_order keyed = { .do_ = SLICE("send"), .text = SLICE("hi"),
+		.conv = SLICE("g:B"), .key = SLICE("mine") };
+	struct job_order typing = { .do_ = SLICE("typing") };
+
+	worker_new(&w, &many, "");
+	keeps = true;
+	replies_per_event = 0;
+	event(&w, "m:1", "message.c2c", "x", false);
+	j = job_find(&w, SLICE("m:1"));
+	EXPECT_INT(job_call(&w, j, &send), ERR_OK);
+	EXPECT_INT(job_call(&w, j, &keyed), ERR_OK);
+	EXPECT_INT(job_call(&w, j, &keyed), ERR_DUPLICATE);
+	EXPECT_INT(job_call(&w, j, &typing), ERR_OK);
+	EXPECT_STR(heard(),
+	    "call m:1/1 n=0 ev=m:1 conv=g:B msg= \"hi\"\n"
+	    "call m:1/mine n=0 ev=m:1 conv=g:B msg= \"hi\"\n"
+	    "call m:1/4 n=0 ev=m:1 conv=u:A msg=M \"\"\n");
+	job_fail(&w, j, 0, false, "why not");
+	EXPECT_STR(heard(), "nack m:1 why not\n");
+	result(&w, "m:1/1", true); /* to nobody */
+	EXPECT(w.jobs == NULL);
+}
+
+TEST(what_is_given_back_is_unbegun)
+{
+	struct worker w;
+
+	worker_new(&w, &many, "");
+	keeps = true;
+	replies_per_event = 0;
+	event(&w, "m:1", "message.c2c", "x", false);
+	job_return(&w, job_find(&w, SLICE("m:1")), 250);
+	EXPECT_STR(heard(), "nack m:1 unbegun its handler has no room\n");
+	EXPECT_INT(w.returned, 1);
+	event(&w, "m:2", "nobody's", "x", false);
+	EXPECT_STR(heard(), "ack m:2\n");
+	EXPECT_INT(w.unowned, 1);
+}
+
+/* Calls of a child's own, tied to no event, are forgotten when answered. */
+TEST(loose_calls)
+{
+	struct worker    w;
+	struct job      *j;
+	struct job_order me = { .do_ = SLICE("me"), .bot = SLICE("7") };
+
+	worker_new(&w, &many, "");
+	j = job_loose(&w, &hosted, "~x");
+	EXPECT(j != NULL);
+	for (int i = 0; i < 3; i++)
+		EXPECT_INT(job_call(&w, j, &me), ERR_OK);
+	EXPECT_STR(heard(), "call ~x/1 n=0 ev= conv= msg= \"\"\n"
+	                    "call ~x/2 n=0 ev= conv= msg= \"\"\n"
+	                    "call ~x/3 n=0 ev= conv= msg= \"\"\n");
+	result(&w, "~x/3", true);
+	result(&w, "~x/1", true);
+	EXPECT_INT(job_call(&w, j, &me), ERR_OK);
+	result(&w, "~x/2", true);
+	result(&w, "~x/4", true);
+	EXPECT(j->calls == NULL && j->open == 0 && j->bytes == 0);
+	EXPECT_INT(w.njobs, 0);
+	job_drop_loose(&w, j);
+	EXPECT(w.jobs == NULL);
+}
+
+TEST(what_is_over_the_bounds_is_refused)
+{
+	static char      big[MSG_MAX];
+	struct worker    w;
+	struct job      *j;
+	struct job_order o = { .do_ = SLICE("reply"),
+		.text = { big, sizeof big } };
+	unsigned         n = 0;
+
+	memset(big, 'x', sizeof big);
+	worker_new(&w, &many, "");
+	keeps = true;
+	replies_per_event = 0;
+	event(&w, "m:1", "message.c2c", "x", false);
+	j = job_find(&w, SLICE("m:1"));
+	EXPECT_INT(job_call(&w, j, &o), ERR_TOO_LARGE);
+	EXPECT_INT(j->open, 0);
+	o.text = SLICE("x");
+	while (job_call(&w, j, &o) == ERR_OK)
+		n++;
+	EXPECT_INT(n, 1000);
+	EXPECT_INT(job_call(&w, j, &o), ERR_FULL);
+	jobs_free(&w);
+}
+
+TEST(ping_tells_how_long_it_took)
+{
+	struct worker    w;
+	struct msg_event ev = { .id = SLICE("E"), .bot = SLICE("1"),
+		.type = SLICE("message.c2c"), .conv = SLICE("u:A"),
+		.msg = SLICE("M"), .text = SLICE("/ping"), .attempt = 2,
+		.time = 4958 };
+
+	worker_new(&w, &builtin_kind, "ping");
+	job_on_event(&w, (msg_peer){ NULL, 0 }, &ev);
+	EXPECT_STR(heard(), "call E#1 n=1 ev=E conv=u:A msg=M \"pong: 42 ms "
+	    "from the platform to the handler; worker/1, attempt 2\"\n");
+	ev.id = SLICE("F");
+	ev.text = SLICE("hello");
+	job_on_event(&w, (msg_peer){ NULL, 0 }, &ev);
+	EXPECT_STR(heard(), "ack F\n");
 	jobs_free(&w);
 }
 
@@ -323,5 +563,11 @@ main(void)
 	RUN(results_of_nothing_are_ignored);
 	RUN(echo_repeats_messages_of_people);
 	RUN(no_text_gets_into_the_log);
+	RUN(a_number_is_given_away_once);
+	RUN(operations_that_are_no_replies);
+	RUN(what_is_given_back_is_unbegun);
+	RUN(loose_calls);
+	RUN(what_is_over_the_bounds_is_refused);
+	RUN(ping_tells_how_long_it_took);
 	return test_done();
 }

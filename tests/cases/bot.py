@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""A handler that does what it is told, much of it badly.
+
+    /echo TEXT   replies, then acks         /numbers N   N replies, then acks
+    /kill-before /kill-reply /kill-ack      kill -9 of itself before the reply,
+                                            after it, after the ack: on the
+                                            first attempt
+    /exit N      ends with this status      /where       its pid and attempt
+    and the words of DOES, each a way to misbehave.
+"""
+import json
+import os
+import signal
+import sys
+import time
+
+MODE = sys.argv[1] if len(sys.argv) > 1 else ""
+
+
+def send(**frame):
+    sys.stdout.write(json.dumps(frame, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def endless(fd, piece):
+    while True:
+        os.write(fd, piece)
+
+
+def eat():
+    kept = []
+    while True:
+        kept.append(bytearray(16 << 20))
+
+
+def leave_others():
+    if os.fork() == 0:
+        time.sleep(600)     # with our pipes
+    os._exit(3)
+
+
+def close_output():
+    os.close(1)
+    time.sleep(600)
+
+
+def flood():
+    line = b"a line of many " * 6 + b"\n"
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        os.write(2, line * 500)
+    sys.exit(4)
+
+
+DOES = {
+    "hang": lambda: time.sleep(600),
+    "stubborn": lambda: (signal.signal(signal.SIGTERM, signal.SIG_IGN),
+                         time.sleep(600)),
+    "garbage": lambda: (os.write(1, b'{"op":"reply",,}\n'), time.sleep(600)),
+    "binary": lambda: endless(1, bytes(range(10, 250)) * 100),
+    "long": lambda: endless(1, b"{" + b"x" * 65536),
+    "calls": lambda: endless(1, b'{"op":"call","do":"me","id":1}\n' * 500),
+    "eat": eat,
+    "fork": leave_others,
+    "mute": close_output,
+    "flood": flood,
+    "leave": lambda: sys.exit(0),
+}
+
+
+def command(ev):
+    word, _, rest = ev["text"].partition(" ")
+    name, first, i = word[1:], ev["attempt"] == 1, ev["id"]
+    if name == "kill-before" and first:
+        die()
+    if name == "numbers":
+        for n in range(int(rest)):
+            send(op="reply", ev=i, text=f"{n + 1}")
+    elif name == "where":
+        send(op="reply", ev=i, text=f"pid {os.getpid()}")
+    elif name == "nack":
+        return send(op="nack", ev=i, drop=not first, why="cannot do that")
+    elif name == "exit":
+        sys.exit(int(rest))
+    elif name == "env":
+        send(op="reply", ev=i, text=" ".join(
+            n for n in sorted(os.environ) if n not in ("TZ", "LANG")
+            and not n.startswith("LC_")))
+    elif name == "fds":
+        send(op="reply", ev=i, text=" ".join(sorted(os.listdir("/proc/self/fd"))))
+    elif name in DOES:
+        print(f"about to {name}", file=sys.stderr, flush=True)
+        DOES[name]()
+    else:
+        send(op="reply", ev=i, text=rest or ev["text"])
+    if name == "kill-reply" and first:
+        time.sleep(float(os.environ.get("PAUSE", "0")))
+        die()
+    send(op="ack", ev=i)
+    if name == "kill-ack" and first:
+        die()
+    return None
+
+
+if MODE == "silent":
+    time.sleep(600)
+if MODE == "config":
+    print("no key is set", file=sys.stderr)
+    sys.exit(78)
+send(op="hello", v=2 if MODE == "future" else 1, name="bot",
+     events=["message.*"], slots=4 if MODE == "wide" else 1)
+if MODE == "deaf":
+    time.sleep(600)
+for line in sys.stdin:
+    f = json.loads(line)
+    if f["op"] == "bye":
+        break
+    if f["op"] == "event":
+        command(f)

@@ -1,0 +1,355 @@
+/*
+ * exec handlers: a command in any language, in so many processes, each of
+ * which has its conversations.  What a process does is child.c's.
+ */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "log.h"
+
+enum { TROUBLE_ENDS = 3 };   /* one after the other */
+
+struct exec {
+	struct child *children;
+	size_t        n;
+	char        **argv;
+	uint64_t      print;      /* of its files, as they were at the start */
+};
+
+/* --- what it is started with ---------------------------------------------------- */
+
+/* Whole, since it is looked for from another folder; but not resolved: some
+ * programs go by the name of the link they are called by. */
+static bool
+whole_path(const char *path, char *full, size_t size)
+{
+	char cwd[PATH_MAX];
+	int  n;
+
+	if (path[0] != '/' && getcwd(cwd, sizeof cwd) == NULL)
+		return false;
+	n = path[0] == '/' ? snprintf(full, size, "%s", path)
+	                   : snprintf(full, size, "%s/%s", cwd, path);
+	return n > 0 && (size_t)n < size;
+}
+
+enum err
+exec_spawn(struct handler *h, struct piped *p, char *why, size_t size)
+{
+	struct exec  *x = h->own;
+	const char   *dir = h->worker->conf.handler_dir;
+	struct buf    env = { 0 };
+	char          path[PATH_MAX], full[PATH_MAX];
+	struct piped_order s = { .path = full, .argv = x->argv, .env = &env,
+		 .dir = dir, .memory_mib = h->worker->conf.handler_memory_mib };
+	enum err      e;
+
+	if (!handlers_find(x->argv[0], dir, path, sizeof path) ||
+	    !whole_path(path, full, sizeof full)) {
+		snprintf(why, size, "%.100s: is not a program that can be run",
+		    x->argv[0]);
+		return ERR_CONFIG;
+	}
+	handlers_environment(&h->worker->conf, h->row->name,
+	    h->worker->last_bot, &env);
+	e = piped_start(&s, p);
+	if (e != ERR_OK)
+		snprintf(why, size, "%.100s: %s", x->argv[0], strerror(errno));
+	if (e != ERR_OK && (errno == ENOENT || errno == EACCES ||
+	    errno == ENOEXEC || errno == ENOTDIR || errno == EPERM))
+		e = ERR_CONFIG;
+	explicit_bzero(env.p, env.n);
+	buf_free(&env);
+	return e;
+}
+
+/* --- its files -------------------------------------------------------------------- */
+
+static void
+add_print(uint64_t *print, const char *path)
+{
+	struct stat st;
+	uint64_t    parts[4] = { 0 };
+
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+		parts[0] = st.st_ino;
+		parts[1] = (uint64_t)st.st_size;
+		parts[2] = (uint64_t)st.st_mtim.tv_sec;
+		parts[3] = (uint64_t)st.st_mtim.tv_nsec;
+	}
+	for (size_t i = 0; i < 4; i++)
+		*print = (*print ^ parts[i]) * 1099511628211u;
+}
+
+/* Another number when one of the files of the command is another. */
+static uint64_t
+print_of(const struct handler *h)
+{
+	const struct exec *x = h->own;
+	const char        *dir = h->worker->conf.handler_dir;
+	uint64_t           print = 14695981039346656037u;
+	char               path[PATH_MAX];
+
+	for (char **a = x->argv; *a != NULL; a++) {
+		if (a == x->argv) {
+			if (handlers_find(*a, dir, path, sizeof path))
+				add_print(&print, path);
+			continue;
+		}
+		snprintf(path, sizeof path, "%s%s%s",
+		    (*a)[0] == '/' || dir[0] == '\0' ? "" : dir,
+		    (*a)[0] == '/' || dir[0] == '\0' ? "" : "/", *a);
+		add_print(&print, path);
+	}
+	add_print(&print, h->worker->conf.handler_env_file);
+	return print;
+}
+
+/* The next one that is not yet of the new files: one after the other, so that
+ * somebody is always there. */
+static void
+renew_next(struct handler *h)
+{
+	struct exec *x = h->own;
+
+	for (size_t i = 0; i < x->n; i++)
+		if (x->children[i].retiring)
+			return;
+	for (size_t i = 0; i < x->n; i++)
+		if (x->children[i].old) {
+			x->children[i].old = false;
+			child_retire(&x->children[i]);
+			return;
+		}
+}
+
+static void
+exec_reload(struct handler *h)
+{
+	struct exec *x = h->own;
+	uint64_t     print = print_of(h);
+
+	if (print == x->print)
+		return;
+	x->print = print;
+	h->broken[0] = '\0';
+	log_info("handler.renew", KV("handler", h->row->name),
+	    KV("why", "its files have changed"));
+	for (size_t i = 0; i < x->n; i++) {
+		struct child *c = &x->children[i];
+
+		c->old = c->state == CHILD_READY || c->state == CHILD_STARTING;
+		if (c->state == CHILD_BROKEN || c->state == CHILD_DOWN) {
+			backoff_reset(&c->backoff);
+			child_start(c);
+		}
+	}
+	renew_next(h);
+}
+
+/* --- what it hears of its children ------------------------------------------------- */
+
+static bool
+has_word(const struct json *list, const char *word)
+{
+	for (size_t i = 0; i < json_count(list); i++)
+		if (slice_is(json_text(json_at(list, i)), word))
+			return true;
+	return false;
+}
+
+void
+exec_child_ready(struct handler *h, struct child *c, const struct json *hello)
+{
+	struct worker     *w = h->worker;
+	const struct json *events = json_get(hello, "events");
+	struct buf         words = { 0 };
+	int64_t            ms;
+
+	(void)c;
+	if (events != NULL && !frame_words(events, &words)) {
+		log_warn("handler.hello", KV("handler", h->row->name),
+		    KV("why", "events: is not a list of patterns"));
+		buf_reset(&words);
+	}
+	handler_set_events(h, words.n > 0 ? words.p : "message.*");
+	buf_free(&words);
+	if (json_int_at(hello, "timeout_ms", &ms) && ms > 0)
+		h->timeout_ms = (uint64_t)ms < w->conf.handler_timeout_max_ms
+		    ? (uint64_t)ms : w->conf.handler_timeout_max_ms;
+	h->raw = has_word(json_get(hello, "want"), "raw");
+	h->early = json_get(hello, "late") != NULL &&
+	    !json_truth(json_get(hello, "late"));
+	renew_next(h);
+	host_changed(w);
+}
+
+void
+exec_child_down(struct handler *h, struct child *c)
+{
+	(void)c;
+	host_changed(h->worker);
+}
+
+/* --- the kind --------------------------------------------------------------------- */
+
+static enum err
+exec_open(struct handler *h)
+{
+	struct exec *x = calloc(1, sizeof *x);
+
+	if (x == NULL)
+		return ERR_NOMEM;
+	h->own = x;
+	x->n = h->row->procs > 0 ? h->row->procs : h->worker->conf.handler_procs;
+	x->argv = handlers_argv(h->row->arg);
+	x->children = calloc(x->n, sizeof *x->children);
+	if (x->argv == NULL || x->children == NULL)
+		return ERR_NOMEM;
+	x->print = print_of(h);
+	for (size_t i = 0; i < x->n; i++) {
+		child_open(&x->children[i], h, (unsigned)i);
+		child_start(&x->children[i]);
+	}
+	return ERR_OK;
+}
+
+/* A conversation has one child as long as that one lives. */
+static struct child *
+home_of(struct exec *x, const char *conv)
+{
+	size_t first = slice_hash(slice_of(conv)) % x->n;
+
+	for (size_t i = 0; i < x->n; i++) {
+		struct child *c = &x->children[(first + i) % x->n];
+
+		if (c->state == CHILD_READY && !c->retiring)
+			return c;
+	}
+	return NULL;
+}
+
+static bool
+exec_begin(struct handler *h, struct job *j, const struct msg_event *ev)
+{
+	struct child *c = home_of(h->own, j->conv);
+
+	(void)ev;
+	if (c == NULL || !child_can_take(c, j))
+		return false;
+	child_event(c, j);
+	return true;
+}
+
+static void
+exec_on_result(struct handler *h, struct job *j, struct call *call,
+    const struct msg_result *m)
+{
+	(void)h;
+	child_result(j->own, call, m);
+}
+
+static void
+exec_on_end(struct handler *h, struct job *j)
+{
+	(void)h;
+	child_forget(j->own, j);
+}
+
+static uint64_t
+exec_slots(const struct handler *h)
+{
+	const struct exec *x = h->own;
+	uint64_t           sum = 0;
+
+	for (size_t i = 0; x != NULL && i < x->n; i++)
+		if (x->children[i].state == CHILD_READY &&
+		    !x->children[i].retiring)
+			sum += x->children[i].slots;
+	return sum;
+}
+
+static void
+exec_report(const struct handler *h, struct json *o)
+{
+	const struct exec *x = h->own;
+	struct json       *list = json_new_array();
+
+	for (size_t i = 0; i < x->n; i++)
+		json_push_take(list, child_json(&x->children[i]));
+	json_put_take(o, "children", list);
+}
+
+/* None runs, and it is not the first time: they end as soon as they begin. */
+static void
+exec_trouble(const struct handler *h, struct buf *text)
+{
+	const struct exec *x = h->own;
+
+	for (size_t i = 0; i < x->n; i++)
+		if (x->children[i].state == CHILD_READY ||
+		    x->children[i].backoff.at < TROUBLE_ENDS)
+			return;
+	buf_putf(text, "handler %s does not stay: %s", h->row->name,
+	    x->children[0].why);
+}
+
+static void
+exec_leave(struct handler *h)
+{
+	struct exec *x = h->own;
+
+	for (size_t i = 0; i < x->n; i++)
+		child_leave(&x->children[i]);
+}
+
+static bool
+exec_gone(const struct handler *h)
+{
+	const struct exec *x = h->own;
+
+	for (size_t i = 0; i < x->n; i++)
+		if (x->children[i].p.pid > 0)
+			return false;
+	return true;
+}
+
+static void
+exec_close(struct handler *h)
+{
+	struct exec *x = h->own;
+
+	if (x == NULL)
+		return;
+	for (size_t i = 0; x->children != NULL && i < x->n; i++)
+		if (x->children[i].h != NULL)
+			child_close(&x->children[i]);
+	free(x->children);
+	free(x->argv);
+	free(x);
+	h->own = NULL;
+}
+
+const struct handler_kind exec_kind = {
+	.name = "exec",
+	.reads_lines = true,
+	.open = exec_open,
+	.begin = exec_begin,
+	.on_result = exec_on_result,
+	.on_end = exec_on_end,
+	.slots = exec_slots,
+	.report = exec_report,
+	.trouble = exec_trouble,
+	.reload = exec_reload,
+	.leave = exec_leave,
+	.gone = exec_gone,
+	.close = exec_close,
+	.meaning = "exec:COMMAND is a program in any language that reads and "
+	           "writes JSON lines",
+};
