@@ -3,8 +3,10 @@
  * ROOKERY_HANDLER_ENV_FILE, which only who starts a handler reads, so that a
  * key of somebody's service is in no other process.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "handlers.h"
 #include "log.h"
@@ -81,6 +83,22 @@ handlers_settings(const struct conf *c, struct buf *env)
 		fclose(f);
 }
 
+/* Whole, since a handler may work in another folder; it need not be there. */
+static void
+put_media_dir(const struct conf *c, struct buf *env)
+{
+	char        here[PATH_MAX];
+	const char *dir = c->media_dir;
+
+	if (dir[0] == '\0')
+		return;
+	buf_puts(env, "ROOKERY_MEDIA_DIR=");
+	if (dir[0] != '/' && getcwd(here, sizeof here) != NULL)
+		buf_putf(env, "%s/", here);
+	buf_puts(env, dir);
+	buf_put(env, (struct slice){ "", 1 });
+}
+
 /* Neither our settings nor anything else that happens to be in ours. */
 void
 handlers_environment(const struct conf *c, const char *name, const char *bot,
@@ -95,6 +113,7 @@ handlers_environment(const struct conf *c, const char *name, const char *bot,
 	put_pair(env, "ROOKERY_HANDLER", slice_of(name));
 	if (bot[0] != '\0')
 		put_pair(env, "ROOKERY_BOT", slice_of(bot));
+	put_media_dir(c, env);
 	/* What Python prints is a frame: it may not lie in a buffer. */
 	put_pair(env, "PYTHONUNBUFFERED", SLICE("1"));
 	handlers_settings(c, env);
