@@ -37,6 +37,8 @@ struct link {
 	uint64_t         asked;      /* number of the question under way */
 	char             name[24];   /* "0/1" */
 	bool             reading;
+	bool             leaving;    /* among the bot's old: it resumes, but
+	                                never begins another session */
 	uint64_t         last_event_ms, last_dispatch_ms, events;
 	uint64_t         kept;       /* version of its memory in the journal */
 };
@@ -48,9 +50,13 @@ struct bot {
 	struct buf            remedy;        /* when some are dropped */
 	struct link          *links;
 	size_t                nlinks;
-	/* Sessions of another number of shards, until the new are live. */
+	/* Sessions that serve until those that replace them are live.  While
+	 * there are any, they are what the journal holds. */
 	struct link          *old;
 	size_t                nold;
+	uint64_t              old_ms;        /* since when */
+	bool                  forget;        /* what the journal holds */
+	bool                  looking;       /* for more intents, and only so */
 	uint64_t              asked_ms;      /* how many shards there are */
 	struct session_budget budget;
 	uint64_t              kept;        /* version in the journal */
@@ -109,7 +115,7 @@ struct gateway {
 enum err bots_open(struct gateway *);
 void bots_close(struct gateway *);
 /* Reads which bots there are: opens the new ones, ends those that are gone,
- * begins the sessions of changed ones anew; the others notice nothing.  When
+ * replaces the sessions of changed ones; the others notice nothing.  When
  * the settings have problems all stays as it is. */
 void bots_reload(struct gateway *);
 /* The platform says that there are so many shards. */
@@ -117,6 +123,18 @@ void bots_shards(struct bot *, uint64_t suggested);
 /* Sessions that were replaced are ended; once in a while it is asked how many
  * shards there are. */
 void bots_tick(struct gateway *);
+/* Other sessions beside those there are, which end when the new ones are live;
+ * where there are none, they begin now. */
+void bots_renew(struct bot *);
+/* The same, to see whether more intents are allowed by now. */
+void bots_look(struct bot *);
+/* After each turn: who waits for the old ones begins, and they end when they
+ * have served. */
+void bots_settle(struct gateway *);
+/* A session of an earlier run, before link_start_all(); false: not taken.  One
+ * that is not as it would be begun now is replaced. */
+bool bots_recall(struct gateway *, const struct session_memory *,
+    int64_t wall_ms);
 /* NULL: not known. */
 struct bot *bots_find(struct gateway *, struct slice app);
 
@@ -131,17 +149,16 @@ struct link *link_each(struct gateway *, struct link_at *);
 /* link.c */
 void link_init(struct link *, struct gateway *, struct bot *, unsigned shard,
     unsigned shards);
+/* From now on it is one of the bot's old. */
+void link_leave(struct link *);
+/* It is none of them any more. */
+void link_stay(struct link *);
 /* Its session has ended, or never began. */
 void link_free(struct link *);
 /* Feeds an input that has no data but number. */
 void link_tell(struct link *, enum session_input, int64_t number);
 /* How many shards are there?  The answer goes to bots_shards(). */
 void link_ask(struct link *);
-/* The bot's shards are as many as the session of an earlier run had. */
-void bots_recall(struct bot *, const struct session_memory *, int64_t wall_ms);
-/* A session of an earlier run, before link_start_all(); false: not taken. */
-bool link_recall(struct gateway *, const struct session_memory *,
-    int64_t wall_ms);
 /* What an earlier run has found out of the bot's rights. */
 void link_recall_rights(struct bot *, uint32_t dropped, int64_t wall_ms);
 /* Whoever lacks a right looks whether it has been given. */

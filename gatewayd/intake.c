@@ -83,7 +83,12 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
 static const char *
 user_of(const struct bot *bot)
 {
-	return bot->nlinks > 0 ? bot->links[0].session.user : "";
+	const struct link *l;
+
+	for (size_t i = 0; (l = bot_link(bot, i)) != NULL; i++)
+		if (l->session.user[0] != '\0')
+			return l->session.user;
+	return "";
 }
 
 static void

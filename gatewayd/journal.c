@@ -50,6 +50,7 @@ static const char *const upgrades[VERSION] = {
 	    " (SELECT no FROM done WHERE no < ? ORDER BY no LIMIT ?)")        \
 	S(keep_session, "INSERT OR REPLACE INTO session"                      \
 	    " VALUES(?, ?, ?, ?, ?, ?, ?, ?)")                                \
+	S(forget,       "DELETE FROM session WHERE bot = ?")                  \
 	S(set_clock,    "UPDATE session SET saved = saved + ?")               \
 	S(keep_budget,  "INSERT OR REPLACE INTO budget VALUES(?, ?, ?, ?, ?)") \
 	S(dead_count,   "SELECT count(*) FROM dead")                          \
@@ -398,6 +399,14 @@ journal_keep_session(struct journal *j, const struct session_memory *m)
 	store_bind_bytes(q, 7, slice_of(m->user));
 	store_bind_int(q, 8, m->saved_wall_ms);
 	return run(j, q);
+}
+
+enum err
+journal_forget_sessions(struct journal *j, const char *bot)
+{
+	j->urgent = true;
+	store_bind_bytes(j->q.forget, 1, slice_of(bot));
+	return run(j, j->q.forget);
 }
 
 enum err

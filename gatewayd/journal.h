@@ -80,6 +80,8 @@ enum err journal_prune(struct journal *, uint64_t no);
 
 enum err journal_keep_session(struct journal *,
     const struct session_memory *);
+/* All of a bot. */
+enum err journal_forget_sessions(struct journal *, const char *bot);
 /* The wall clock was set by so much: the sessions are no older for it. */
 enum err journal_set_clock(struct journal *, int64_t by_ms);
 enum err journal_keep_budget(struct journal *, const char *bot,

@@ -102,7 +102,7 @@ on_session(void *self, const struct session_memory *m)
 	struct gateway *g = self;
 	int64_t         wall = loop_wall_ms();
 
-	if (!link_recall(g, m, wall))
+	if (!bots_recall(g, m, wall))
 		return;
 	delivery_expect_workers(g->delivery); /* before the replay */
 	log_info("session.recalled", KV("bot", (const char *)m->bot),
@@ -280,15 +280,37 @@ keep_clock(struct gateway *g)
 /* --- after each turn ------------------------------------------------------ */
 
 static void
-keep_session(struct gateway *g, struct link *l)
+keep_session(struct gateway *g, struct link *l, bool anyway)
 {
 	struct session_memory m;
 
-	if (l->kept == l->session.memory_version)
+	if (!anyway && l->kept == l->session.memory_version)
 		return;
 	l->kept = l->session.memory_version;
 	session_remember(&l->session, loop_wall_ms(), &m);
 	keep_note(g, journal_keep_session(g->journal, &m));
+}
+
+/* Those that are being replaced have missed nothing yet; the new ones may
+ * have.  So the old ones are what our next run resumes; but where the number is
+ * the same, the platform has ended the old one in favour of the new. */
+static void
+keep_bot(struct gateway *g, struct bot *bot)
+{
+	size_t n = bot->nold > 0 ? bot->nold : bot->nlinks;
+
+	if (bot->forget)
+		keep_note(g, journal_forget_sessions(g->journal,
+		    bot->conf.qq_app_id));
+	for (size_t i = 0; i < n; i++) {
+		struct link *l = bot->nold > 0 ? &bot->old[i] : &bot->links[i];
+
+		if (bot->nold == bot->nlinks &&
+		    bot->links[i].session.id[0] != '\0')
+			l = &bot->links[i];
+		keep_session(g, l, bot->forget);
+	}
+	bot->forget = false;
 }
 
 /* Not in the middle of a search. */
@@ -313,8 +335,7 @@ keep_sessions(struct gateway *g)
 	for (size_t b = 0; b < g->nbots; b++) {
 		struct bot *bot = g->bots[b];
 
-		for (size_t i = 0; i < bot->nlinks; i++)
-			keep_session(g, &bot->links[i]);
+		keep_bot(g, bot);
 		keep_rights(g, bot);
 		if (bot->kept == bot->budget.memory_version)
 			continue;

@@ -244,8 +244,10 @@ main(int argc, char *argv[])
 	log_open("gatewayd", LOG_INFO, false);
 	if ((e = gateway_open(&g)) == ERR_OK)
 		while (e == ERR_OK && !finished(&g))
-			if ((e = net_turn(g.net)) == ERR_OK)
+			if ((e = net_turn(g.net)) == ERR_OK) {
+				bots_settle(&g);
 				e = keep_settle(&g);
+			}
 	gateway_close(&g);
 	return proc_leave(e);
 }

@@ -25,6 +25,8 @@ session_json(const struct link *l, uint64_t now)
 	        : session_silent(s, now)
 	        ? SLICE("silent")
 	        : slice_of(session_state_name(s->state)));
+	if (l->leaving)
+		json_put_bool(o, "leaving", true);
 	json_put_int(o, "since_ms", (int64_t)(now - s->since_ms));
 	if (s->retry_ms != 0)
 		json_put_int(o, "retry_in_ms", (int64_t)(s->retry_ms > now
