@@ -87,7 +87,7 @@ new_links(struct gateway *g, struct bot *bot, unsigned shards)
 static bool
 is_started(const struct gateway *g)
 {
-	return g->journal != NULL && !g->draining;
+	return g->opened_ms != 0 && !g->draining;
 }
 
 /* No session knows of a number yet. */
