@@ -232,13 +232,6 @@ make_content_key(struct media_job *j)
 	buf_put(&j->upload_key, buf_slice(&j->key));
 }
 
-static void
-quota_key(const struct media_job *j, struct buf *key)
-{
-	buf_puts(key, "q");
-	put_part(key, j->bot->app);
-}
-
 /* --- one job for all who want the same ---------------------------------------- */
 
 static void
@@ -341,36 +334,6 @@ take_info(struct media_job *j, const struct json *doc)
 	job_end(j, RESULT_OK, (struct slice){ NULL, 0 });
 }
 
-/* The platform counts its days in its own time zone. */
-static void
-note_quota(struct media_job *j)
-{
-	int64_t    now = loop_wall_ms(), day = (now + CHINA_MS) / DAY_MS;
-	struct buf key = { 0 };
-
-	quota_key(j, &key);
-	if (!key.failed)
-		shelf_put(&j->media->shelf, buf_slice(&key), SLICE("used up"),
-		    (day + 1) * DAY_MS - CHINA_MS, now);
-	log_warn("media.quota", KV("bot", j->bot->app),
-	    KV("until_ms", (day + 1) * DAY_MS - CHINA_MS));
-	buf_free(&key);
-}
-
-static bool
-quota_is_used_up(struct media_job *j)
-{
-	struct buf   key = { 0 };
-	struct slice any;
-	bool         used;
-
-	quota_key(j, &key);
-	used = !key.failed && shelf_find(&j->media->shelf, buf_slice(&key),
-	    loop_wall_ms(), &any);
-	buf_free(&key);
-	return used;
-}
-
 static void
 on_upload(void *self, const struct upload_end *e)
 {
@@ -381,8 +344,9 @@ on_upload(void *self, const struct upload_end *e)
 		take_info(j, e->doc);
 		return;
 	}
-	if (e->result == RESULT_QUOTA)
-		note_quota(j);
+	if (e->result == RESULT_QUOTA && e->code != 0)
+		log_warn("media.quota", KV("bot", j->bot->app),
+		    KV("code", e->code));
 	job_end(j, e->result, e->message);
 }
 
@@ -391,7 +355,8 @@ send_parts(struct media_job *j)
 {
 	struct media         *m = j->media;
 	struct upload_options o = { .loop = m->o.loop, .http = m->http,
-		.shelf = &m->shelf, .bot = j->bot, .counts = &m->sent,
+		.shelf = &m->shelf, .pace = m->o.pace, .bot = j->bot,
+		.counts = &m->sent,
 		.numbers = &m->numbers, .scope = j->scope,
 		.target = slice_of(j->target),
 		.key = buf_slice(&j->upload_key), .name = slice_of(j->name),
@@ -400,10 +365,7 @@ send_parts(struct media_job *j)
 		.until_ms = j->until_ms, .slow_ms = m->o.timeout_ms,
 		.on_done = on_upload, .self = j };
 
-	if (quota_is_used_up(j))
-		job_wrong(j, RESULT_QUOTA, "the platform takes no more "
-		    "uploads from this bot today (40093002)");
-	else if (upload_start(&j->upload, &o) != ERR_OK)
+	if (upload_start(&j->upload, &o) != ERR_OK)
 		job_wrong(j, RESULT_PLATFORM, "out of memory");
 }
 
@@ -806,7 +768,7 @@ job_new(struct media *m, struct media_order *o)
 	j->kind = o->want.type;
 	j->form = o->scope != SCOPE_C2C && o->scope != SCOPE_GROUP;
 	j->errand = (struct errand){ .loop = m->o.loop, .http = m->http,
-		.bot = o->bot, .slow_ms = m->o.timeout_ms,
+		.bot = o->bot, .pace = m->o.pace, .slow_ms = m->o.timeout_ms,
 		.on_done = on_files, .self = j };
 	add_order(j, o);
 	begin(j, &o->want);

@@ -59,7 +59,9 @@ class Platform:
         self.ttl, self.delay_s, self.numbers = 3600, 0, False
         self.flat = False           # as the platform's own library has it
         self.uploads, self.seen, self.puts = {}, [], []
-        self.answers = []           # (path's end, status, body) that come first
+        self.times = []             # of each in seen
+        # (path's end, status, body[, headers]) that come first
+        self.answers = []
         self.cuts = {}              # part -> how often its connection is cut
         self.statuses = {}          # part -> statuses that come first
         self.again = {}             # part -> how often 40093001
@@ -123,6 +125,7 @@ class Platform:
         body = json.loads(raw)
         with self.lock:
             self.seen.append((h.path, body))
+            self.times.append(time.monotonic())
             first = next((a for a in self.answers if h.path.endswith(a[0])),
                          None)
             if first:
@@ -130,7 +133,7 @@ class Platform:
         if not h.headers.get("Authorization", "").startswith("QQBot T"):
             h.say(401, {"code": 11241, "message": "no token"})
         elif first:
-            h.say(first[1], first[2])
+            h.say(first[1], first[2], **(first[3:] or ({},))[0])
         elif h.path.endswith("/upload_prepare"):
             self.prepare(h, body)
         elif h.path.endswith("/upload_part_finish"):
@@ -246,7 +249,7 @@ class Platform:
 
 class Client:
     def __init__(self, rig, asan=True, inline=524288, timeout=10000,
-                 private="yes", fetch_max=100000, inbox=MIB):
+                 private="yes", fetch_max=100000, inbox=MIB, limits=0):
         program = os.path.join(TOP, "build", "asan" if asan else "",
                                "media-client")
         env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1")
@@ -254,8 +257,9 @@ class Client:
         self.proc = subprocess.Popen(
             [program, rig.platform.url, rig.platform.url + "/token",
              rig.state, rig.media, str(inline), str(timeout), private,
-             str(fetch_max), str(inbox)], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=self.log, env=env)
+             str(fetch_max), str(inbox), str(limits)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
+            env=env)
         self.lines, self.changed = [], threading.Condition()
         self.tags = 0
         threading.Thread(target=self.read, daemon=True).start()
@@ -532,6 +536,39 @@ def test_MU07_slow_answer(rig):
     time.sleep(2)
     p.delay_s = 0
     equal(c.wait(tag)[0], "OK")
+
+
+def test_the_limits_of_uploads_are_kept(rig):
+    """... also of those that messages need; what is kept costs nothing."""
+    c, p = rig.client(limits=100), rig.platform
+    for i in range(60):
+        rig.file(f"{i}.png", PNG + str(i).encode())
+    for _ in range(2):
+        tags = [c.order(f"{i}.png") for i in range(60)]
+        equal({c.wait(t)[0] for t in tags}, {"OK"})
+    equal(p.count("/files"), 60)
+    expect(p.times[50] - p.times[0] > 0.98,
+           f"51 in {p.times[50] - p.times[0]:.2f} s")
+    # 429 is about the route: who comes later waits, too.
+    p.answers = [("/files", 429, {"code": 22009}, {"Retry_After": "2"})]
+    rig.file("x.png", PNG + b"x")
+    rig.file("y.png", PNG + b"y")
+    x = c.order("x.png")
+    until(lambda: p.count("/files") == 61)
+    y = c.order("y.png", for_ms=1000)
+    got = c.wait(y)
+    equal(got[0], "RATE_LIMITED")
+    expect("a pause" in got[4], got)
+    equal(c.wait(x)[0], "OK")
+    expect(p.times[61] - p.times[60] > 1.9, "Retry-After")
+    # Ten uploads in parts begin in a second, and no more.
+    p.block = MIB
+    tags = [c.order(rig.video(f"{i}.mp4", MIB + i), kind=2)
+            for i in range(12)]
+    equal({c.wait(t)[0] for t in tags}, {"OK"})
+    for end, most in (("upload_prepare", 10), ("part_finish", 10)):
+        at = [t for t, s in zip(p.times, p.seen) if s[0].endswith(end)]
+        equal(min(b - a > 0.98 for a, b in zip(at, at[most:])), True, end)
 
 
 # --- parts ------------------------------------------------------------------------
