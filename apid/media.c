@@ -30,7 +30,7 @@ enum {
 	SMALL_AT_ONCE = 8, LARGE_AT_ONCE = 2,
 	CONNECTIONS = 16, JOBS_MAX = 256, BASE64_STEP = 3 << 10,
 	MARGIN_MAX_MS = 60000,        /* a file_info is left before its end */
-	DAY_MS = 86400000, CHINA_MS = 8 * 3600000
+	URL_KEPT_MS = 60000           /* what an address leads to may change */
 };
 
 enum state { OPENED, SUMMING, WAITING, SENDING, ENDED };
@@ -301,7 +301,7 @@ is_on_shelf(struct media_job *j)
 static void
 put_on_shelf(struct media_job *j, const struct json *doc)
 {
-	int64_t ttl, margin, now = loop_wall_ms();
+	int64_t ttl, margin, now = loop_wall_ms(), until = 0;
 
 	if (!json_int(json_get(doc, "ttl"), &ttl) || ttl < 0)
 		return; /* how long it is good nobody has said */
@@ -310,9 +310,12 @@ put_on_shelf(struct media_job *j, const struct json *doc)
 	margin = ttl * 1000 / 5;
 	if (margin > MARGIN_MAX_MS)
 		margin = MARGIN_MAX_MS;
+	if (ttl > 0)
+		until = now + ttl * 1000 - margin;
+	if (j->url != NULL && (until == 0 || until > now + URL_KEPT_MS))
+		until = now + URL_KEPT_MS;
 	shelf_put(&j->media->shelf, buf_slice(&j->key),
-	    buf_slice(&j->file_info),
-	    ttl == 0 ? 0 : now + ttl * 1000 - margin, now);
+	    buf_slice(&j->file_info), until, now);
 }
 
 static void
@@ -433,12 +436,15 @@ put_base64(struct buf *out, int fd, uint64_t size)
 static bool
 put_bytes(struct media_job *j, struct buf *body)
 {
+	uint64_t size;
+
 	/* Room for all, or growing would hold two of it. */
 	if (buf_room(body, (size_t)j->size / 3 * 4 + 64) == NULL)
 		return false;
 	body->n--; /* the closing brace */
 	buf_puts(body, ",\"file_data\":\"");
-	if (!put_base64(body, j->fd, j->size))
+	if (!put_base64(body, j->fd, j->size) ||
+	    upload_changed(j->fd, &size) != j->changed_ns || size != j->size)
 		return false;
 	buf_puts(body, "\"}");
 	return !body->failed;
@@ -459,7 +465,8 @@ send_whole(struct media_job *j)
 	json_write(o, body);
 	json_free(&o);
 	if (body->n == 0 || (j->url == NULL && !put_bytes(j, body))) {
-		job_wrong(j, RESULT_MEDIA, "the file cannot be read");
+		job_wrong(j, RESULT_MEDIA,
+		    "the file cannot be read, or has changed meanwhile");
 		return;
 	}
 	if (errand_start(&j->errand, ERRAND_FILES, j->scope,
@@ -534,6 +541,8 @@ sum_slice(struct media_job *j)
 	digest_add(&j->digest, (struct slice){ m->slice, (size_t)n });
 	if (j->digest.n == j->size)
 		summed(j);
+	else
+		job_enter(j, SUMMING); /* behind the others */
 }
 
 /* --- opening -------------------------------------------------------------- */

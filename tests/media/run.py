@@ -11,11 +11,13 @@ is fetched for handlers.
 Prints "ok NAME" or "not ok NAME", and at the end "# N passed, M failed".
 """
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -60,6 +62,8 @@ class Platform:
         self.flat = False           # as the platform's own library has it
         self.uploads, self.seen, self.puts = {}, [], []
         self.times = []             # of each in seen
+        self.open = threading.Event()       # uploads are answered
+        self.open.set()
         # (path's end, status, body[, headers]) that come first
         self.answers = []
         self.cuts = {}              # part -> how often its connection is cut
@@ -224,6 +228,7 @@ class Platform:
         target = h.path.split("/")[3]
         if self.delay_s:
             time.sleep(self.delay_s)
+        self.open.wait(30)
         if target in self.muted:
             h.say(400, {"code": 850018, "message": "muted"})
             return
@@ -408,7 +413,15 @@ def test_by_path(rig):
     with open(os.path.join(rig.dir, "secret.png"), "wb") as f:
         f.write(PNG)
     os.symlink("../secret.png", os.path.join(rig.media, "out.png"))
+    os.symlink("..", os.path.join(rig.media, "up"))
+    os.symlink("a.png", os.path.join(rig.media, "in.png"))
+    os.mkfifo(os.path.join(rig.media, "pipe.png"))
+    os.mkdir(os.path.join(rig.media, "folder"))
+    equal(c.send("in.png")[3], "info1", "a link that stays inside")
     for bad in ("../secret.png", "out.png", "/etc/passwd", "none.png",
+                "up/secret.png", "folder/../../secret.png", "folder",
+                "pipe.png", ".", "/", "//etc/passwd", "/proc/self/environ",
+                os.path.join(rig.media, "..", "secret.png"),
                 os.path.join(rig.dir, "secret.png")):
         got = c.send(bad)
         equal(got[0], "MEDIA", bad)
@@ -476,6 +489,34 @@ def test_MU05_kept_by_scope_and_ttl(rig):
     c.tell("forget", "info4")
     equal(c.send("a.png")[3], "info5", "refused by the platform")
     equal(c.ask("counts")[2], 1, "cached")
+
+
+def test_what_an_address_leads_to_may_change(rig):
+    """Its content is not known here: what is kept of it is kept for a minute,
+    even where the platform says for ever."""
+    c, p = rig.client(), rig.platform
+    p.ttl = 0
+    equal(c.send("https://x.example/now.png")[3], "info1")
+    equal(c.send("https://x.example/now.png", target="U2")[3], "info1")
+    rig.file("a.png", PNG)
+    equal(c.send("a.png")[3], "info2")
+    c.close()
+    with contextlib.closing(sqlite3.connect(
+            os.path.join(rig.state, "media.db"))) as db:
+        until_ms = dict(db.execute("SELECT CAST(value AS TEXT), until_ms "
+                                   "FROM shelf"))
+    equal(until_ms["info2"], 0)
+    left = until_ms["info1"] / 1000 - time.time()
+    expect(40 < left <= 60, f"{left} s")
+
+
+def test_small_ones_do_not_wait_for_sums(rig):
+    c, p = rig.client(), rig.platform
+    rig.file("a.png", PNG)
+    tag = c.order(rig.video("l.mp4", 190 * MIB), kind=2)
+    equal(c.send("a.png")[0], "OK")
+    equal(p.count("/upload_prepare"), 0, "the large one is summed already")
+    c.tell("cancel", tag)
 
 
 def test_one_for_all(rig):
@@ -678,6 +719,24 @@ def test_a_file_that_changes(rig):
     equal(c.send(path, kind=2)[0], "OK")
 
 
+def test_a_small_file_that_changes(rig):
+    """... between its sum and its turn: what is sent is not what was summed,
+    and must not be kept under its name."""
+    c, p = rig.client(), rig.platform
+    p.open.clear()
+    tags = []
+    for i in range(9):
+        path = rig.file(f"{i}.png", PNG + bytes([i]))
+        tags.append(c.order(path))
+    until(lambda: p.count("/files") == 8)
+    rig.file("8.png", PNG + b"other")
+    p.open.set()
+    got = c.wait(tags[8])
+    equal(got[0], "MEDIA")
+    expect("changed" in got[4], got)
+    equal({c.wait(t)[0] for t in tags[:8]}, {"OK"})
+
+
 def test_cancelled_and_ordered_again(rig):
     c, p = rig.client(), rig.platform
     path = rig.video("a.mp4", 5 * MIB)
@@ -814,6 +873,62 @@ def test_slow_servers(rig):
     expect("ROOKERY_FETCH_TIMEOUT_MS" in got[4], got)
     expect(time.monotonic() - began < 4, "too late")
     equal(os.listdir(os.path.join(rig.media, "inbox")), [])
+
+
+def test_too_large_is_known_at_once(rig):
+    c, p = rig.client(), rig.platform
+    over = threading.Event()
+
+    def large(h):
+        h.send_response(200)
+        h.send_header("Content-Length", "100001")
+        h.end_headers()
+        h.wfile.write(b"x")
+        h.wfile.flush()
+        over.wait(20)
+    p.served = {"/large": (200, {}, large)}
+    got = c.fetch(p.url + "/large", for_ms=15000)
+    over.set()
+    equal(got[0], "MEDIA")
+    expect("ROOKERY_FETCH_MAX" in got[4], got)
+
+
+def test_half_a_file_does_not_stay(rig):
+    """Killed while it fetches, and another that shares the folder."""
+    p, go = rig.platform, threading.Event()
+    inbox = os.path.join(rig.media, "inbox")
+
+    def half(h):
+        h.send_response(200)
+        h.send_header("Content-Length", "2000")
+        h.end_headers()
+        try:
+            h.wfile.write(b"x" * 1000)
+            h.wfile.flush()
+            go.wait(20)
+            h.wfile.write(b"x" * 1000)
+        except OSError:
+            pass
+    p.served = {"/half": (200, {}, half), "/a": (200, {}, PNG)}
+
+    def parts():
+        return [x for x in os.listdir(inbox) if x.startswith(".part-")]
+    first = rig.client()
+    first.tell("fetch", "first", 20000, p.url + "/half")
+    until(lambda: os.path.isdir(inbox) and len(parts()) == 1)
+    rig.state += "2"
+    os.mkdir(rig.state)
+    second = rig.client()
+    second.tell("fetch", "second", 20000, p.url + "/half")
+    until(lambda: len(parts()) == 2)
+    second.kill()
+    equal(len(parts()), 2)
+    third = rig.client()
+    third.ask("counts")
+    equal(len(parts()), 1, "what is left of the killed one, and no other")
+    go.set()
+    equal(first.wait("first")[0], "OK")
+    equal(parts(), [])
 
 
 def test_the_inbox_is_bounded(rig):
