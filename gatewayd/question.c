@@ -201,10 +201,13 @@ static void
 on_retry(void *self, const struct journal_dead *d)
 {
 	struct letter *l = self;
+	struct slice   conv = d->conv;
 	uint64_t       no;
 
 	l->no = d->no;
 	if (!l->again)
+		return;
+	if ((l->err = keep_conv(l->g, d->body, &conv)) != ERR_OK)
 		return;
 	/* Its id must not be forgotten for nothing. */
 	if (!delivery_takes(l->g->delivery, d->body.n)) {
@@ -212,10 +215,10 @@ on_retry(void *self, const struct journal_dead *d)
 		return;
 	}
 	delivery_forget(l->g->delivery, d->id);
-	l->err = delivery_append(l->g->delivery, d->id, d->conv, d->type,
+	l->err = delivery_append(l->g->delivery, d->id, conv, d->type,
 	    d->body, loop_now(l->g->loop), &no);
 	if (l->err == ERR_OK)
-		l->err = journal_append(l->g->journal, no, d->id, d->conv,
+		l->err = journal_append(l->g->journal, no, d->id, conv,
 		    d->type, d->body, loop_wall_ms());
 	if (l->err == ERR_DUPLICATE) /* it is waiting or under way already */
 		l->err = ERR_OK;
