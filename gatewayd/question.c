@@ -309,6 +309,30 @@ ask_dead(struct question *q)
 	return ERR_SYNTAX;
 }
 
+/* --- one bot -------------------------------------------------------------- */
+
+static enum err
+ask_restart(struct question *q)
+{
+	struct gateway *g = q->g;
+	struct slice    name = json_text_at(q->with, "bot");
+
+	q->why = "there is no bot of that name";
+	for (size_t b = 0; b < g->nbots; b++) {
+		struct bot *bot = g->bots[b];
+
+		if (!slice_is(name, bot->conf.qq_app_id) &&
+		    (bot->conf.bot_name[0] == '\0' ||
+		        !slice_is(name, bot->conf.bot_name)))
+			continue;
+		log_info("bot.restarted", KV("bot", bot->conf.qq_app_id));
+		if (bot->nlinks > 0 && !g->draining)
+			bots_renew(bot);
+		return ERR_OK;
+	}
+	return ERR_NOT_FOUND;
+}
+
 /* --- the table ------------------------------------------------------------ */
 
 static const struct {
@@ -317,6 +341,7 @@ static const struct {
 } questions[] = {
 	{ "events", ask_events },
 	{ "dead", ask_dead },
+	{ "restart", ask_restart },
 };
 
 void
