@@ -603,6 +603,12 @@ remember(struct delivery *d, struct entry *e)
 	}
 }
 
+bool
+delivery_knows(const struct delivery *d, struct slice id)
+{
+	return entry_find(d, id) != NULL;
+}
+
 void
 delivery_forget(struct delivery *d, struct slice id)
 {

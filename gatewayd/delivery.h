@@ -85,6 +85,8 @@ enum err delivery_remember(struct delivery *, struct slice id, uint64_t no);
  * want is not known yet.  Until ten seconds after the first of them came,
  * everything counts as wanted. */
 void delivery_expect_workers(struct delivery *);
+/* Finished or not. */
+bool delivery_knows(const struct delivery *, struct slice id);
 /* A finished event is no longer known: its id may come again as a new one. */
 void delivery_forget(struct delivery *, struct slice id);
 /* The smallest number whose finished event is remembered, or when there is

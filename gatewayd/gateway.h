@@ -91,6 +91,7 @@ struct gateway {
 	uint64_t             opened_ms;        /* the journal, in this run */
 	uint64_t             prune_ms;         /* old ids go then */
 	struct wall          wall;
+	bool                 old_ids;          /* some are of another form */
 	bool                 filling;          /* the alarm is on */
 	struct buf           acks;             /* requests to be answered after
 	                                          the commit, uint64_t each */
@@ -234,6 +235,11 @@ enum err keep_ack(struct gateway *, uint64_t request);
 const char *keep_trouble(struct gateway *);
 /* What nothing suffers from, and yet somebody must look at; "". */
 const char *keep_hint(struct gateway *);
+/* Known by the id that an earlier version gave it. */
+bool keep_knows_old(const struct gateway *, const struct msg_event *);
+/* A conversation of the journal, with its body: the queue's name for it, on
+ * loan.  NOMEM. */
+enum err keep_conv(struct gateway *, struct slice body, struct slice *conv);
 /* An empty one, by the settings; NULL: out of memory. */
 struct delivery *keep_new_queue(struct gateway *);
 

@@ -9,7 +9,10 @@
 #include "log.h"
 #include "pack.h"
 
-enum { WORKER_SILENT_MS = 4 * BUS_BEAT_MS };
+enum {
+	WORKER_SILENT_MS = 4 * BUS_BEAT_MS,
+	SET_BY_MAX_MS = 12 * 3600 * 1000,   /* of a deadline, in the journal */
+};
 
 /* --- what a worker says ----------------------------------------------------------- */
 
@@ -177,29 +180,36 @@ handout_on_gone(void *self, msg_peer from, const struct msg_gone *m)
 /* In memory, or read back from the journal. */
 static enum err
 body_of(struct gateway *g, const struct delivery_item *item,
-    struct slice *body)
+    struct slice *body, int64_t *set_by_ms)
 {
 	enum err e;
 
 	*body = item->body;
+	*set_by_ms = wall_set_since(&g->wall, item->came_ms);
 	if (!item->body_away)
 		return ERR_OK;
 	buf_reset(&g->away);
-	if ((e = journal_body(g->journal, item->no, &g->away)) != ERR_OK)
+	if ((e = journal_body(g->journal, item->no, &g->away, set_by_ms)) !=
+	    ERR_OK)
 		keep_note(g, e == ERR_NOT_FOUND ? ERR_DAMAGED : e);
 	*body = buf_slice(&g->away);
 	return e;
 }
 
-/* An event that nobody has had yet keeps its window when the wall clock is set.
- * Who had it may have replied, and apid's memory of that goes by the clock. */
+/* An event keeps its window when the wall clock is set.  Of a second attempt,
+ * and of one that may be a second one since an earlier run had it, there may be
+ * replies already: apid believes its record of them for a day beyond their
+ * time, and so they are known while this stays well below.  A clock that goes
+ * further had no time to speak of. */
 static int64_t
-deadline_of(const struct gateway *g, const struct delivery_item *item,
-    int64_t deadline)
+deadline_of(const struct delivery_item *item, int64_t deadline,
+    int64_t set_by_ms)
 {
-	if (deadline == 0 || item->attempt > 1 || item->came_ms <= g->opened_ms)
+	if (deadline == 0 || item->attempt > 1 ||
+	    (item->body_away && (set_by_ms > SET_BY_MAX_MS ||
+	                            set_by_ms < -SET_BY_MAX_MS)))
 		return deadline;
-	return deadline + wall_set_since(&g->wall, item->came_ms);
+	return deadline + set_by_ms;
 }
 
 static enum err
@@ -208,13 +218,14 @@ send_event(struct gateway *g, const struct delivery_item *item)
 	struct delivery_worker_info w = delivery_worker_info(item->worker);
 	struct msg_event            ev;
 	struct slice                body;
+	int64_t                     set_by_ms;
 	enum err                    e;
 
-	if ((e = body_of(g, item, &body)) != ERR_OK ||
+	if ((e = body_of(g, item, &body, &set_by_ms)) != ERR_OK ||
 	    (e = msg_decode(MSG_event, body, &ev)) != ERR_OK)
 		return e;
 	ev.attempt = item->attempt;
-	ev.deadline = deadline_of(g, item, ev.deadline);
+	ev.deadline = deadline_of(item, ev.deadline, set_by_ms);
 	if (!w.want_raw)
 		ev.raw = (struct slice){ NULL, 0 };
 	if (!w.late && ev.deadline != 0 && ev.deadline < loop_wall_ms())

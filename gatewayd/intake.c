@@ -28,6 +28,8 @@ keep_event(struct gateway *g, const struct msg_event *ev, int64_t wall_ms)
 	conv = buf_slice(&g->conv);
 	if (g->journal == NULL)
 		return ERR_FULL;
+	if (keep_knows_old(g, ev))
+		return ERR_DUPLICATE;
 	e = delivery_append(g->delivery, ev->id, conv, ev->type, body,
 	    loop_now(g->loop), &no);
 	if (e == ERR_OK)

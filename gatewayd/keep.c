@@ -8,6 +8,7 @@
 #include "gateway.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "log.h"
 
@@ -70,6 +71,49 @@ keep_new_queue(struct gateway *g)
 
 /* --- taking back ---------------------------------------------------------- */
 
+/* Of an earlier version: without its conversation, or bot and conversation. */
+static bool
+is_old_id(struct slice id)
+{
+	const char *at = id.n > 0 ? memrchr(id.p, '@', id.n) : NULL;
+
+	return at == NULL || memchr(at, '/', id.n - (size_t)(at - id.p)) ==
+	    NULL;
+}
+
+bool
+keep_knows_old(const struct gateway *g, const struct msg_event *ev)
+{
+	size_t       bot = 1 + ev->bot.n, conv = 1 + ev->conv.n;
+	struct slice id = ev->id;
+
+	if (!g->old_ids || id.n <= bot + conv)
+		return false;
+	id.n -= conv;
+	if (delivery_knows(g->delivery, id))
+		return true;
+	id.n -= bot;
+	return delivery_knows(g->delivery, id);
+}
+
+/* "u:..." of an earlier version, instead of "BOT/u:..."; it must not overtake
+ * what comes now. */
+enum err
+keep_conv(struct gateway *g, struct slice body, struct slice *conv)
+{
+	struct msg_event ev;
+
+	if (conv->n < 2 || conv->p[1] != ':' ||
+	    msg_decode(MSG_event, body, &ev) != ERR_OK)
+		return ERR_OK;
+	buf_reset(&g->conv);
+	buf_put(&g->conv, ev.bot);
+	buf_puts(&g->conv, "/");
+	buf_put(&g->conv, *conv);
+	*conv = buf_slice(&g->conv);
+	return g->conv.failed ? ERR_NOMEM : ERR_OK;
+}
+
 static enum err
 on_done(void *self, uint64_t no, struct slice id)
 {
@@ -77,7 +121,24 @@ on_done(void *self, uint64_t no, struct slice id)
 	enum err        e = delivery_remember(g->delivery, id, no);
 
 	delivery_expect_workers(g->delivery);
+	g->old_ids |= is_old_id(id);
 	return e == ERR_DUPLICATE ? ERR_OK : e;
+}
+
+/* Where its conversation must be looked for in its body. */
+static enum err
+conv_of(struct gateway *g, const struct journal_event *ev, struct slice *conv)
+{
+	int64_t  set_by_ms;
+	enum err e;
+
+	*conv = ev->conv;
+	if (!is_old_id(ev->id))
+		return ERR_OK;
+	g->old_ids = true;
+	buf_reset(&g->away);
+	e = journal_body(g->journal, ev->no, &g->away, &set_by_ms);
+	return e != ERR_OK ? e : keep_conv(g, buf_slice(&g->away), conv);
 }
 
 static enum err
@@ -86,9 +147,12 @@ on_event(void *self, const struct journal_event *ev)
 	struct gateway *g = self;
 	uint64_t        now = loop_clock_ms();
 	int64_t         age = loop_wall_ms() - ev->came_wall_ms;
-	enum err        e;
+	struct slice    conv;
+	enum err        e = conv_of(g, ev, &conv);
 
-	e = delivery_restore(g->delivery, ev->no, ev->id, ev->conv, ev->type,
+	if (e != ERR_OK)
+		return e;
+	e = delivery_restore(g->delivery, ev->no, ev->id, conv, ev->type,
 	    ev->body_n, ev->attempt,
 	    age > 0 && (uint64_t)age < now ? now - (uint64_t)age : now);
 	if (e == ERR_DUPLICATE)
