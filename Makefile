@@ -276,6 +276,12 @@ soak: build/deps-test all
 backlog: build/deps-test all
 	@tests/soak/backlog.py --events $(EVENTS) $(ARGS)
 
+# make scale: what tests/scale does in short, in the promised sizes.
+
+.PHONY: scale
+scale: build/deps-test all
+	@tests/scale/run.py --long
+
 # --- bench --------------------------------------------------------------------
 
 BENCH := $(patsubst tests/bench/%.c,build/bench/%,$(wildcard tests/bench/*.c))
