@@ -677,6 +677,8 @@ request_free(struct request *r)
 	attach_free(r);
 	if (r->known)
 		table_remove(&rs->calls, &r->entry);
+	if (rs->walk == r)
+		rs->walk = r->before;
 	*(r->before != NULL ? &r->before->after : &rs->all) = r->after;
 	if (r->after != NULL)
 		r->after->before = r->before;
@@ -1156,16 +1158,18 @@ requests_on_token(struct requests *rs, struct bot *b)
 	}
 }
 
-/* They stand in the list latest first, and leave first come first. */
+/* They stand in the list latest first, and leave first come first.  One that
+ * ends at once may take those behind it with it, so the walk is known to
+ * whoever frees them. */
 void
 requests_on_live(struct requests *rs, struct bot *b)
 {
-	struct request *r = rs->all, *before;
+	struct request *r = rs->all;
 
 	while (r != NULL && r->after != NULL)
 		r = r->after;
-	for (; r != NULL; r = before) {
-		before = r->before;
+	for (; r != NULL; r = rs->walk) {
+		rs->walk = r->before;
 		if (r->bot == b && r->state == WANTS_SESSION)
 			request_go(r);
 	}

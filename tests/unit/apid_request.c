@@ -540,6 +540,29 @@ TEST(a_session_that_stays_away_holds_nothing_for_long)
 	teardown();
 }
 
+/* One that ends at once, when the session is back, takes the next with it. */
+TEST(a_session_comes_back_and_nothing_may_go)
+{
+	setup(false);
+	w.rs.replies[SCOPE_C2C] = 1;
+	reply("a1", "u:A", 1);
+	answer(0, 200, OK_BODY);
+	w.rs.hold = HOLD_ALL;
+	w.rs.hold_ms = 60000;
+	w.bot.away_ms = loop_now(w.rs.loop);
+	reply("a2", "u:A", 2);
+	reply("a3", "u:A", 3);
+	reply("b1", "u:B", 1);
+	w.bot.away_ms = 0;
+	requests_on_live(&w.rs, &w.bot);
+	turn();
+	EXPECT_INT(w.nresults, 3);
+	EXPECT_STR(w.results[1].code, "QUOTA");
+	EXPECT_STR(w.results[2].code, "QUOTA");
+	EXPECT_INT(w.nstarted, 2);
+	teardown();
+}
+
 TEST(windows_close)
 {
 	setup(false);
@@ -1613,6 +1636,7 @@ main(void)
 	RUN(a_refused_token_is_renewed_and_the_call_sent_once_more);
 	RUN(waits_for_a_session_where_it_is_asked_for);
 	RUN(a_session_that_stays_away_holds_nothing_for_long);
+	RUN(a_session_comes_back_and_nothing_may_go);
 	RUN(windows_close);
 	RUN(a_window_from_the_beginning_of_time);
 	RUN(bounded);
