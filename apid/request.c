@@ -368,13 +368,14 @@ session_leave(struct request *r)
 	r->state = PAUSING;
 }
 
-/* It is this call's turn. */
+/* It is this call's turn.  Of a bot that goes only what had left before is
+ * brought to its end; nobody else would. */
 void
 request_go(struct request *r)
 {
 	uint64_t patience;
 
-	if (r->owner->closed || r->bot->leaving)
+	if (r->owner->closed || (r->bot->leaving && r->attempt.tries == 0))
 		return;
 	session_leave(r);
 	if ((patience = session_patience(r)) > 0) {

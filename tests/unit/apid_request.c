@@ -563,6 +563,34 @@ TEST(a_session_comes_back_and_nothing_may_go)
 	teardown();
 }
 
+/* The bot goes while a call of its is under way: that comes to its end, also
+ * when it takes a second request, and those behind it are not begun. */
+TEST(a_bot_goes_with_a_call_under_way)
+{
+	static const struct {
+		unsigned    status;
+		const char *body;
+	} rows[] = { { 500, "{}" }, { 401, "{\"code\":11244}" } };
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		setup(false);
+		w.advice = TOKEN_SAME;
+		reply("a1", "u:A", 1);
+		reply("a2", "u:A", 2);
+		w.bot.leaving = true;
+		requests_let_go(&w.rs, &w.bot);
+		EXPECT_INT(w.rs.n, 1);
+		answer(0, rows[i].status, rows[i].body);
+		turn_until(2, 0);
+		answer(1, 200, OK_BODY);
+		EXPECT_INT(w.nresults, 1);
+		EXPECT(w.results[0].ok);
+		EXPECT(!requests_use(&w.rs, &w.bot));
+		EXPECT_INT(w.rs.lanes.n, 0);
+		teardown();
+	}
+}
+
 TEST(windows_close)
 {
 	setup(false);
@@ -1637,6 +1665,7 @@ main(void)
 	RUN(waits_for_a_session_where_it_is_asked_for);
 	RUN(a_session_that_stays_away_holds_nothing_for_long);
 	RUN(a_session_comes_back_and_nothing_may_go);
+	RUN(a_bot_goes_with_a_call_under_way);
 	RUN(windows_close);
 	RUN(a_window_from_the_beginning_of_time);
 	RUN(bounded);
