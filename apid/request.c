@@ -323,7 +323,8 @@ depart(struct request *r)
 {
 	struct requests *rs = r->owner;
 
-	if (r->bot->plain_until_ms[r->to] > loop_now(rs->loop))
+	if (!r->attempt.unsure &&
+	    r->bot->plain_until_ms[r->to] > loop_now(rs->loop))
 		request_make_plain(r, r->bot->plain_code[r->to]);
 	if (!may_go(r))
 		return;

@@ -1342,6 +1342,39 @@ body_has(size_t i, const char *text)
 	return memmem(b.p, b.n, text, strlen(text)) != NULL;
 }
 
+static void
+reply_in_markdown(const char *id, const char *conv)
+{
+	struct msg_call m = { .id = slice_of(id), .bot = SLICE("7"),
+		.do_ = SLICE("reply"), .ev = slice_of(conv), .n = 1,
+		.conv = slice_of(conv), .msg = SLICE("M"),
+		.with = SLICE("\x81\xa8markdown\xa1x"),
+		.deadline = loop_wall_ms() + 60000 };
+
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+}
+
+/* What may have been sent is sent again as it was, whatever another call has
+ * learnt meanwhile. */
+TEST(markdown_that_may_have_been_sent_stays_markdown)
+{
+	setup(false);
+	w.rs.markdown_plain = true;
+	reply_in_markdown("a", "g:A");
+	answer(0, 0, "");
+	reply_in_markdown("b", "g:B");
+	answer(1, 400, "{\"code\":304041}");
+	EXPECT_INT(w.nstarted, 3);
+	EXPECT(!body_has(2, "markdown"));
+	turn_until(4, 0);
+	EXPECT(body_has(3, "markdown"));
+	reply_in_markdown("c", "g:C"); /* this one knows it */
+	EXPECT_INT(w.nstarted, 5);
+	EXPECT(!body_has(4, "markdown"));
+	teardown();
+}
+
 TEST(a_message_waits_for_its_file)
 {
 	setup(false);
@@ -1682,6 +1715,7 @@ main(void)
 	RUN(waits_for_its_tokens_in_nobodys_way);
 	RUN(a_pause_is_everybodys);
 	RUN(refused_markdown_and_late_replies_change_their_form_once);
+	RUN(markdown_that_may_have_been_sent_stays_markdown);
 	RUN(a_message_waits_for_its_file);
 	RUN(a_form_in_another_form);
 	RUN(files_by_themselves);
