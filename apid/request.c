@@ -576,11 +576,12 @@ names_nothing(const struct request *r, const struct reply *p)
 	    p->audit.n == 0;
 }
 
-/* Refused, unless it may leave once more in another form. */
+/* Refused, unless it may leave once more in another form.  When we are
+ * leaving ourselves it is not told so: the next of us is asked again. */
 static void
 end(struct request *r, const struct reply *p, enum result result, bool known)
 {
-	if (known && !r->attempt.unsure && !r->owner->closed &&
+	if (known && !r->attempt.unsure &&
 	    (p->cls == CLASS_REFRESH_TOKEN || p->cls == CLASS_CONFIG)) {
 		wait_with_others(r);
 		return;

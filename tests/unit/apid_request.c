@@ -1375,6 +1375,30 @@ TEST(markdown_that_may_have_been_sent_stays_markdown)
 	teardown();
 }
 
+/* A refusal that another form would answer, while we leave: not the end. */
+TEST(another_form_is_left_to_the_next_run)
+{
+	setup(false);
+	w.rs.markdown_plain = w.rs.expired_active = true;
+	reply_in_markdown("a", "g:A");
+	reply("b", "g:B", 1);
+	requests_stop(&w.rs);
+	answer(0, 400, "{\"code\":304041}");
+	answer(1, 400, "{\"code\":304027}");
+	EXPECT(requests_idle(&w.rs));
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT_INT(w.nresults, 0);
+	run_close();
+	run_open(false);
+	w.rs.markdown_plain = w.rs.expired_active = true;
+	reply_in_markdown("a", "g:A");
+	EXPECT_INT(w.nstarted, 1);
+	answer(0, 400, "{\"code\":304041}");
+	answer(1, 200, OK_BODY);
+	EXPECT(w.results[0].ok);
+	teardown();
+}
+
 TEST(a_message_waits_for_its_file)
 {
 	setup(false);
@@ -1716,6 +1740,7 @@ main(void)
 	RUN(a_pause_is_everybodys);
 	RUN(refused_markdown_and_late_replies_change_their_form_once);
 	RUN(markdown_that_may_have_been_sent_stays_markdown);
+	RUN(another_form_is_left_to_the_next_run);
 	RUN(a_message_waits_for_its_file);
 	RUN(a_form_in_another_form);
 	RUN(files_by_themselves);
