@@ -1246,6 +1246,31 @@ TEST(waits_for_its_tokens_in_nobodys_way)
 	teardown();
 }
 
+/* With nothing else to wake us, they leave when their tokens come back. */
+TEST(tokens_come_back_to_who_sleeps)
+{
+	struct msg_call m = { .id = SLICE("#0"), .bot = SLICE("7"),
+		.do_ = SLICE("me") };
+	char            id[8];
+	uint64_t        began;
+
+	setup(false);
+	w.rs.places = 64;
+	w.rs.pace.limits.percent = 100;
+	for (unsigned i = 0; i <= 50; i++) {
+		snprintf(id, sizeof id, "#%u", i);
+		m.id = slice_of(id);
+		requests_take(&w.rs, SLICE("p"), &m);
+	}
+	EXPECT_INT(w.nstarted, 50);
+	began = loop_clock_ms();
+	for (int i = 0; i < 4 && w.nstarted == 50; i++)
+		loop_turn(w.rs.loop, 4000, NULL);
+	EXPECT_INT(w.nstarted, 51);
+	EXPECT(loop_clock_ms() - began < 3000);
+	teardown();
+}
+
 /* The platform wants a pause: what would be over before it ends need not
  * wait for that; the rest leaves one by one. */
 TEST(a_pause_is_everybodys)
@@ -1737,6 +1762,7 @@ main(void)
 	RUN(a_long_line_that_is_refused);
 	RUN(who_waits_for_a_review_is_told);
 	RUN(waits_for_its_tokens_in_nobodys_way);
+	RUN(tokens_come_back_to_who_sleeps);
 	RUN(a_pause_is_everybodys);
 	RUN(refused_markdown_and_late_replies_change_their_form_once);
 	RUN(markdown_that_may_have_been_sent_stays_markdown);
