@@ -1213,6 +1213,16 @@ TEST(who_waits_for_a_review_is_told)
 	EXPECT_INT(w.nresults, 4);
 	EXPECT(strstr(w.results[3].data, "passed\xc2") != NULL);
 	EXPECT_INT(w.rs.audits.rejected, 1);
+	/* Who asks again is told the same as who waited, also later. */
+	push("c:A", "long", LONG_WAIT);
+	EXPECT_INT(w.nresults, 5);
+	EXPECT(strstr(w.results[4].data, "msg\xa2M2") != NULL);
+	run_close();
+	run_open(false);
+	push("c:A", "long", LONG_WAIT);
+	EXPECT_INT(w.nstarted, 0);
+	EXPECT(w.nresults == 1 &&
+	    strstr(w.results[0].data, "passed\xc3") != NULL);
 	teardown();
 }
 
