@@ -202,7 +202,7 @@ attach_renew(struct request *r, uint64_t code)
 	struct attachment *a = &r->files;
 
 	if (code != CODE_STALE_FILE || !a->ready || a->renewed ||
-	    a->file_info.n == 0 || r->attempt.unsure || r->owner->closed)
+	    a->file_info.n == 0 || r->attempt.unsure)
 		return false;
 	media_forget(r->owner->media, buf_slice(&a->file_info));
 	a->ready = false;

@@ -34,7 +34,7 @@ struct job {
 	uint64_t        since_ms;
 	unsigned        attempt;
 	struct buf      line;          /* the event as a frame, for those who read */
-	char           *id, *bot, *conv, *msg, *event;
+	char           *id, *bot, *conv, *msg, *event, *ref;
 	int64_t         deadline;
 	struct timer    late;
 };

@@ -10,6 +10,7 @@
 
 #include "frame.h"
 #include "log.h"
+#include "pack.h"
 
 /* What surely fits into a message, with all that goes along; and how many
  * calls one event may make. */
@@ -55,6 +56,7 @@ send_call(struct worker *w, struct job *j, struct call *c)
 		        : answer               ? j->msg
 		                               : ""),
 		.event = slice_of(answer ? j->event : ""),
+		.ref = slice_of(answer && c->msg == NULL ? j->ref : ""),
 		.deadline = answer ? j->deadline : 0,
 		.text = slice_of(c->text), .with = buf_slice(&c->with) };
 	enum err e = bus_send(w->api, server, MSG_call, &call);
@@ -273,7 +275,35 @@ job_free(struct job *j)
 	free(j->conv);
 	free(j->msg);
 	free(j->event);
+	free(j->ref);
 	free(j);
+}
+
+/* What the platform calls the message where it is quoted: data.ref. */
+static struct slice
+index_of(const struct msg_event *ev)
+{
+	struct slice       none = { NULL, 0 }, skipped;
+	struct unpack      u;
+	struct unpack_item map, key, value;
+
+	unpack_open(&u, ev->data);
+	if (ev->data.n == 0 || unpack_next(&u, &map) != ERR_OK ||
+	    map.type != UNPACK_MAP)
+		return none;
+	for (size_t i = 0; i < map.count; i++) {
+		struct unpack at;
+
+		if (unpack_next(&u, &key) != ERR_OK || key.type != UNPACK_STR)
+			return none;
+		at = u;
+		if (slice_is(key.bytes, "ref"))
+			return unpack_next(&at, &value) == ERR_OK &&
+			        value.type == UNPACK_STR ? value.bytes : none;
+		if (unpack_skip(&u, &skipped) != ERR_OK)
+			return none;
+	}
+	return none;
 }
 
 static struct job *
@@ -293,10 +323,12 @@ job_new(struct handler *h, const struct msg_event *ev)
 	j->conv = slice_dup(ev->conv);
 	j->msg = slice_dup(ev->msg);
 	j->event = slice_dup(ev->event);
+	j->ref = slice_dup(index_of(ev));
 	if (h->kind->reads_lines)
 		frame_event(ev, h->raw, &j->line);
 	if (j->id != NULL && j->bot != NULL && j->conv != NULL &&
-	    j->msg != NULL && j->event != NULL && !j->line.failed)
+	    j->msg != NULL && j->event != NULL && j->ref != NULL &&
+	    !j->line.failed)
 		return j;
 	job_free(j);
 	return NULL;
