@@ -1483,6 +1483,23 @@ form_has(size_t i, const char *name)
 }
 
 /* A picture of ours goes along as a form, also when the reply goes unasked. */
+/* Other orders may join an upload, and outlive the bot that it is begun by. */
+TEST(a_bot_that_goes_begins_no_upload)
+{
+	setup(false);
+	ask("send", "u:A", "image", "https://x/a.png", NULL, NULL);
+	file_is(0, RESULT_OK, "F1");
+	EXPECT_INT(w.nstarted, 1);
+	w.bot.leaving = true;
+	requests_let_go(&w.rs, &w.bot);
+	answer(0, 400, "{\"code\":304080}");
+	EXPECT_INT(w.norders, 1);
+	EXPECT_INT(w.nresults, 1);
+	EXPECT_STR(w.results[0].code, "MEDIA");
+	EXPECT(!requests_use(&w.rs, &w.bot));
+	teardown();
+}
+
 TEST(a_form_in_another_form)
 {
 	struct media_answer a = { .result = RESULT_OK,
@@ -1778,6 +1795,7 @@ main(void)
 	RUN(markdown_that_may_have_been_sent_stays_markdown);
 	RUN(another_form_is_left_to_the_next_run);
 	RUN(a_message_waits_for_its_file);
+	RUN(a_bot_that_goes_begins_no_upload);
 	RUN(a_form_in_another_form);
 	RUN(files_by_themselves);
 	RUN(starts_without_its_record);
