@@ -1434,6 +1434,21 @@ TEST(another_form_is_left_to_the_next_run)
 	teardown();
 }
 
+/* Neither does it when its time is over while it waits to be sent again. */
+TEST(unsure_and_late_is_not_sent_unasked)
+{
+	setup(false);
+	w.rs.expired_active = true;
+	reply_from("p", "a", "g:A", 1, 1500);
+	turn();
+	answer(0, 0, "");
+	w.has_token = false;
+	turn_until(1, 1);
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	EXPECT_INT(w.rs.counts.unasked, 0);
+	teardown();
+}
+
 TEST(a_message_waits_for_its_file)
 {
 	setup(false);
@@ -1794,6 +1809,7 @@ main(void)
 	RUN(refused_markdown_and_late_replies_change_their_form_once);
 	RUN(markdown_that_may_have_been_sent_stays_markdown);
 	RUN(another_form_is_left_to_the_next_run);
+	RUN(unsure_and_late_is_not_sent_unasked);
 	RUN(a_message_waits_for_its_file);
 	RUN(a_bot_that_goes_begins_no_upload);
 	RUN(a_form_in_another_form);
