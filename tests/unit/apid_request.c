@@ -1498,6 +1498,21 @@ form_has(size_t i, const char *name)
 }
 
 /* A picture of ours goes along as a form, also when the reply goes unasked. */
+/* It may have been sent with the first: there is no second. */
+TEST(an_unsure_message_has_no_other_file)
+{
+	setup(true);
+	ask("send", "u:A", "image", "https://x/a.png", NULL, NULL);
+	file_is(0, RESULT_OK, "F1");
+	answer(0, 0, "");
+	turn_until(2, 0);
+	answer(1, 400, "{\"code\":304080}");
+	EXPECT_INT(w.norders, 1);
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	teardown();
+}
+
 /* Other orders may join an upload, and outlive the bot that it is begun by. */
 TEST(a_bot_that_goes_begins_no_upload)
 {
@@ -1811,6 +1826,7 @@ main(void)
 	RUN(another_form_is_left_to_the_next_run);
 	RUN(unsure_and_late_is_not_sent_unasked);
 	RUN(a_message_waits_for_its_file);
+	RUN(an_unsure_message_has_no_other_file);
 	RUN(a_bot_that_goes_begins_no_upload);
 	RUN(a_form_in_another_form);
 	RUN(files_by_themselves);
