@@ -1434,6 +1434,21 @@ TEST(another_form_is_left_to_the_next_run)
 	teardown();
 }
 
+/* Neither does it when its time is over while it waits to be sent again. */
+TEST(unsure_and_late_is_not_sent_unasked)
+{
+	setup(false);
+	w.rs.expired_active = true;
+	reply_from("p", "a", "g:A", 1, 1500);
+	turn();
+	answer(0, 0, "");
+	w.has_token = false;
+	turn_until(1, 1);
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	EXPECT_INT(w.rs.counts.unasked, 0);
+	teardown();
+}
+
 TEST(a_message_waits_for_its_file)
 {
 	setup(false);
@@ -1483,6 +1498,38 @@ form_has(size_t i, const char *name)
 }
 
 /* A picture of ours goes along as a form, also when the reply goes unasked. */
+/* It may have been sent with the first: there is no second. */
+TEST(an_unsure_message_has_no_other_file)
+{
+	setup(true);
+	ask("send", "u:A", "image", "https://x/a.png", NULL, NULL);
+	file_is(0, RESULT_OK, "F1");
+	answer(0, 0, "");
+	turn_until(2, 0);
+	answer(1, 400, "{\"code\":304080}");
+	EXPECT_INT(w.norders, 1);
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	teardown();
+}
+
+/* Other orders may join an upload, and outlive the bot that it is begun by. */
+TEST(a_bot_that_goes_begins_no_upload)
+{
+	setup(false);
+	ask("send", "u:A", "image", "https://x/a.png", NULL, NULL);
+	file_is(0, RESULT_OK, "F1");
+	EXPECT_INT(w.nstarted, 1);
+	w.bot.leaving = true;
+	requests_let_go(&w.rs, &w.bot);
+	answer(0, 400, "{\"code\":304080}");
+	EXPECT_INT(w.norders, 1);
+	EXPECT_INT(w.nresults, 1);
+	EXPECT_STR(w.results[0].code, "MEDIA");
+	EXPECT(!requests_use(&w.rs, &w.bot));
+	teardown();
+}
+
 TEST(a_form_in_another_form)
 {
 	struct media_answer a = { .result = RESULT_OK,
@@ -1779,7 +1826,10 @@ main(void)
 	RUN(refused_markdown_and_late_replies_change_their_form_once);
 	RUN(markdown_that_may_have_been_sent_stays_markdown);
 	RUN(another_form_is_left_to_the_next_run);
+	RUN(unsure_and_late_is_not_sent_unasked);
 	RUN(a_message_waits_for_its_file);
+	RUN(an_unsure_message_has_no_other_file);
+	RUN(a_bot_that_goes_begins_no_upload);
 	RUN(a_form_in_another_form);
 	RUN(files_by_themselves);
 	RUN(starts_without_its_record);
