@@ -155,7 +155,7 @@ build/asan/obj/%.o: %.c build/flavour
 	$(call say,CC,$@)
 	$(Q)$(COMPILE_ASAN) -c -o $@ $<
 
--include $(wildcard build/obj/*/*.d build/obj/*/*/*.d build/obj/*/*/*.d build/asan/obj/*/*.d build/test/obj/*.d build/fuzz/obj/*.d build/lint/*/*/*.d build/lint/*/*/*/*.d)
+-include $(wildcard build/obj/*/*.d build/obj/*/*/*.d build/obj/*/*/*.d build/asan/obj/*/*.d build/asan/obj/*/*/*.d build/test/obj/*.d build/fuzz/obj/*.d build/lint/*/*/*.d build/lint/*/*/*/*.d)
 
 # The chat page is compiled in with .incbin, which -MMD does not see.
 build/obj/qqsim/www.o build/asan/obj/qqsim/www.o: $(wildcard qqsim/www/*)

@@ -153,22 +153,31 @@ add(struct allowances *as, struct slice key)
 	return e;
 }
 
+/* Is it about this day?  A clock that was set back over midnight makes no new
+ * day; but one that had been far ahead must not hold anybody up until then. */
+static bool
+holds(const struct allowance_entry *e, int64_t day)
+{
+	return e->day >= day && e->day - day <= (e->row == ALLOWANCE_refusing
+	        ? REFUSING_TOLD_DAYS : 1);
+}
+
+/* Of today; it is to hold until `day`. */
 static struct allowance_entry *
 make(struct allowances *as, enum allowance row, const struct allowance_of *of,
-    int64_t day)
+    int64_t today, int64_t day)
 {
 	struct allowance_entry *e = find(as, row, of);
 
 	if (e == NULL) {
-		bound(as, day);
+		bound(as, today);
 		if ((e = add(as, key_of(as, row, of))) == NULL)
 			return NULL;
 	} else {
 		TAILQ_REMOVE(&as->all, e, age);
 		TAILQ_INSERT_TAIL(&as->all, e, age);
 	}
-	/* A new day; a clock that was set back is none. */
-	if (e->day < day) {
+	if (!holds(e, today) || e->day < day) {
 		e->day = day;
 		e->used = 0;
 	}
@@ -181,7 +190,7 @@ make(struct allowances *as, enum allowance row, const struct allowance_of *of,
 static unsigned
 used(const struct allowance_entry *e, int64_t day)
 {
-	return e != NULL && e->day >= day ? e->used : 0;
+	return e != NULL && holds(e, day) ? e->used : 0;
 }
 
 unsigned
@@ -201,7 +210,7 @@ void
 allowance_take(struct allowances *as, enum allowance row,
     const struct allowance_of *of, int64_t day)
 {
-	struct allowance_entry *e = make(as, row, of, day);
+	struct allowance_entry *e = make(as, row, of, day, day);
 
 	if (e != NULL && e->used < ALL_USED)
 		e->used++;
@@ -223,7 +232,7 @@ void
 allowance_exhaust(struct allowances *as, enum allowance row,
     const struct allowance_of *of, int64_t day)
 {
-	struct allowance_entry *e = make(as, row, of, day);
+	struct allowance_entry *e = make(as, row, of, day, day);
 
 	if (e != NULL)
 		e->used = ALL_USED;
@@ -250,7 +259,7 @@ allowance_refuse(struct allowances *as, const struct allowance_of *of,
 			forget(as, e);
 		return;
 	}
-	e = make(as, ALLOWANCE_refusing, of, day + days - 1);
+	e = make(as, ALLOWANCE_refusing, of, day, day + days - 1);
 	if (e != NULL)
 		e->used = ALL_USED;
 }

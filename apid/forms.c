@@ -29,7 +29,7 @@ request_make_unasked(struct request *r, uint64_t code)
 	struct requests *rs = r->owner;
 	struct buf       body = { 0 };
 
-	if (!rs->expired_active || rs->closed || r->unasked || !r->appears ||
+	if (!rs->expired_active || r->unasked || !r->appears ||
 	    r->pace.active || !r->replies ||
 	    fallback_active(r->body, &body) != ERR_OK) {
 		buf_free(&body);
@@ -80,7 +80,7 @@ request_change_form(struct request *r, const struct reply *p)
 	struct bot *b = r->bot;
 	bool        lasting;
 
-	if (r->attempt.unsure || r->owner->closed)
+	if (r->attempt.unsure)
 		return false;
 	if (p->result == RESULT_REPLY_EXPIRED)
 		return request_make_unasked(r, p->code);

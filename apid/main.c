@@ -547,7 +547,8 @@ static enum err
 open_media(struct apid *a)
 {
 	const struct conf   *c = &a->conf;
-	struct media_options media = { .loop = a->loop, .dir = c->media_dir,
+	struct media_options media = { .loop = a->loop,
+		.pace = &a->requests.pace, .dir = c->media_dir,
 		.state_dir = c->state_dir,
 		.durability = store_durability_of(slice_of(c->durability)),
 		.ca_file = c->ca_file, .timeout_ms = c->media_timeout_ms,

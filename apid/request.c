@@ -8,6 +8,7 @@
  */
 #include "life.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "log.h"
@@ -232,16 +233,28 @@ leave_a_word(struct request *r)
 }
 
 /* Its tokens are taken. */
-void
+static void
 request_leave(struct request *r)
 {
 	pace_count(&r->owner->pace, &r->pace, requests_today());
-	if (r->files.work == WORK_UPLOAD)
-		attach_start(r);
-	else if (!r->appears || r->begun)
+	if (!r->appears || r->begun)
 		request_submit(r);
 	else
 		leave_a_word(r);
+}
+
+static void
+on_tokens(struct limit_waiter *w)
+{
+	struct request *r = (struct request *)(void *)((char *)w -
+	    offsetof(struct request, pace.waiter));
+
+	loop_cancel(r->owner->loop, &r->timer);
+	r->state = PAUSING;
+	if (bot_may_send(r->bot) && !r->refused)
+		request_leave(r);
+	else
+		request_go(r);
 }
 
 void
@@ -323,7 +336,8 @@ depart(struct request *r)
 {
 	struct requests *rs = r->owner;
 
-	if (r->bot->plain_until_ms[r->to] > loop_now(rs->loop))
+	if (!r->attempt.unsure &&
+	    r->bot->plain_until_ms[r->to] > loop_now(rs->loop))
 		request_make_plain(r, r->bot->plain_code[r->to]);
 	if (!may_go(r))
 		return;
@@ -368,13 +382,14 @@ session_leave(struct request *r)
 	r->state = PAUSING;
 }
 
-/* It is this call's turn. */
+/* It is this call's turn.  Of a bot that goes only what had left before is
+ * brought to its end; nobody else would. */
 void
 request_go(struct request *r)
 {
 	uint64_t patience;
 
-	if (r->owner->closed || r->bot->leaving)
+	if (r->owner->closed || (r->bot->leaving && r->attempt.tries == 0))
 		return;
 	session_leave(r);
 	if ((patience = session_patience(r)) > 0) {
@@ -574,11 +589,12 @@ names_nothing(const struct request *r, const struct reply *p)
 	    p->audit.n == 0;
 }
 
-/* Refused, unless it may leave once more in another form. */
+/* Refused, unless it may leave once more in another form.  When we are
+ * leaving ourselves it is not told so: the next of us is asked again. */
 static void
 end(struct request *r, const struct reply *p, enum result result, bool known)
 {
-	if (known && !r->attempt.unsure && !r->owner->closed &&
+	if (known && !r->attempt.unsure &&
 	    (p->cls == CLASS_REFRESH_TOKEN || p->cls == CLASS_CONFIG)) {
 		wait_with_others(r);
 		return;
@@ -677,6 +693,8 @@ request_free(struct request *r)
 	attach_free(r);
 	if (r->known)
 		table_remove(&rs->calls, &r->entry);
+	if (rs->walk == r)
+		rs->walk = r->before;
 	*(r->before != NULL ? &r->before->after : &rs->all) = r->after;
 	if (r->after != NULL)
 		r->after->before = r->before;
@@ -875,8 +893,8 @@ static bool
 set_window(struct attempt_rules *rules, const struct call *c, uint64_t now_ms)
 {
 	int64_t deadline = c->args->deadline;
-	int64_t left = c->work == WORK_REQUEST ? CALL_PATIENCE_MS
-	                                       : CALL_FILE_PATIENCE_MS;
+	bool    file = c->work != WORK_REQUEST || c->media.wanted;
+	int64_t left = file ? CALL_FILE_PATIENCE_MS : CALL_PATIENCE_MS;
 
 	rules->window = deadline != 0;
 	if (rules->window)
@@ -894,8 +912,10 @@ set_pace(struct request *r, const struct call *c)
 	r->pace = (struct pace_call){ .bot = r->bot->app, .conv = r->pace.conv,
 		.scope = r->pace.conv.n > 0 ? (enum pace_scope)c->scope
 		                            : PACE_NONE,
-		.row = c->row != NULL ? limit_named(c->row->limit)
-		                      : LIMIT_none,
+		/* What an upload needs is its errands' to take. */
+		.row = c->row != NULL && c->work == WORK_REQUEST
+		    ? limit_named(c->row->limit) : LIMIT_none,
+		.waiter.go = on_tokens,
 		.active = c->speaks && c->appears && !c->passive,
 		.wakeup = c->wakeup,
 		.verified = r->bot->conf->qq_verified,
@@ -1156,16 +1176,18 @@ requests_on_token(struct requests *rs, struct bot *b)
 	}
 }
 
-/* They stand in the list latest first, and leave first come first. */
+/* They stand in the list latest first, and leave first come first.  One that
+ * ends at once may take those behind it with it, so the walk is known to
+ * whoever frees them. */
 void
 requests_on_live(struct requests *rs, struct bot *b)
 {
-	struct request *r = rs->all, *before;
+	struct request *r = rs->all;
 
 	while (r != NULL && r->after != NULL)
 		r = r->after;
-	for (; r != NULL; r = before) {
-		before = r->before;
+	for (; r != NULL; r = rs->walk) {
+		rs->walk = r->before;
 		if (r->bot == b && r->state == WANTS_SESSION)
 			request_go(r);
 	}

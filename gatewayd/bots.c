@@ -5,6 +5,8 @@
  */
 #include "gateway.h"
 
+#include <sys/mman.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -50,12 +52,26 @@ link_each(struct gateway *g, struct link_at *at)
 
 /* --- shards --------------------------------------------------------------- */
 
+static const size_t links_bytes = SHARDS_MAX * sizeof(struct link);
+
+/* Straight from the system: what is not used of it takes no memory, and most
+ * bots have one session.  NULL when there is none. */
+static struct link *
+make_links(void)
+{
+	void *links = mmap(NULL, links_bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return links != MAP_FAILED ? links : NULL;
+}
+
 static void
 free_links(struct link **links, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		link_free(&(*links)[i]);
-	free(*links);
+	if (*links != NULL)
+		munmap(*links, links_bytes);
 	*links = NULL;
 }
 
@@ -74,7 +90,7 @@ forget_old(struct bot *bot)
 static enum err
 new_links(struct gateway *g, struct bot *bot, unsigned shards)
 {
-	bot->links = calloc(SHARDS_MAX, sizeof *bot->links);
+	bot->links = make_links();
 	bot->nlinks = 0;
 	if (bot->links == NULL)
 		return ERR_NOMEM;
@@ -228,7 +244,7 @@ recall_old(struct bot *bot, const struct session_memory *m, int64_t wall_ms)
 	    (bot->nold > 0 && bot->nold != m->shards))
 		return false;
 	if (bot->nold == 0) {
-		if ((bot->old = calloc(SHARDS_MAX, sizeof *bot->old)) == NULL)
+		if ((bot->old = make_links()) == NULL)
 			return false;
 		bot->old_ms = loop_clock_ms();
 		for (; bot->nold < m->shards; bot->nold++) {

@@ -143,6 +143,9 @@ struct delivery_worker *delivery_worker_named(struct delivery *,
 /* Its events go to others.  Frees it. */
 void delivery_worker_gone(struct delivery *, struct delivery_worker *,
     const char *why, uint64_t now_ms);
+/* It keeps what has failed apart from the rest by itself: nothing need go to
+ * it alone. */
+void delivery_worker_apart(struct delivery_worker *, bool apart);
 void delivery_worker_heard(struct delivery_worker *, uint64_t now_ms);
 
 struct delivery_worker_info {

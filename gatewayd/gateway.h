@@ -105,6 +105,9 @@ struct gateway {
 	struct normal_scratch scratch;
 	struct buf           body, conv;       /* scratch */
 	struct timer         housekeeping, reporting, reopening;
+	uint64_t             told_ms;   /* the last report's time */
+	size_t               told;      /* and how many sessions it had */
+	bool                 connected; /* a session has, or has lost it */
 	uint64_t             asks;             /* numbers the questions */
 	uint64_t             unparsable, stop_by_ms;
 	char                 run[24];          /* names this run to workers */

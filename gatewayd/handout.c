@@ -82,7 +82,7 @@ on_ready(void *self, msg_peer from, const struct msg_ready *m)
 {
 	struct gateway         *g = self;
 	struct buf              patterns = { 0 }, want = { 0 };
-	struct delivery_worker *old;
+	struct delivery_worker *old, *w;
 	bool                    is_new;
 
 	if (m->v != 1 || !words_of(m->events, &patterns) ||
@@ -101,11 +101,12 @@ on_ready(void *self, msg_peer from, const struct msg_ready *m)
 	old = delivery_worker_named(g->delivery, m->name, 0);
 	if (is_new && old != NULL)
 		drop_worker(g, old, "another took its name");
-	if (delivery_worker_set(g->delivery, from, m->name, m->pid, m->handler,
-	        buf_slice(&patterns), m->window, m->timeout_ms,
-	        has_word(buf_slice(&want), "raw"), m->late,
-	        loop_now(g->loop)) != NULL &&
-	    is_new)
+	w = delivery_worker_set(g->delivery, from, m->name, m->pid, m->handler,
+	    buf_slice(&patterns), m->window, m->timeout_ms,
+	    has_word(buf_slice(&want), "raw"), m->late, loop_now(g->loop));
+	if (w != NULL)
+		delivery_worker_apart(w, m->apart);
+	if (w != NULL && is_new)
 		log_info("worker.ready", KV("name", m->name), KV("pid", m->pid),
 		    KV("events", buf_slice(&patterns)),
 		    KV("window", m->window));

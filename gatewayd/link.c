@@ -182,6 +182,7 @@ link_feed(struct link *l, enum session_input input,
 	}
 	if (l->session.state == before)
 		return;
+	l->g->connected = true;
 	tell_dropped(l->bot);
 	notice_sessions(l->g, l->bot);
 	report_send(l->g);

@@ -205,7 +205,9 @@ report_send(struct gateway *g)
 	app = json_new_object();
 	sessions = json_new_array();
 	workers = json_new_array();
-	while ((l = link_each(g, &at)) != NULL)
+	g->told_ms = now;
+	g->told = 0;
+	for (; (l = link_each(g, &at)) != NULL; g->told++)
 		json_push_take(sessions, session_json(l, now));
 	for (struct delivery_worker *w =
 	         delivery_worker_next(g->delivery, NULL);

@@ -447,6 +447,8 @@ def measure_with_bots(options, more):
                     raise Broken(f"{more + 1} bots: not all have a session:"
                                  f"\n{program.tail()}")
                 took = time.monotonic() - began
+                # apid's connections are for all: open with one bot too
+                run_load(sim, "c2c", outstanding=64, count=1000)
                 pids = [p for p, n in family(program.pid).items()
                         if n in ("gatewayd", "apid")]
                 time.sleep(1)                   # what follows the connect

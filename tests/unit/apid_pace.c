@@ -138,8 +138,11 @@ TEST(a_days_allowance_of_each)
 				break;
 			pace_count(&p, &c, DAY);
 			if (n == 0) { /* one that was not sent after all */
+				struct pace_call other = call(days[i].scope,
+				    days[i].conv, true);
+
 				pace_uncount(&p, &c);
-				pace_count(&p, &c, DAY);
+				pace_count(&p, &other, DAY);
 			}
 		}
 		EXPECT_INT(n, days[i].most);
@@ -330,11 +333,37 @@ TEST(bounded)
 	teardown();
 }
 
+/* A clock that was years ahead for a while must not keep a conversation from
+ * its messages for years; one set back over midnight makes no new day. */
+TEST(days_of_a_clock_that_was_wrong)
+{
+	struct allowance_of of = { SLICE("7"), SLICE("u:A") };
+	enum allowance      row = ALLOWANCE_user_day;
+
+	setup();
+	allowance_exhaust(&p.allowances, row, &of, DAY + 4000);
+	allowance_refuse(&p.allowances, &of, DAY + 4000, REFUSING_TOLD_DAYS);
+	EXPECT_INT(allowance_left(&p.allowances, row, &of, DAY, true), 1000);
+	EXPECT(!allowance_refused(&p.allowances, &of, DAY));
+	allowance_take(&p.allowances, row, &of, DAY);
+	EXPECT_INT(allowance_left(&p.allowances, row, &of, DAY, true), 999);
+	EXPECT_INT(allowance_left(&p.allowances, row, &of, DAY - 1, true),
+	    999);
+	EXPECT_INT(allowance_left(&p.allowances, row, &of, DAY + 1, true),
+	    1000);
+	allowance_refuse(&p.allowances, &of, DAY, REFUSING_TOLD_DAYS);
+	EXPECT(allowance_refused(&p.allowances, &of, DAY - 1));
+	EXPECT(allowance_refused(&p.allowances, &of, DAY + 29));
+	EXPECT(!allowance_refused(&p.allowances, &of, DAY + 30));
+	teardown();
+}
+
 int
 main(void)
 {
 	RUN(days_are_those_of_beijing);
 	RUN(a_days_allowance_of_each);
+	RUN(days_of_a_clock_that_was_wrong);
 	RUN(two_hundred_direct_conversations);
 	RUN(without_limits_only_what_the_platform_says);
 	RUN(who_wants_no_messages);
