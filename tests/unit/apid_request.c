@@ -1498,6 +1498,30 @@ form_has(size_t i, const char *name)
 }
 
 /* A picture of ours goes along as a form, also when the reply goes unasked. */
+TEST(a_role_in_the_older_form)
+{
+	setup(false);
+	ask("role_create", "", "guild_id", "G", "name", "n");
+	EXPECT(!body_has(0, "filter"));
+	answer(0, 400, "{\"code\":10013}");
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT(body_has(1, "\"filter\":{\"name\":1}"));
+	answer(1, 400, "{\"code\":10013}"); /* once */
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT_INT(w.nresults, 1);
+	ask("role_create", "", "guild_id", "H", "name", "n");
+	answer(2, 403, "{\"code\":11253}"); /* that is not about its form */
+	EXPECT_INT(w.nstarted, 3);
+	ask("role_create", "", "guild_id", "I", "name", "n");
+	answer(3, 0, ""); /* it may be there: no second one */
+	EXPECT_INT(w.nstarted, 4);
+	EXPECT_STR(w.results[2].code, "TIMEOUT");
+	ask("channel_message_send", "", "channel_id", "C", "content", "x");
+	answer(4, 400, "{\"code\":10013}");
+	EXPECT_INT(w.nstarted, 5);
+	teardown();
+}
+
 /* It may have been sent with the first: there is no second. */
 TEST(an_unsure_message_has_no_other_file)
 {
@@ -1828,6 +1852,7 @@ main(void)
 	RUN(another_form_is_left_to_the_next_run);
 	RUN(unsure_and_late_is_not_sent_unasked);
 	RUN(a_message_waits_for_its_file);
+	RUN(a_role_in_the_older_form);
 	RUN(an_unsure_message_has_no_other_file);
 	RUN(a_bot_that_goes_begins_no_upload);
 	RUN(a_form_in_another_form);
