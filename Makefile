@@ -293,8 +293,13 @@ build/bench/%: build/obj/tests/bench/%.o build/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(call ldlibs,$(ALL_LIBS))
 
+build/bench/echo.so: examples/echo.c include/rookery.h
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -std=c99 -O2 -fPIC -shared -fvisibility=hidden -Iinclude -o $@ $<
+
 .PHONY: bench
-bench: build/deps-bench all $(BENCH)
+bench: build/deps-bench all $(BENCH) build/bench/echo.so
 	@tests/bench/run.py $(BENCH_ARGS)
 
 # --- lint ---------------------------------------------------------------------

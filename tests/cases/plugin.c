@@ -164,6 +164,16 @@ look_beyond(const rk_event *ev)
 	(void)ev;
 }
 
+/* Its reply is there, and nobody has been told that it is done. */
+static void
+on_result(rk_ctx *ctx, const rk_result *r, void *first)
+{
+	(void)r;
+	if (first != NULL)
+		abort();
+	host->finish(ctx, RK_ACK);
+}
+
 static void
 get_stuck(void *arg)
 {
@@ -188,7 +198,15 @@ on_event(void *state, rk_ctx *ctx, const rk_event *ev)
 		abort();
 	else if (is(ev, "/hang") && ev->attempt == 1)
 		pause();
-	else if (is(ev, "/stuck") && ev->attempt == 1)
+	else if (is(ev, "/reply")) {
+		say(ctx, "again");
+		if (ev->attempt == 1)
+			abort();
+	} else if (is(ev, "/result")) {
+		host->reply(ctx, "{\"text\":\"again\"}", 16, on_result,
+		    ev->attempt == 1 ? &host : NULL);
+		return RK_LATER;
+	} else if (is(ev, "/stuck") && ev->attempt == 1)
 		host->post(get_stuck, NULL);
 	else if (is(ev, "/odd") && ev->attempt == 1)
 		return (rk_rc)17;
