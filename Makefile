@@ -241,7 +241,7 @@ build/test/obj/%.o: tests/unit/%.c build/flavour
 .PHONY: test
 test: build/deps-test $(addprefix build/test/,$(call only,$(UNITS))) \
     $(if $(call only,$(SUITES)),$(PROGRAMS:%=build/asan/%) all \
-    build/chaos/clock.so build/media-client build/asan/media-client) \
+    build/chaos/clock.so build/chaos/plugin.so build/media-client build/asan/media-client) \
     $(if $(call only,fuzz),$(FUZZ:%=build/fuzz/%))
 	@scripts/test $(addprefix build/test/,$(call only,$(UNITS))) \
 	    $(patsubst %,tests/%/run.py,$(call only,$(SUITES)))
@@ -260,9 +260,10 @@ build/obj/tests/chaos/%.o: tests/chaos/%.c build/flavour
 
 .PHONY: chaos
 chaos: SECONDS ?= 600
-chaos: build/deps-test all build/chaos/clock.so
+chaos: build/deps-test all build/chaos/clock.so build/chaos/plugin.so
 	@tests/chaos/run.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 	    $(if $(KINDS),--kinds $(KINDS)) $(if $(RATE),--rate $(RATE)) \
+	    $(if $(HANDLER),--handler $(HANDLER)) \
 	    $(if $(FROM),--programs $(FROM))
 
 # make soak MINUTES=20: what grows?  make backlog EVENTS=60000: a pool that is
@@ -292,8 +293,13 @@ build/bench/%: build/obj/tests/bench/%.o build/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(call ldlibs,$(ALL_LIBS))
 
+build/bench/echo.so: examples/echo.c include/rookery.h
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -std=c99 -O2 -fPIC -shared -fvisibility=hidden -Iinclude -o $@ $<
+
 .PHONY: bench
-bench: build/deps-bench all $(BENCH)
+bench: build/deps-bench all $(BENCH) build/bench/echo.so
 	@tests/bench/run.py $(BENCH_ARGS)
 
 # --- lint ---------------------------------------------------------------------

@@ -26,7 +26,7 @@ struct allowance_entry {
 	struct slice                 bot;       /* in key */
 	int64_t                      day;       /* the last it holds for */
 	unsigned                     used;
-	bool                         unsaved, erased;
+	bool                         unsaved, erased, in_file;
 	char                         key[];
 };
 
@@ -82,14 +82,20 @@ entry_free(struct allowances *as, struct allowance_entry *e)
 	free(e);
 }
 
-/* It is gone, and shall go from the file. */
+/* It is gone, and shall go from the file, if it is there: however long that
+ * cannot be written, no more wait to be erased than it holds. */
 static void
 forget(struct allowances *as, struct allowance_entry *e)
 {
 	table_remove(&as->table, &e->entry);
 	TAILQ_REMOVE(&as->all, e, age);
 	as->n--;
+	if (!e->in_file) {
+		entry_free(as, e);
+		return;
+	}
 	e->erased = true;
+	as->erased++;
 	changed(as, e);
 }
 
@@ -153,22 +159,31 @@ add(struct allowances *as, struct slice key)
 	return e;
 }
 
+/* Is it about this day?  A clock that was set back over midnight makes no new
+ * day; but one that had been far ahead must not hold anybody up until then. */
+static bool
+holds(const struct allowance_entry *e, int64_t day)
+{
+	return e->day >= day && e->day - day <= (e->row == ALLOWANCE_refusing
+	        ? REFUSING_TOLD_DAYS : 1);
+}
+
+/* Of today; it is to hold until `day`. */
 static struct allowance_entry *
 make(struct allowances *as, enum allowance row, const struct allowance_of *of,
-    int64_t day)
+    int64_t today, int64_t day)
 {
 	struct allowance_entry *e = find(as, row, of);
 
 	if (e == NULL) {
-		bound(as, day);
+		bound(as, today);
 		if ((e = add(as, key_of(as, row, of))) == NULL)
 			return NULL;
 	} else {
 		TAILQ_REMOVE(&as->all, e, age);
 		TAILQ_INSERT_TAIL(&as->all, e, age);
 	}
-	/* A new day; a clock that was set back is none. */
-	if (e->day < day) {
+	if (!holds(e, today) || e->day < day) {
 		e->day = day;
 		e->used = 0;
 	}
@@ -181,7 +196,7 @@ make(struct allowances *as, enum allowance row, const struct allowance_of *of,
 static unsigned
 used(const struct allowance_entry *e, int64_t day)
 {
-	return e != NULL && e->day >= day ? e->used : 0;
+	return e != NULL && holds(e, day) ? e->used : 0;
 }
 
 unsigned
@@ -201,7 +216,7 @@ void
 allowance_take(struct allowances *as, enum allowance row,
     const struct allowance_of *of, int64_t day)
 {
-	struct allowance_entry *e = make(as, row, of, day);
+	struct allowance_entry *e = make(as, row, of, day, day);
 
 	if (e != NULL && e->used < ALL_USED)
 		e->used++;
@@ -223,7 +238,7 @@ void
 allowance_exhaust(struct allowances *as, enum allowance row,
     const struct allowance_of *of, int64_t day)
 {
-	struct allowance_entry *e = make(as, row, of, day);
+	struct allowance_entry *e = make(as, row, of, day, day);
 
 	if (e != NULL)
 		e->used = ALL_USED;
@@ -250,7 +265,7 @@ allowance_refuse(struct allowances *as, const struct allowance_of *of,
 			forget(as, e);
 		return;
 	}
-	e = make(as, ALLOWANCE_refusing, of, day + days - 1);
+	e = make(as, ALLOWANCE_refusing, of, day, day + days - 1);
 	if (e != NULL)
 		e->used = ALL_USED;
 }
@@ -305,6 +320,7 @@ load(struct allowances *as, struct store *store)
 		if (table_find(&as->table, store_bytes(rows, 0)) != NULL ||
 		    (e = add(as, store_bytes(rows, 0))) == NULL)
 			continue;
+		e->in_file = true;
 		e->day = store_int(rows, 1);
 		e->used = (unsigned)store_int(rows, 2);
 	}
@@ -370,6 +386,8 @@ guest_saved(void *self)
 	while ((e = TAILQ_FIRST(&as->unsaved)) != NULL) {
 		TAILQ_REMOVE(&as->unsaved, e, save);
 		e->unsaved = false;
+		e->in_file = true;
+		as->erased -= e->erased;
 		if (e->erased)
 			free(e);
 	}

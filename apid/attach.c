@@ -162,6 +162,12 @@ attach_start(struct request *r)
 	struct attachment *a = &r->files;
 	enum err           e;
 
+	/* An upload that others join may outlive the bot. */
+	if (r->bot->leaving) {
+		fail(r, RESULT_MEDIA,
+		    SLICE("its bot has been changed or removed meanwhile"));
+		return;
+	}
 	r->state = WANTS_FILES;
 	if (a->work == WORK_DOWNLOAD) {
 		a->fetch = (struct fetch_order){ .url = a->want.source,
@@ -202,7 +208,7 @@ attach_renew(struct request *r, uint64_t code)
 	struct attachment *a = &r->files;
 
 	if (code != CODE_STALE_FILE || !a->ready || a->renewed ||
-	    a->file_info.n == 0 || r->attempt.unsure || r->owner->closed)
+	    a->file_info.n == 0 || r->attempt.unsure)
 		return false;
 	media_forget(r->owner->media, buf_slice(&a->file_info));
 	a->ready = false;

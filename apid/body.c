@@ -298,8 +298,9 @@ put_quote(struct call *c)
 		return call_wrong(c, RESULT_BAD_ARG,
 		    "quote: a send names what it quotes");
 	if (this_one)
-		id = knows_types(c) ? json_text_at(c->with, "ref")
-		                    : c->args->msg;
+		id = !knows_types(c) ? c->args->msg
+		    : json_get(c->with, "ref") != NULL
+		    ? json_text_at(c->with, "ref") : c->args->ref;
 	if (this_one && id.n == 0)
 		return RESULT_OK; /* there is nothing it could be named by */
 	if (!call_is_id(id) ||

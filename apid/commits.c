@@ -6,6 +6,9 @@
 
 #include "log.h"
 
+/* By so much a timer may be set late, as time passes while it is set. */
+enum { LIMIT_LATE_MS = 20 };
+
 static const uint32_t reopen_ms[] = { 1000, 2000, 5000, 0 };
 
 static void
@@ -117,11 +120,18 @@ give_places(struct requests *rs)
 	}
 }
 
+/* Somebody's tokens are back, or nobody has seen to it that we wake then: who
+ * came to the line, or who made room, may have been alone in doing so. */
 static bool
 limit_is_due(const struct requests *rs)
 {
-	return rs->pace.limits.waiting > 0 && has_place(rs) &&
-	    limit_when(&rs->pace.limits) <= loop_now(rs->loop);
+	uint64_t at;
+
+	if (rs->pace.limits.waiting == 0 || !has_place(rs))
+		return false;
+	at = limit_when(&rs->pace.limits);
+	return at <= loop_now(rs->loop) || rs->limit.slot == 0 ||
+	    rs->limit.at_ms > at + LIMIT_LATE_MS;
 }
 
 static void on_limit(void *);
@@ -140,8 +150,8 @@ give_tokens(struct requests *rs)
 	if (ls->waiting == 0 || !has_place(rs))
 		return;
 	at = limit_when(ls);
-	if (at > now && (rs->limit.slot == 0 || rs->limit.at_ms != at))
-		loop_after(rs->loop, &rs->limit, at - now, on_limit, rs);
+	now = loop_clock_ms();
+	loop_after(rs->loop, &rs->limit, at > now ? at - now : 0, on_limit, rs);
 }
 
 /* The turn does it. */

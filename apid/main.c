@@ -353,8 +353,13 @@ let_go_changed(struct apid *a, struct conf *fresh, struct slice only)
 			continue;
 		c = conf_of(fresh, a->confs[i]->qq_app_id);
 		if (only.n == 0 && c != NULL &&
-		    conf_same_bot(c, a->confs[i], CONF_A))
+		    conf_same_bot(c, a->confs[i], CONF_A)) {
+			char *name = c->bot_name; /* it may be renamed */
+
+			c->bot_name = a->confs[i]->bot_name;
+			a->confs[i]->bot_name = name;
 			continue;
+		}
 		log_info(c == NULL       ? "bot.removed"
 		        : only.n > 0 ? "bot.restarted"
 		                     : "bot.changed",

@@ -187,6 +187,23 @@ check_shape(enum param_type type, const struct json *v)
 }
 
 static enum result
+check_items(struct reading *r, const struct catalog_param *p,
+    const struct json *v)
+{
+	const char *wrong = NULL;
+
+	for (size_t i = 0; wrong == NULL && i < json_count(v); i++)
+		if (p->type == TYPE_PANEL)
+			wrong = shape_panel_item(json_at(v, i));
+		else if (p->type == TYPE_MENU)
+			wrong = shape_menu_item(json_at(v, i));
+	if (wrong != NULL)
+		return call_wrong(r->call, RESULT_BAD_ARG, "%s: %s", p->name,
+		    wrong);
+	return check_count(r, p, json_count(v), "objects");
+}
+
+static enum result
 check_list(struct reading *r, const struct catalog_param *p,
     const struct json *v)
 {
@@ -202,9 +219,10 @@ check_list(struct reading *r, const struct catalog_param *p,
 	good = json_is_array(v);
 	for (size_t i = 0; good && i < json_count(v); i++)
 		good = json_is_object(json_at(v, i));
-	return good ? check_count(r, p, json_count(v), "objects")
-	    : call_wrong(r->call, RESULT_BAD_ARG, "%s: a list of objects",
-	          p->name);
+	if (!good)
+		return call_wrong(r->call, RESULT_BAD_ARG,
+		    "%s: a list of objects", p->name);
+	return check_items(r, p, v);
 }
 
 static enum result
@@ -232,6 +250,8 @@ check_value(struct reading *r, const struct catalog_param *p,
 		          p->name, p->choices);
 	case TYPE_IDS:
 	case TYPE_OBJECTS:
+	case TYPE_PANEL:
+	case TYPE_MENU:
 		return check_list(r, p, v);
 	default:
 		wrong = check_shape(p->type, v);

@@ -5,7 +5,7 @@
  */
 #include "reply.h"
 
-#include <ctype.h>
+#include "date.h"
 
 struct code_row {
 	uint64_t         first, last;
@@ -100,106 +100,6 @@ reply_code(uint64_t code, enum reply_class *cls, enum result *result,
 
 /* --- times ---------------------------------------------------------------- */
 
-/* n digits as a number; false when they are not digits. */
-static bool
-digits(const char *p, size_t n, int64_t *v)
-{
-	*v = 0;
-	for (size_t i = 0; i < n; i++) {
-		if (!isdigit((unsigned char)p[i]))
-			return false;
-		*v = *v * 10 + (p[i] - '0');
-	}
-	return true;
-}
-
-/* Days from 1970-01-01 to a date of the Gregorian calendar. */
-static int64_t
-days_to(int64_t y, int64_t m, int64_t d)
-{
-	int64_t era, in_era, in_year;
-
-	y -= m <= 2;
-	era = y / 400;
-	in_era = y - era * 400;
-	in_year = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-	return era * 146097 + in_era * 365 + in_era / 4 - in_era / 100 +
-	    in_year - 719468;
-}
-
-/* +08:00, -05:30 or Z, as minutes. */
-static bool
-read_zone(struct slice z, int64_t *minutes)
-{
-	int64_t h, m;
-
-	*minutes = 0;
-	if (slice_is(z, "Z") || slice_is(z, "z"))
-		return true;
-	if (z.n != 6 || (z.p[0] != '+' && z.p[0] != '-') || z.p[3] != ':' ||
-	    !digits(z.p + 1, 2, &h) || !digits(z.p + 4, 2, &m))
-		return false;
-	*minutes = (h * 60 + m) * (z.p[0] == '-' ? -1 : 1);
-	return true;
-}
-
-/* 2026-01-02T03:04:05.678+08:00 */
-static int64_t
-read_rfc3339(struct slice s)
-{
-	int64_t y, mo, d, h, mi, sec, zone, ms = 0, unit = 100, when;
-	size_t  at = 19;
-
-	if (s.n < 20 || s.p[4] != '-' || s.p[7] != '-' ||
-	    (s.p[10] != 'T' && s.p[10] != ' ') || s.p[13] != ':' ||
-	    s.p[16] != ':' || !digits(s.p, 4, &y) ||
-	    !digits(s.p + 5, 2, &mo) || !digits(s.p + 8, 2, &d) ||
-	    !digits(s.p + 11, 2, &h) || !digits(s.p + 14, 2, &mi) ||
-	    !digits(s.p + 17, 2, &sec) || mo < 1 || mo > 12 || d < 1 ||
-	    d > 31 || h > 23 || mi > 59 || sec > 60)
-		return 0;
-	if (s.p[at] == '.')
-		for (at++; at < s.n && isdigit((unsigned char)s.p[at]); at++) {
-			ms += (s.p[at] - '0') * unit;
-			unit /= 10;
-		}
-	if (!read_zone(slice_from(s, at), &zone))
-		return 0;
-	when = ((days_to(y, mo, d) * 24 + h) * 60 + mi - zone) * 60000 +
-	    sec * 1000 + ms;
-	return when > 0 ? when : 0;
-}
-
-int64_t
-reply_time(const struct json *v)
-{
-	static const int64_t ms_from = 100000000000; /* in s: the year 5138 */
-	int64_t              n;
-
-	if (json_int(v, &n))
-		return n <= 0 ? 0 : n < ms_from ? n * 1000 : n;
-	return read_rfc3339(json_text(v));
-}
-
-/* Wed, 21 Oct 2099 07:28:00 GMT, as RFC 9110 wants it. */
-static int64_t
-read_http_date(struct slice s)
-{
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	int64_t           y, d, h, mi, sec;
-
-	if (s.n != 29 || s.p[3] != ',' || s.p[19] != ':' || s.p[22] != ':' ||
-	    !digits(s.p + 5, 2, &d) || !digits(s.p + 12, 4, &y) ||
-	    !digits(s.p + 17, 2, &h) || !digits(s.p + 20, 2, &mi) ||
-	    !digits(s.p + 23, 2, &sec))
-		return 0;
-	for (int m = 0; m < 12; m++)
-		if (memcmp(s.p + 8, months + 3 * m, 3) == 0)
-			return (days_to(y, m + 1, d) * 86400 + h * 3600 +
-			           mi * 60 + sec) * 1000;
-	return 0;
-}
-
 uint64_t
 reply_retry_ms(struct slice value, int64_t wall_ms)
 {
@@ -210,7 +110,7 @@ reply_retry_ms(struct slice value, int64_t wall_ms)
 	value = slice_trim(value);
 	if (slice_u64(value, &s))
 		ms = s <= 3600 ? (int64_t)s * 1000 : 0;
-	else if ((ms = read_http_date(value)) != 0)
+	else if ((ms = date_http_ms(value)) != 0)
 		ms -= wall_ms;
 	if (ms <= 0 || ms > nonsense_ms)
 		return 0;
@@ -312,7 +212,7 @@ reply_read(struct reply *r, const struct reply_input *in)
 	r->message = json_text_at(r->doc, "message");
 	r->trace = first_of(r->trace, json_text_at(r->doc, "trace_id"));
 	r->msg = json_text_at(r->doc, "id");
-	r->time_ms = reply_time(json_get(r->doc, "timestamp"));
+	r->time_ms = date_ms(json_text_at(r->doc, "timestamp"));
 	r->audit = first_of(json_text_at(r->doc, "data.message_audit.audit_id"),
 	    json_text_at(r->doc, "audit_id"));
 	judge(r);

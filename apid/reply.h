@@ -58,10 +58,6 @@ struct reply_input {
 void reply_read(struct reply *, const struct reply_input *);
 void reply_free(struct reply *);
 
-/* RFC 3339, or seconds or milliseconds since 1970; 0 when it is neither, or
- * before that. */
-int64_t reply_time(const struct json *);
-
 /* What a Retry-After asks for, seconds or a date, as milliseconds from now;
  * 0 when it says nothing we understand, or more than an hour, which is a
  * mistake of somebody's.  At most REPLY_RETRY_MAX_MS. */

@@ -336,7 +336,8 @@ depart(struct request *r)
 {
 	struct requests *rs = r->owner;
 
-	if (r->bot->plain_until_ms[r->to] > loop_now(rs->loop))
+	if (!r->attempt.unsure &&
+	    r->bot->plain_until_ms[r->to] > loop_now(rs->loop))
 		request_make_plain(r, r->bot->plain_code[r->to]);
 	if (!may_go(r))
 		return;
@@ -381,13 +382,14 @@ session_leave(struct request *r)
 	r->state = PAUSING;
 }
 
-/* It is this call's turn. */
+/* It is this call's turn.  Of a bot that goes only what had left before is
+ * brought to its end; nobody else would. */
 void
 request_go(struct request *r)
 {
 	uint64_t patience;
 
-	if (r->owner->closed || r->bot->leaving)
+	if (r->owner->closed || (r->bot->leaving && r->attempt.tries == 0))
 		return;
 	session_leave(r);
 	if ((patience = session_patience(r)) > 0) {
@@ -587,11 +589,12 @@ names_nothing(const struct request *r, const struct reply *p)
 	    p->audit.n == 0;
 }
 
-/* Refused, unless it may leave once more in another form. */
+/* Refused, unless it may leave once more in another form.  When we are
+ * leaving ourselves it is not told so: the next of us is asked again. */
 static void
 end(struct request *r, const struct reply *p, enum result result, bool known)
 {
-	if (known && !r->attempt.unsure && !r->owner->closed &&
+	if (known && !r->attempt.unsure &&
 	    (p->cls == CLASS_REFRESH_TOKEN || p->cls == CLASS_CONFIG)) {
 		wait_with_others(r);
 		return;
@@ -690,6 +693,8 @@ request_free(struct request *r)
 	attach_free(r);
 	if (r->known)
 		table_remove(&rs->calls, &r->entry);
+	if (rs->walk == r)
+		rs->walk = r->before;
 	*(r->before != NULL ? &r->before->after : &rs->all) = r->after;
 	if (r->after != NULL)
 		r->after->before = r->before;
@@ -1171,16 +1176,18 @@ requests_on_token(struct requests *rs, struct bot *b)
 	}
 }
 
-/* They stand in the list latest first, and leave first come first. */
+/* They stand in the list latest first, and leave first come first.  One that
+ * ends at once may take those behind it with it, so the walk is known to
+ * whoever frees them. */
 void
 requests_on_live(struct requests *rs, struct bot *b)
 {
-	struct request *r = rs->all, *before;
+	struct request *r = rs->all;
 
 	while (r != NULL && r->after != NULL)
 		r = r->after;
-	for (; r != NULL; r = before) {
-		before = r->before;
+	for (; r != NULL; r = rs->walk) {
+		rs->walk = r->before;
 		if (r->bot == b && r->state == WANTS_SESSION)
 			request_go(r);
 	}

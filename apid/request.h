@@ -85,6 +85,7 @@ struct requests {
 	void            *self;
 	struct table     calls, lanes;
 	struct request  *all;
+	struct request  *walk;       /* the next of a walk through all */
 	struct sent      sent;
 	struct pace      pace;
 	struct audits    audits;

@@ -47,6 +47,17 @@ request_note_audit(struct request *r, struct slice id)
 	}
 }
 
+/* Who asks again is told what the first is told. */
+static void
+amend(struct request *r)
+{
+	struct sent_outcome o = { .result = r->result, .status = r->status,
+		.data = buf_slice(&r->data), .trace = slice_of(r->trace) };
+
+	sent_amend(&r->owner->sent, r->entry.key, &o);
+	requests_commit_soon(r->owner);
+}
+
 static void
 on_audit(struct requests *rs, const struct msg_notice *m, bool passed)
 {
@@ -63,6 +74,7 @@ on_audit(struct requests *rs, const struct msg_notice *m, bool passed)
 		    !slice_is(m->audit, r->audit))
 			continue;
 		pack_review(r, a);
+		amend(r);
 		loop_cancel(rs->loop, &r->timer);
 		request_tell_all(r);
 	}

@@ -208,12 +208,33 @@ sent_begin(struct sent *s, struct slice key, int64_t until_ms, int64_t now_ms)
 	return ERR_OK;
 }
 
+/* Its data and trace, kept until they are in the file. */
+static enum err
+keep_told(struct sent *s, struct sent_entry *e, const struct sent_outcome *o)
+{
+	size_t n = o->data.n + o->trace.n;
+	char  *told = NULL;
+
+	if (n > 0 && (told = malloc(n)) == NULL)
+		return ERR_NOMEM;
+	if (o->data.n > 0)
+		memcpy(told, o->data.p, o->data.n);
+	if (o->trace.n > 0)
+		memcpy(told + o->data.n, o->trace.p, o->trace.n);
+	free(e->told);
+	e->told = told;
+	e->ndata = o->data.n;
+	e->ntrace = o->trace.n;
+	e->bytes += n;
+	s->bytes += n;
+	return ERR_OK;
+}
+
 enum err
 sent_end(struct sent *s, struct slice key, const struct sent_outcome *o,
     int64_t now_ms)
 {
 	struct sent_entry *e = find(s, key);
-	size_t             n = o->data.n + o->trace.n;
 	enum err           x;
 
 	if (e == NULL) {
@@ -227,17 +248,21 @@ sent_end(struct sent *s, struct slice key, const struct sent_outcome *o,
 	e->result = o->result;
 	e->status = o->status;
 	needs_saving(s, e);
-	if (n == 0 || (e->told = malloc(n)) == NULL)
-		return n == 0 ? ERR_OK : ERR_NOMEM;
-	e->ndata = o->data.n;
-	e->ntrace = o->trace.n;
-	if (o->data.n > 0)
-		memcpy(e->told, o->data.p, o->data.n);
-	if (o->trace.n > 0)
-		memcpy(e->told + o->data.n, o->trace.p, o->trace.n);
-	e->bytes += n;
-	s->bytes += n;
-	return ERR_OK;
+	return keep_told(s, e, o);
+}
+
+void
+sent_amend(struct sent *s, struct slice key, const struct sent_outcome *o)
+{
+	struct sent_entry *e = find(s, key);
+
+	/* Its old data may be in the file only: the new takes its room. */
+	if (e == NULL || !e->ended || keep_told(s, e, o) != ERR_OK)
+		return;
+	s->bytes -= e->bytes;
+	e->bytes = sizeof *e + ROW_BYTES + key.n + e->ndata + e->ntrace;
+	s->bytes += e->bytes;
+	needs_saving(s, e);
 }
 
 void

@@ -104,6 +104,8 @@ enum err sent_begin(struct sent *, struct slice key, int64_t until_ms,
 /* It has come to this.  Copies; a key that is not there is begun first. */
 enum err sent_end(struct sent *, struct slice key,
     const struct sent_outcome *, int64_t now_ms);
+/* What it has come to is known better: told from now on.  Copies. */
+void sent_amend(struct sent *, struct slice key, const struct sent_outcome *);
 /* It surely was not sent: as if it had never been begun. */
 void sent_undo(struct sent *, struct slice key);
 

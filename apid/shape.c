@@ -6,7 +6,8 @@
 
 enum {
 	ROWS_MAX = 5, BUTTONS_MAX = 5, MODAL_MAX = 40, MODAL_WORD_MAX = 4,
-	CALLBACK_MAX = 128
+	CALLBACK_MAX = 128, PANEL_NAME_MAX = 14, PANEL_DESC_MAX = 30,
+	MENU_NAME_MAX = 10, SUB_ITEMS_MAX = 5
 };
 
 size_t
@@ -198,6 +199,92 @@ shape_action(const struct json *o)
 	if (json_text(json_get(o, "callback_data")).n > CALLBACK_MAX)
 		return "callback_data is 128 bytes at most";
 	return NULL;
+}
+
+/* --- panels and menus -------------------------------------------------------- */
+
+/* As the platform counts: a Chinese character is as wide as two letters. */
+static size_t
+width(const struct json *v)
+{
+	struct slice s = json_text(v);
+	size_t       n = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		n += (c & 0xc0) == 0x80 ? 0 : c >= 0xe0 ? 2 : 1;
+	}
+	return n;
+}
+
+static const char *
+check_link(const struct json *item)
+{
+	struct slice link = json_text(json_get(item, "link"));
+
+	if (link.n > 0 && !slice_starts(link, SLICE("https://")))
+		return "link of an item begins with https://";
+	if (link.n == 0 && slice_is(json_text(json_get(item, "type")), "link"))
+		return "an item of type link has link";
+	return NULL;
+}
+
+const char *
+shape_panel_item(const struct json *item)
+{
+	struct slice type = json_text(json_get(item, "type"));
+
+	if (is_blank(json_get(item, "name")))
+		return "an item has name";
+	if (width(json_get(item, "name")) > PANEL_NAME_MAX)
+		return "name of an item is 14 wide at most (Chinese: 7)";
+	if (width(json_get(item, "desc")) > PANEL_DESC_MAX)
+		return "desc of an item is 30 wide at most (Chinese: 15)";
+	if (!slice_is(type, "command") && !slice_is(type, "link"))
+		return "type of an item is command or link";
+	return check_link(item);
+}
+
+static const char *
+check_sub_items(const struct json *items)
+{
+	if (items == NULL)
+		return NULL;
+	if (!json_is_array(items) || json_count(items) > SUB_ITEMS_MAX)
+		return "sub_menu_items is a list of 5 at most";
+	for (size_t i = 0; i < json_count(items); i++) {
+		const struct json *item = json_at(items, i);
+		struct slice       type = json_text(json_get(item, "type"));
+
+		if (is_blank(json_get(item, "name")))
+			return "an item has name";
+		if (width(json_get(item, "name")) > PANEL_NAME_MAX)
+			return "name of an inner item is 14 wide at most "
+			       "(Chinese: 7)";
+		if (!slice_is(type, "send_message") && !slice_is(type, "link"))
+			return "type of an inner item is send_message or link";
+		if (check_link(item) != NULL)
+			return check_link(item);
+	}
+	return NULL;
+}
+
+const char *
+shape_menu_item(const struct json *item)
+{
+	struct slice type = json_text(json_get(item, "type"));
+
+	if (is_blank(json_get(item, "name")))
+		return "an item has name";
+	if (width(json_get(item, "name")) > MENU_NAME_MAX)
+		return "name of an item is 10 wide at most (Chinese: 5)";
+	if (!slice_is(type, "switch") && !slice_is(type, "send_message") &&
+	    !slice_is(type, "link") && !slice_is(type, "menu"))
+		return "type of an item is switch, send_message, link or menu";
+	if (check_link(item) != NULL)
+		return check_link(item);
+	return check_sub_items(json_get(item, "sub_menu_items"));
 }
 
 /* --- cards ------------------------------------------------------------------ */

@@ -311,7 +311,7 @@ command_exec(struct cli *cli)
 		free(argv);
 		return STATUS_FAILED;
 	}
-	handlers_environment(&cli->conf, "try", "", &env);
+	handlers_environment(&cli->conf, "try", "", "try", &env);
 	e = piped_start(&(struct piped_order){ .path = path, .argv = argv,
 	    .env = &env, .dir = dir,
 	    .memory_mib = cli->conf.handler_memory_mib }, &t.p);

@@ -23,6 +23,8 @@ static const struct catalog_row rows[CALL_COUNT] = {
 #define PARAM_IDS TYPE_IDS, ""
 #define PARAM_OBJECT TYPE_OBJECT, ""
 #define PARAM_OBJECTS TYPE_OBJECTS, ""
+#define PARAM_PANEL TYPE_PANEL, ""
+#define PARAM_MENU TYPE_MENU, ""
 #define PARAM_ANY TYPE_ANY, ""
 #define PARAM_MARKDOWN TYPE_MARKDOWN, ""
 #define PARAM_KEYBOARD TYPE_KEYBOARD, ""
@@ -75,6 +77,7 @@ static const char *const type_names[] = {
 	[TYPE_DIGITS] = "digits", [TYPE_FLAG] = "flag",
 	[TYPE_CHOICE] = "word", [TYPE_NUMBER] = "number", [TYPE_IDS] = "ids",
 	[TYPE_OBJECT] = "object", [TYPE_OBJECTS] = "objects",
+	[TYPE_PANEL] = "objects", [TYPE_MENU] = "objects",
 	[TYPE_ANY] = "any", [TYPE_MARKDOWN] = "markdown",
 	[TYPE_KEYBOARD] = "keyboard", [TYPE_ARK] = "ark",
 	[TYPE_EMBED] = "embed",

@@ -502,8 +502,11 @@ change(struct gateway *g, size_t b, struct conf *fresh)
 	    !same(was.qq_gateway_url, fresh->qq_gateway_url) ||
 	    was.qq_sandbox != fresh->qq_sandbox;
 
-	if (!intents && !shards && !place)
+	if (!intents && !shards && !place) {
+		bot->conf.bot_name = fresh->bot_name; /* it may be renamed */
+		fresh->bot_name = was.bot_name;
 		return;
+	}
 	log_info("bot.changed", KV("bot", was.qq_app_id),
 	    KV("intents", intents), KV("shards", shards), KV("place", place));
 	bot->conf = *fresh;

@@ -70,7 +70,7 @@ struct bot {
 struct pending_sign {
 	struct pending_sign *next;
 	uint64_t             request, until_ms;
-	char                 plain_token[129];
+	char                 plain_token[129], bot[SESSION_BOT_MAX];
 };
 
 struct webhook_counts {
@@ -235,6 +235,9 @@ enum err keep_ack(struct gateway *, uint64_t request);
 const char *keep_trouble(struct gateway *);
 /* What nothing suffers from, and yet somebody must look at; "". */
 const char *keep_hint(struct gateway *);
+/* The app id in an event's id, ...@BOT/CONV; empty: there is none, an earlier
+ * version has given it. */
+struct slice keep_bot_of(struct slice id);
 /* Known by the id that an earlier version gave it. */
 bool keep_knows_old(const struct gateway *, const struct msg_event *);
 /* A conversation of the journal, with its body: the queue's name for it, on

@@ -124,7 +124,8 @@ on_ack(void *self, msg_peer from, const struct msg_ack *m)
 	    delivery_worker_find(g->delivery, from), m->ev, loop_now(g->loop));
 
 	if (e != ERR_OK)
-		log_warn("event.ack", KV("id", m->ev), KV("why", err_text(e)));
+		log_warn("event.ack", KV("id", m->ev),
+		    KV("bot", keep_bot_of(m->ev)), KV("why", err_text(e)));
 	handout_soon(g);
 }
 
@@ -139,11 +140,13 @@ on_nack(void *self, msg_peer from, const struct msg_nack *m)
 		e = delivery_return(g->delivery, w, m->ev, m->after_ms,
 		    loop_now(g->loop));
 		log_debug("event.returned", KV("id", m->ev),
+		    KV("bot", keep_bot_of(m->ev)),
 		    KV("err", err_name(e)));
 	} else {
 		e = delivery_nack(g->delivery, w, m->ev, m->after_ms, m->drop,
 		    m->why, loop_now(g->loop));
-		log_warn("event.nack", KV("id", m->ev), KV("why", m->why),
+		log_warn("event.nack", KV("id", m->ev),
+		    KV("bot", keep_bot_of(m->ev)), KV("why", m->why),
 		    KV("drop", m->drop), KV("err", err_name(e)));
 	}
 	handout_soon(g);
@@ -232,7 +235,8 @@ send_event(struct gateway *g, const struct delivery_item *item)
 		return ERR_STALE;
 	e = bus_send(g->events, w.peer, MSG_event, &ev);
 	if (e == ERR_OK && log_enabled(LOG_DEBUG))
-		log_debug("event.out", KV("id", ev.id), KV("worker", w.name),
+		log_debug("event.out", KV("id", ev.id), KV("bot", ev.bot),
+		    KV("worker", w.name),
 		    KV("attempt", item->attempt));
 	return e;
 }
@@ -263,7 +267,8 @@ pump(void *self)
 		if (e == ERR_OK)
 			continue;
 		if (e == ERR_STALE) { /* past its window, and not wanted so */
-			log_info("event.late", KV("id", item.id));
+			log_info("event.late", KV("id", item.id),
+			    KV("bot", keep_bot_of(item.id)));
 			delivery_ack(g->delivery, item.worker, item.id,
 			    loop_now(g->loop));
 			continue;

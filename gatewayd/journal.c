@@ -13,7 +13,7 @@
 enum { OWNER = 0x526b4a31 /* RkJ1 */, VERSION = 3, PRUNE_ROWS = 20000 };
 
 static const char *const upgrades[VERSION] = {
-	"CREATE TABLE event(no INTEGER PRIMARY KEY, id, conv, type, body,"
+	("CREATE TABLE event(no INTEGER PRIMARY KEY, id, conv, type, body,"
 	"  came INTEGER, attempt INTEGER);"
 	"CREATE TABLE done(no INTEGER PRIMARY KEY, id);"
 	"CREATE TABLE dead(no INTEGER PRIMARY KEY, id, conv, type, body, why,"
@@ -23,9 +23,9 @@ static const char *const upgrades[VERSION] = {
 	"  PRIMARY KEY(bot, shard)) WITHOUT ROWID;"
 	"CREATE TABLE budget(bot PRIMARY KEY, total INTEGER,"
 	"  remaining INTEGER, resets INTEGER, next INTEGER) WITHOUT ROWID;"
-	"CREATE TABLE opened(one INTEGER PRIMARY KEY, at INTEGER);",
-	"CREATE TABLE rights(bot PRIMARY KEY, dropped INTEGER,"
-	"  at INTEGER) WITHOUT ROWID;",
+	"CREATE TABLE opened(one INTEGER PRIMARY KEY, at INTEGER);"),
+	("CREATE TABLE rights(bot PRIMARY KEY, dropped INTEGER,"
+	"  at INTEGER) WITHOUT ROWID;"),
 	"ALTER TABLE event ADD COLUMN set_by INTEGER DEFAULT 0;",
 };
 

@@ -33,6 +33,19 @@ keep_note(struct gateway *g, enum err e)
 
 /* --- the queue ------------------------------------------------------------ */
 
+struct slice
+keep_bot_of(struct slice id)
+{
+	const char *at = id.n > 0 ? memrchr(id.p, '@', id.n) : NULL;
+	const char *slash = at == NULL
+	    ? NULL
+	    : memchr(at, '/', id.n - (size_t)(at - id.p));
+
+	return slash == NULL ? (struct slice){ NULL, 0 }
+	                     : (struct slice){ at + 1,
+		                     (size_t)(slash - at - 1) };
+}
+
 static void
 on_end(void *self, const struct delivery_end *end)
 {
@@ -40,8 +53,8 @@ on_end(void *self, const struct delivery_end *end)
 
 	if (end->dead)
 		log_error("event.dead", KV("id", end->id),
-		    KV("type", end->type), KV("attempts", end->attempts),
-		    KV("worker", end->worker), KV("why", end->why));
+		    KV("bot", keep_bot_of(end->id)), KV("type", end->type),
+		    KV("attempts", end->attempts), KV("worker", end->worker), KV("why", end->why));
 	keep_note(g, journal_end(g->journal, end, loop_wall_ms()));
 }
 
@@ -70,16 +83,6 @@ keep_new_queue(struct gateway *g)
 }
 
 /* --- taking back ---------------------------------------------------------- */
-
-/* Of an earlier version: without its conversation, or bot and conversation. */
-static bool
-is_old_id(struct slice id)
-{
-	const char *at = id.n > 0 ? memrchr(id.p, '@', id.n) : NULL;
-
-	return at == NULL || memchr(at, '/', id.n - (size_t)(at - id.p)) ==
-	    NULL;
-}
 
 bool
 keep_knows_old(const struct gateway *g, const struct msg_event *ev)
@@ -121,7 +124,7 @@ on_done(void *self, uint64_t no, struct slice id)
 	enum err        e = delivery_remember(g->delivery, id, no);
 
 	delivery_expect_workers(g->delivery);
-	g->old_ids |= is_old_id(id);
+	g->old_ids |= keep_bot_of(id).n == 0;
 	return e == ERR_DUPLICATE ? ERR_OK : e;
 }
 
@@ -133,7 +136,7 @@ conv_of(struct gateway *g, const struct journal_event *ev, struct slice *conv)
 	enum err e;
 
 	*conv = ev->conv;
-	if (!is_old_id(ev->id))
+	if (keep_bot_of(ev->id).n > 0)
 		return ERR_OK;
 	g->old_ids = true;
 	buf_reset(&g->away);

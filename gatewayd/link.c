@@ -274,7 +274,8 @@ take_frame(struct link *l, const struct payload *p)
 		link_feed(l, IN_INVALID, &data);
 		break;
 	default:
-		log_info("gateway.opcode", KV("op", p->op),
+		log_info("gateway.opcode", KV("bot", l->session.bot),
+		    KV("op", p->op),
 		    KV("why", "not known, ignored"));
 		break;
 	}

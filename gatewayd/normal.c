@@ -3,12 +3,11 @@
  */
 #include "normal.h"
 
+#include "date.h"
 #include "extra.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 static const struct normal_row rows[] = {
 #define EVENT(name, type, conv, user, text, reply)                           \
@@ -47,98 +46,6 @@ bool
 normal_is_session(struct slice type)
 {
 	return slice_is(type, "READY") || slice_is(type, "RESUMED");
-}
-
-/* --- time -------------------------------------------------------------------------- */
-
-/* n digits at *p, which moves on; -1 when they are not there. */
-static int
-digits(const char **p, const char *end, int n)
-{
-	int v = 0;
-
-	while (n-- > 0) {
-		if (*p == end || !isdigit((unsigned char)**p))
-			return -1;
-		v = v * 10 + *(*p)++ - '0';
-	}
-	return v;
-}
-
-static bool
-skip(const char **p, const char *end, const char *any_of)
-{
-	if (*p == end || strchr(any_of, **p) == NULL)
-		return false;
-	(*p)++;
-	return true;
-}
-
-/* Z, +08:00 or +0800, minutes east; 0 when there is none. */
-static int
-zone_minutes(const char *p, const char *end)
-{
-	int sign, h, m;
-
-	while (p < end && *p == ' ')
-		p++;
-	if (p == end || (*p != '+' && *p != '-'))
-		return 0;
-	sign = *p++ == '-' ? -1 : 1;
-	h = digits(&p, end, 2);
-	skip(&p, end, ":");
-	m = digits(&p, end, 2);
-	return h < 0 || m < 0 ? 0 : sign * (h * 60 + m);
-}
-
-static int64_t
-time_of_date(struct slice s)
-{
-	const char *p = s.n > 0 ? s.p : "", *end = p + s.n;
-	struct tm   tm = { 0 };
-	int         ms = 0, scale = 100;
-	int64_t     at;
-
-	tm.tm_year = digits(&p, end, 4) - 1900;
-	if (!skip(&p, end, "-"))
-		return 0;
-	tm.tm_mon = digits(&p, end, 2) - 1;
-	if (!skip(&p, end, "-"))
-		return 0;
-	tm.tm_mday = digits(&p, end, 2);
-	if (!skip(&p, end, "Tt "))
-		return 0;
-	tm.tm_hour = digits(&p, end, 2);
-	if (!skip(&p, end, ":"))
-		return 0;
-	tm.tm_min = digits(&p, end, 2);
-	if (!skip(&p, end, ":"))
-		return 0;
-	tm.tm_sec = digits(&p, end, 2);
-	if (tm.tm_year < 0 || tm.tm_mon < 0 || tm.tm_mon > 11 ||
-	    tm.tm_mday < 1 || tm.tm_hour < 0 || tm.tm_min < 0 || tm.tm_sec < 0)
-		return 0;
-	if (skip(&p, end, "."))
-		for (; p < end && isdigit((unsigned char)*p); p++) {
-			ms += (*p - '0') * scale;
-			scale /= 10;
-		}
-	at = (int64_t)timegm(&tm) - 60 * zone_minutes(p, end);
-	return at * 1000 + ms;
-}
-
-int64_t
-normal_time(struct slice s)
-{
-	unsigned long long n;
-
-	s = slice_trim(s);
-	if (!slice_u64(s, &n))
-		return time_of_date(s);
-	/* seconds; some send milliseconds: no date of ours is before 1973 */
-	if (n > 9000000000000000ull)
-		return 0;
-	return (int64_t)(n > 100000000000ull ? n : n * 1000);
 }
 
 /* --- paths --------------------------------------------------------------------------- */
@@ -467,6 +374,8 @@ failed(const struct normal_scratch *s)
 	    s->quote.failed || s->data.failed;
 }
 
+#define NIL "\xc0"   /* as good as nothing, on the wire */
+
 enum err
 normal_event(const struct payload *p, const struct normal_context *c,
     struct normal_scratch *s, struct msg_event *ev)
@@ -486,12 +395,13 @@ normal_event(const struct payload *p, const struct normal_context *c,
 	ev->conv = buf_slice(&s->conv);
 	ev->user = first_text(p->d, row->user);
 	ev->name = first_text(p->d, NAMES);
-	ev->time = normal_time(first_text(p->d, TIMES));
+	ev->time = date_ms(first_text(p->d, TIMES));
 	if (ev->time == 0)
 		ev->time = c->now_ms;
 	if (row->text != TEXT_NO)
 		fill_message(p, row, c, s, ev);
-	else if (p->d != NULL && json_to_msgpack(p->d, &s->data) == ERR_OK)
+	else if (p->d != NULL && json_to_msgpack(p->d, &s->data) == ERR_OK &&
+	    !slice_is(buf_slice(&s->data), NIL))
 		ev->data = buf_slice(&s->data);
 	fill_reply(row, c, ev);
 	ev->raw = p->raw;

@@ -36,10 +36,6 @@ void normal_free(struct normal_scratch *);
 /* READY and RESUMED are the session's own, not events. */
 bool normal_is_session(struct slice type);
 
-/* RFC 3339, "2026-01-02 03:04:05.6 +0800 CST ...", or seconds since 1970, as
- * text; -> ms since 1970, 0 when it is none of them. */
-int64_t normal_time(struct slice);
-
 /* The table, for tests and pages. */
 struct normal_row {
 	const char *name, *type, *conv, *user;

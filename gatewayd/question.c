@@ -4,6 +4,7 @@
  */
 #include "gateway.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "log.h"
@@ -191,6 +192,7 @@ dead_show(struct question *q)
 struct letter {
 	struct gateway *g;
 	uint64_t        no;
+	char            bot[SESSION_BOT_MAX];
 	bool            again;
 	enum err        err;
 };
@@ -202,9 +204,12 @@ on_retry(void *self, const struct journal_dead *d)
 {
 	struct letter *l = self;
 	struct slice   conv = d->conv;
+	struct slice   bot = keep_bot_of(d->id);
 	uint64_t       no;
 
 	l->no = d->no;
+	snprintf(l->bot, sizeof l->bot, "%.*s", (int)bot.n,
+	    bot.n > 0 ? bot.p : "");
 	if (!l->again)
 		return;
 	if ((l->err = keep_conv(l->g, d->body, &conv)) != ERR_OK)
@@ -236,7 +241,7 @@ take_letter(struct gateway *g, uint64_t no, struct slice id, bool again)
 		e = journal_dead_drop(g->journal, l.no);
 	if (e == ERR_OK)
 		log_info(again ? "dead.retried" : "dead.dropped",
-		    KV("no", l.no));
+		    KV("no", l.no), KV("bot", (const char *)l.bot));
 	return e;
 }
 

@@ -34,8 +34,9 @@ struct job {
 	uint64_t        since_ms;
 	unsigned        attempt;
 	struct buf      line;          /* the event as a frame, for those who read */
-	char           *id, *bot, *conv, *msg, *event;
+	char           *id, *bot, *conv, *msg, *event, *ref;
 	int64_t         deadline;
+	uint64_t        window_ms;     /* from the event to its deadline; 0: none */
 	struct timer    late;
 };
 
@@ -59,6 +60,9 @@ void job_return(struct worker *, struct job *, uint64_t after_ms);
 /* A job that is no event's; its calls end with it.  NULL: out of memory. */
 struct job *job_loose(struct worker *, struct handler *, const char *id);
 void job_drop_loose(struct worker *, struct job *);
+/* How long its handler may take: as the handler has it, but no longer than the
+ * platform takes replies to such an event. */
+uint64_t job_timeout_ms(const struct job *);
 struct job *job_find(struct worker *, struct slice id);
 
 void job_on_event(void *self, msg_peer, const struct msg_event *);
@@ -88,7 +92,9 @@ struct handler_kind {
 	void      (*report)(const struct handler *, struct json *);
 	/* What a person should look at, appended; nothing: it is well. */
 	void      (*trouble)(const struct handler *, struct buf *);
-	void      (*reload)(struct handler *);   /* its files may have changed */
+	/* Its files may have changed; asked: a person wants what is broken
+	 * tried again. */
+	void      (*reload)(struct handler *, bool asked);
 	void      (*leave)(struct handler *);
 	bool      (*gone)(const struct handler *);
 	void      (*close)(struct handler *);
@@ -114,6 +120,8 @@ struct handler {
 
 extern const struct handler_kind builtin_kind, exec_kind, plugin_kind;
 
+/* Before it has asked for another. */
+uint64_t handler_timeout_ms(const struct handler *);
 /* Replaces the handler's own patterns.  NOMEM. */
 enum err handler_set_events(struct handler *, const char *words);
 

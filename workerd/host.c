@@ -36,6 +36,13 @@ handler_set_events(struct handler *h, const char *words)
 	return ERR_OK;
 }
 
+uint64_t
+handler_timeout_ms(const struct handler *h)
+{
+	return h->row->timeout_ms > 0 ? h->row->timeout_ms
+	                              : h->worker->conf.handler_timeout_ms;
+}
+
 /* What one handler may hold of our window: so much that all the others
  * together, stuck, leave it some. */
 static uint64_t
@@ -319,9 +326,8 @@ open_handler(struct worker *w, struct handlers_row *row)
 	struct handler *h = &w->handlers[w->nhandlers];
 
 	*h = (struct handler){ .worker = w, .row = row,
-		.waiting_last = &h->waiting,
-		.timeout_ms = row->timeout_ms > 0 ? row->timeout_ms
-		    : w->conf.handler_timeout_ms };
+		.waiting_last = &h->waiting };
+	h->timeout_ms = handler_timeout_ms(h);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		if (strcmp(row->kind, kinds[i]->name) == 0)
 			h->kind = kinds[i];
@@ -340,7 +346,7 @@ on_look(void *self)
 {
 	struct worker *w = self;
 
-	host_reload(w);
+	host_reload(w, false);
 	loop_after(w->loop, &w->looking, LOOK_MS, on_look, w);
 }
 
@@ -359,38 +365,6 @@ host_open(struct worker *w)
 	return e;
 }
 
-static bool
-same_text(const char *a, const char *b)
-{
-	return strcmp(a, b) == 0;
-}
-
-static bool
-same_row(const struct handlers_row *a, const struct handlers_row *b)
-{
-	return same_text(a->name, b->name) && same_text(a->kind, b->kind) &&
-	    same_text(a->arg, b->arg) && same_text(a->events, b->events) &&
-	    same_text(a->prefix, b->prefix) && same_text(a->users, b->users) &&
-	    same_text(a->convs, b->convs) && same_text(a->bots, b->bots) &&
-	    a->procs == b->procs && a->timeout_ms == b->timeout_ms;
-}
-
-/* The list is another one, and a good one. */
-bool
-host_list_changed(struct worker *w)
-{
-	struct handlers fresh;
-	bool            same;
-
-	if (handlers_load(&fresh, &w->conf, on_problem, NULL) != ERR_OK)
-		return false; /* told; what runs goes on */
-	same = fresh.n == w->list.n;
-	for (size_t i = 0; same && i < fresh.n; i++)
-		same = same_row(&fresh.rows[i], &w->list.rows[i]);
-	handlers_free(&fresh);
-	return !same;
-}
-
 /* A plugin takes all others in the process with it. */
 bool
 host_keeps_apart(const struct worker *w)
@@ -402,11 +376,11 @@ host_keeps_apart(const struct worker *w)
 }
 
 void
-host_reload(struct worker *w)
+host_reload(struct worker *w, bool asked)
 {
 	for (size_t i = 0; i < w->nhandlers; i++)
 		if (w->handlers[i].kind->reload != NULL)
-			w->handlers[i].kind->reload(&w->handlers[i]);
+			w->handlers[i].kind->reload(&w->handlers[i], asked);
 }
 
 void

@@ -10,6 +10,7 @@
 
 #include "frame.h"
 #include "log.h"
+#include "pack.h"
 
 /* What surely fits into a message, with all that goes along; and how many
  * calls one event may make. */
@@ -55,6 +56,7 @@ send_call(struct worker *w, struct job *j, struct call *c)
 		        : answer               ? j->msg
 		                               : ""),
 		.event = slice_of(answer ? j->event : ""),
+		.ref = slice_of(answer && c->msg == NULL ? j->ref : ""),
 		.deadline = answer ? j->deadline : 0,
 		.text = slice_of(c->text), .with = buf_slice(&c->with) };
 	enum err e = bus_send(w->api, server, MSG_call, &call);
@@ -88,6 +90,14 @@ copy(struct slice from, char **to)
 	return from.n == 0 || (*to = slice_dup(from)) != NULL;
 }
 
+static bool
+is_number(struct slice key)
+{
+	unsigned long long n;
+
+	return slice_u64(key, &n);
+}
+
 static char *
 call_id(const struct job *j, const struct call *c, struct slice key)
 {
@@ -95,8 +105,9 @@ call_id(const struct job *j, const struct call *c, struct slice key)
 
 	if (strcmp(c->do_, "reply") == 0)
 		buf_putf(&id, "%s#%llu", j->id, (unsigned long long)c->n);
-	else if (key.n > 0)
-		buf_putf(&id, "%s/%.*s", j->id, (int)key.n, key.p);
+	else if (key.n > 0) /* not to be taken for a place among the calls */
+		buf_putf(&id, "%s/%s%.*s", j->id, is_number(key) ? "=" : "",
+		    (int)key.n, key.p);
 	else
 		buf_putf(&id, "%s/%llu", j->id,
 		    (unsigned long long)j->others);
@@ -273,7 +284,35 @@ job_free(struct job *j)
 	free(j->conv);
 	free(j->msg);
 	free(j->event);
+	free(j->ref);
 	free(j);
+}
+
+/* What the platform calls the message where it is quoted: data.ref. */
+static struct slice
+index_of(const struct msg_event *ev)
+{
+	struct slice       none = { NULL, 0 }, skipped;
+	struct unpack      u;
+	struct unpack_item map, key, value;
+
+	unpack_open(&u, ev->data);
+	if (ev->data.n == 0 || unpack_next(&u, &map) != ERR_OK ||
+	    map.type != UNPACK_MAP)
+		return none;
+	for (size_t i = 0; i < map.count; i++) {
+		struct unpack at;
+
+		if (unpack_next(&u, &key) != ERR_OK || key.type != UNPACK_STR)
+			return none;
+		at = u;
+		if (slice_is(key.bytes, "ref"))
+			return unpack_next(&at, &value) == ERR_OK &&
+			        value.type == UNPACK_STR ? value.bytes : none;
+		if (unpack_skip(&u, &skipped) != ERR_OK)
+			return none;
+	}
+	return none;
 }
 
 static struct job *
@@ -286,6 +325,8 @@ job_new(struct handler *h, const struct msg_event *ev)
 	j->last = &j->calls;
 	j->handler = h;
 	j->deadline = ev->deadline;
+	if (ev->time > 0 && ev->deadline > ev->time)
+		j->window_ms = (uint64_t)(ev->deadline - ev->time);
 	j->attempt = (unsigned)ev->attempt;
 	j->since_ms = loop_clock_ms();
 	j->id = slice_dup(ev->id);
@@ -293,13 +334,23 @@ job_new(struct handler *h, const struct msg_event *ev)
 	j->conv = slice_dup(ev->conv);
 	j->msg = slice_dup(ev->msg);
 	j->event = slice_dup(ev->event);
+	j->ref = slice_dup(index_of(ev));
 	if (h->kind->reads_lines)
 		frame_event(ev, h->raw, &j->line);
 	if (j->id != NULL && j->bot != NULL && j->conv != NULL &&
-	    j->msg != NULL && j->event != NULL && !j->line.failed)
+	    j->msg != NULL && j->event != NULL && j->ref != NULL &&
+	    !j->line.failed)
 		return j;
 	job_free(j);
 	return NULL;
+}
+
+uint64_t
+job_timeout_ms(const struct job *j)
+{
+	uint64_t ms = j->handler->timeout_ms;
+
+	return j->window_ms > 0 && j->window_ms < ms ? j->window_ms : ms;
 }
 
 /* It is over: nobody knows it any more. */

@@ -167,21 +167,12 @@ on_drain(void *self, msg_peer from, const struct msg_drain *m)
 	proc_stop(&w->proc);
 }
 
-/* Another list of handlers is for another process: this one ends what it has
- * in hand, and its parent starts the next. */
+/* Another list of handlers is for another process: rookeryd replaces us. */
 static void
 on_reload(void *self, msg_peer from, const struct msg_reload *m)
 {
-	struct worker *w = self;
-
 	(void)from, (void)m;
-	if (!host_list_changed(w)) {
-		host_reload(w);
-		return;
-	}
-	log_info("handlers.changed", KV("file", w->conf.handlers_file));
-	pause_intake(w);
-	proc_stop(&w->proc);
+	host_reload(self, true);
 }
 
 static const struct msg_handlers parent_takes = {

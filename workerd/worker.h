@@ -34,6 +34,7 @@ struct worker {
 	char             last_bot[40];   /* for calls that belong to no event */
 	struct buf       registered;     /* the last READY, as text */
 	bool             paused, left;
+	bool             reaps;        /* orphans: exec.c */
 };
 
 /* --- host.c ------------------------------------------------------------------ */
@@ -61,8 +62,7 @@ uint64_t host_window(const struct worker *);
 uint64_t host_timeout_ms(const struct worker *);
 bool host_wants_raw(const struct worker *);
 bool host_keeps_apart(const struct worker *);
-void host_reload(struct worker *);
-bool host_list_changed(struct worker *);
+void host_reload(struct worker *, bool asked);
 /* Into the report; the remedy of the first that is broken. */
 void host_report(const struct worker *, struct json *app, struct buf *remedy);
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "date.h"
 #include "normal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -65,7 +66,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	    ERR_OK) {
 		one_way(&p, "9000000000000000001", "0/1");
 		one_way(&p, "", "webhook");
-		normal_time(json_text_at(p.d, "timestamp"));
+		date_ms(json_text_at(p.d, "timestamp"));
 	}
 	payload_free(&p);
 	return 0;

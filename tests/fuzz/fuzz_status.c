@@ -1,12 +1,14 @@
-// links: supervisor/control.c supervisor/status.c supervisor/snapshot.c supervisor/lines.c supervisor/service.c supervisor/plan.c supervisor/vitals.c common
+// links: supervisor/child.c supervisor/control.c supervisor/family.c supervisor/handover.c supervisor/kept.c supervisor/kin.c supervisor/lines.c supervisor/logfile.c supervisor/notify.c supervisor/output.c supervisor/plan.c supervisor/service.c supervisor/settings.c supervisor/snapshot.c supervisor/spawn.c supervisor/status.c supervisor/vault.c supervisor/vitals.c common
 /*
- * What a client of the status socket says.  The children are none: whatever is
- * asked of them is taken and nothing starts.  Each answer is a line of JSON,
- * and what waits to be read stays bounded.
+ * What a client writes to the status socket, whole and in pieces.  Behind it
+ * stands the supervisor as it is, with workers to scale that cannot be started
+ * (there is no workerd beside this program).  Each answer is a line with an
+ * object; whoever sends no line, or one too long, is cut off.
  */
 #include <sys/socket.h>
 
 #include <fcntl.h>
+#include <sanitizer/common_interface_defs.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,22 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "log.h"
+
+enum { TURNS = 4, ANSWERS_MAX = 1 << 20 };
+
+struct world {
+	struct loop    *loop;
+	struct settings settings;
+	struct output   output;
+	struct family   family;
+	struct control  control;
+	char            answers[ANSWERS_MAX];
+	size_t          n;
+};
+
+static struct world w;
+static char         folder[] = "/tmp/rk-fuzz-XXXXXX";
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
@@ -24,261 +42,133 @@ must(bool good)
 		abort();
 }
 
-/* --- the family, and its children ----------------------------------------- */
-
-static struct service_limits limits = {
-	.ready_ms = 1000, .watchdog_ms = 1000, .drain_ms = 1000,
-	.stop_ms = 1000
-};
-static struct child    one = { .name = "gateway" },
-                       two = { .name = "worker/1" };
-static struct settings settings;
-static struct output   output;
-static struct family   family = {
-	.settings = &settings, .output = &output,
-	.children = { &one, &two }, .nchildren = 2
-};
-
-bool
-family_matches(const struct child *c, struct slice name)
+/* The supervisor logs to descriptor 2; the sanitizers go on with ours. */
+static void
+be_quiet(void)
 {
-	return name.n == 0 || slice_is(name, "all") ||
-	    slice_is(name, c->name) ||
-	    (slice_is(name, "worker") && c == &two);
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int ours = dup(2);
+
+	must(null >= 0 && ours >= 0 && dup2(null, 2) == 2);
+	close(null);
+	__sanitizer_set_report_fd((void *)(intptr_t)ours);
 }
-
-struct child *
-family_find(struct family *f, struct slice name)
-{
-	for (size_t i = 0; i < f->nchildren; i++)
-		if (family_matches(f->children[i], name))
-			return f->children[i];
-	return NULL;
-}
-
-struct child *
-family_child(struct family *f, struct slice name)
-{
-	for (size_t i = 0; i < f->nchildren; i++)
-		if (slice_is(name, f->children[i]->name))
-			return f->children[i];
-	return NULL;
-}
-
-const struct service_limits *
-family_limits(const struct family *f, enum service_id id)
-{
-	(void)f, (void)id;
-	return &limits;
-}
-
-enum plan_state
-family_state(const struct family *f)
-{
-	(void)f;
-	return PLAN_READY;
-}
-
-enum err
-family_reload(struct family *f)
-{
-	(void)f;
-	return ERR_CONFIG;
-}
-
-void
-family_roll(struct family *f, struct slice name)
-{
-	must(family_find(f, name) != NULL);
-}
-
-bool
-family_rolls(const struct family *f)
-{
-	(void)f;
-	return false;
-}
-
-enum err
-family_scale(struct family *f, unsigned workers)
-{
-	(void)f;
-	must(workers <= FAMILY_WORKERS_MAX);
-	return ERR_OK;
-}
-
-void
-family_log_level(struct family *f, enum log_level level)
-{
-	(void)f, (void)level;
-}
-
-void
-family_stop(struct family *f)
-{
-	(void)f;
-}
-
-void
-child_step(struct child *c, enum service_input input)
-{
-	must(c == &one || c == &two);
-	(void)input;
-}
-
-enum err
-child_signal(struct child *c, int number, bool group)
-{
-	must(c == &one || c == &two);
-	must(number >= 0 && number <= SIGRTMAX);
-	(void)group;
-	return ERR_OK;
-}
-
-enum err
-child_tell(struct child *c, enum msg_kind kind, const void *msg)
-{
-	must(c == &one || c == &two);
-	must(kind == MSG_ask && ((const struct msg_ask *)msg)->what.n > 0);
-	return ERR_OK;
-}
-
-const char *
-child_last_exit(const struct child *c, char *text, size_t n)
-{
-	(void)c;
-	snprintf(text, n, "status 0");
-	return text;
-}
-
-const char *
-child_remedy(const struct child *c, char *text, size_t n)
-{
-	(void)c;
-	snprintf(text, n, "%s", "");
-	return text;
-}
-
-const char *
-child_stuck(const struct child *c)
-{
-	(void)c;
-	return NULL;
-}
-
-void
-child_look(struct child *c)
-{
-	(void)c;
-}
-
-const struct service_kind *
-service_kind(enum service_id id)
-{
-	static const struct service_kind kind = { .name = "worker" };
-
-	(void)id;
-	return &kind;
-}
-
-char *
-settings_chat_url(const struct settings *s)
-{
-	(void)s;
-	return NULL;
-}
-
-/* --- a client --------------------------------------------------------------- */
 
 static void
-open_family(void)
+clear_up(void)
 {
-	must(loop_new(&family.loop) == ERR_OK);
-	for (size_t i = 0; i < family.nchildren; i++) {
-		struct child *c = family.children[i];
+	char command[64];
 
-		c->family = &family;
-		c->pidfd = c->socket = c->output[0] = c->output[1] = -1;
-		service_open(&c->service, &limits, loop_now(family.loop));
-		lines_open(&c->lines, loop_now(family.loop));
-		lines_keep(&c->lines, SLICE("2026-01-01T00:00:00.000Z info "
-		    "x[1] a.line of=its \"own\" \t"), i);
-	}
+	snprintf(command, sizeof command, "rm -rf %s", folder);
+	if (system(command) != 0)
+		perror(folder);
 }
 
-/* Takes what has been answered: whole lines, each of them JSON. */
 static void
-read_answers(int fd, struct buf *in)
+begin(void)
 {
-	char         bytes[65536];
-	struct json *doc = NULL;
-	ssize_t      n;
-	char        *nl;
+	if (mkdtemp(folder) == NULL)
+		abort();
+	atexit(clear_up);
+	be_quiet();
+	setenv("ROOKERY_ENV_FILE", "", 1);
+	setenv("ROOKERY_RUN_DIR", folder, 1);
+	setenv("ROOKERY_STATE_DIR", folder, 1);
+	setenv("ROOKERY_SERVICES", "worker", 1);
+	setenv("ROOKERY_WORKERS", "0", 1);
+	setenv("ROOKERY_LOG", "error", 1);
+	log_open("rookeryd", LOG_ERROR, false);
+}
 
-	while ((n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
-		buf_put(in, (struct slice){ bytes, (size_t)n });
-	while (in->n > 0 && (nl = memchr(in->p, '\n', in->n)) != NULL) {
-		size_t len = (size_t)(nl - in->p);
+static void
+world_open(void)
+{
+	w = (struct world){ 0 };
+	must(settings_open(&w.settings, false) == ERR_OK);
+	must(loop_new(&w.loop) == ERR_OK);
+	must(output_open(&w.output, w.loop, &w.settings.conf) == ERR_OK);
+	must(family_open(&w.family, w.loop, &w.settings, &w.output, 1024,
+	         NULL) == ERR_OK);
+	must(control_open(&w.control, &w.family, w.loop, folder, NULL) ==
+	    ERR_OK);
+}
 
-		must(json_parse(&doc, (struct slice){ in->p, len }) ==
-		    ERR_OK && json_is_object(doc));
-		json_free(&doc);
-		buf_drop(in, len + 1);
+static void
+world_close(void)
+{
+	family_close(&w.family);
+	output_close(&w.output);
+	control_close(&w.control);
+	loop_free(&w.loop);
+	settings_close(&w.settings);
+}
+
+static void
+turn(int fd)
+{
+	ssize_t n;
+
+	family_turn(&w.family);
+	control_turn(&w.control);
+	must(loop_turn(w.loop, 0, NULL) == ERR_OK);
+	while (w.n < sizeof w.answers &&
+	    (n = read(fd, w.answers + w.n, sizeof w.answers - w.n)) > 0)
+		w.n += (size_t)n;
+}
+
+/* The last may not be whole yet. */
+static void
+judge(void)
+{
+	const char *p = w.answers, *end = p + w.n, *nl;
+
+	for (; (nl = memchr(p, '\n', (size_t)(end - p))) != NULL; p = nl + 1) {
+		struct json *j = NULL;
+
+		must(json_parse(&j, (struct slice){ p, (size_t)(nl - p) }) ==
+		    ERR_OK);
+		must(json_is_object(j));
+		json_free(&j);
 	}
 }
 
 static void
-talk(struct control *ctl, struct slice said)
+say(struct slice text, size_t step)
 {
-	struct buf     in = { 0 };
-	struct client *c;
-	int            pair[2];
-	bool           more = false;
+	int pair[2];
 
 	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
 	         pair) == 0);
-	must((c = status_take(&ctl->status, pair[1])) != NULL);
-	while (said.n > 0 && c->fd >= 0 && !c->dead) {
-		ssize_t n = send(pair[0], said.p, said.n, MSG_NOSIGNAL);
+	if (status_take(&w.control.status, pair[0]) == NULL)
+		abort();
+	for (size_t at = 0; at < text.n; at += step) {
+		struct slice part = slice_from(text, at);
 
-		if (n > 0)
-			said = slice_from(said, (size_t)n);
-		must(loop_turn(family.loop, 0, &more) == ERR_OK);
-		must(c->out.n <= STATUS_UNREAD_MAX || c->dead);
-		must(c->in.n <= STATUS_LINE_MAX || c->dead);
-		if (c->fd >= 0 && !c->dead)
-			read_answers(pair[0], &in);
-		control_turn(ctl);
+		if (part.n > step)
+			part.n = step;
+		if (send(pair[1], part.p, part.n, MSG_NOSIGNAL) < 0)
+			break;
+		turn(pair[1]);
 	}
-	while (!c->dead && c->fd >= 0 && c->out.n > 0) {
-		read_answers(pair[0], &in);
-		must(loop_turn(family.loop, 0, &more) == ERR_OK);
-	}
-	read_answers(pair[0], &in);
-	close(pair[0]);
-	for (int i = 0; i < 100 && c->fd >= 0; i++) {
-		must(loop_turn(family.loop, 0, &more) == ERR_OK);
-		control_turn(ctl);
-	}
-	must(c->fd < 0);
-	buf_free(&in);
+	for (int i = 0; i < TURNS; i++)
+		turn(pair[1]);
+	close(pair[1]);
+	turn(-1);
+	judge();
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	static struct control ctl;
-	static char           dir[] = "/tmp/rk-fuzz-XXXXXX";
-	struct slice          said = { (const char *)data, n };
+	static bool  begun;
+	struct slice in = { (const char *)data, n };
 
-	if (family.loop == NULL) {
-		open_family();
-		must(mkdtemp(dir) != NULL);
-		must(control_open(&ctl, &family, family.loop, dir, NULL) ==
-		    ERR_OK);
-		/* The path is not needed, and nothing is to stay. */
-		must(unlink(ctl.path) == 0 && rmdir(dir) == 0);
-	}
-	talk(&ctl, said);
+	if (!begun)
+		begin();
+	begun = true;
+	world_open();
+	say(in, n > 4096 ? n / 4 : 4096);
+	say(in, n / 3 + 1);
+	world_close();
 	return 0;
 }

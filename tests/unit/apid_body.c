@@ -281,6 +281,36 @@ TEST(messages)
 	}
 }
 
+/* The index comes along with the call; the argument wins. */
+TEST(the_message_answered_is_quoted)
+{
+	static const struct {
+		const char  *conv;
+		struct slice with;
+		const char  *quotes;
+	} quotes[] = {
+		{ "u:U", SLICE("\x81\xa5quote\xc3"), "REFIDX_7" },
+		{ "g:G", SLICE("\x82\xa5quote\xc3\xa3ref\xa8REFIDX_8"),
+		    "REFIDX_8" },
+		{ "c:C", SLICE("\x81\xa5quote\xc3"), "M1" },
+		{ "u:U", SLICE("\x80"), "" },
+	};
+
+	for (size_t i = 0; i < sizeof quotes / sizeof *quotes; i++) {
+		struct msg_call m = { .id = SLICE("a"), .do_ = SLICE("reply"),
+			.ev = SLICE("m:1"), .n = 1, .msg = SLICE("M1"),
+			.conv = slice_of(quotes[i].conv), .text = SLICE("x"),
+			.ref = SLICE("REFIDX_7"), .with = quotes[i].with };
+		struct call     c;
+		const char     *why;
+
+		EXPECT_INT(call_read(&c, &m, false, &why), RESULT_OK);
+		EXPECT_SLICE(json_text_at(c.body,
+		    "message_reference.message_id"), quotes[i].quotes);
+		call_free(&c);
+	}
+}
+
 /* The number of a sign of typing is no reply's, the same for the same call. */
 TEST(typing_has_a_number_of_its_own)
 {
@@ -379,6 +409,7 @@ int
 main(void)
 {
 	RUN(messages);
+	RUN(the_message_answered_is_quoted);
 	RUN(typing_has_a_number_of_its_own);
 	RUN(files_that_are_wanted);
 	RUN(what_became_of_a_file_goes_into_the_body);

@@ -275,6 +275,11 @@ fitting(const struct catalog_param *p)
 	case TYPE_OBJECTS:
 		snprintf(text, sizeof text, "[{}]");
 		break;
+	case TYPE_PANEL:
+	case TYPE_MENU:
+		snprintf(text, sizeof text, "[{\"name\":\"n\",\"type\":"
+		    "\"link\",\"link\":\"https://x\"}]");
+		break;
 	case TYPE_OBJECT:
 		snprintf(text, sizeof text, "{}");
 		break;
@@ -303,7 +308,8 @@ unfitting(const struct catalog_param *p)
 	struct json *doc = NULL;
 	const char  *text = p->type >= TYPE_IDS ? "7.5" : "[[]]";
 
-	if (p->type == TYPE_OBJECTS || p->type == TYPE_IDS)
+	if (p->type == TYPE_OBJECTS || p->type == TYPE_IDS ||
+	    p->type == TYPE_PANEL || p->type == TYPE_MENU)
 		text = "[[]]";
 	if (p->type == TYPE_INT && p->max < INT32_MAX)
 		text = "2147483647";
@@ -505,6 +511,73 @@ TEST(what_a_call_is)
 	}
 }
 
+#define SEVEN "\u4f60\u4f60\u4f60\u4f60\u4f60\u4f60\u4f60"
+#define TEN "0123456789"
+
+/* An item of a panel, else of a menu; what is complained of. */
+static const struct {
+	bool        panel;
+	const char *item, *wrong;
+} items[] = {
+	{ true, "{\"name\":\"" SEVEN "\",\"type\":\"command\"}", "" },
+	{ true, "{\"name\":\"" TEN "0123\",\"desc\":\"" TEN TEN TEN "\","
+	    "\"type\":\"command\"}", "" },
+	{ true, "{\"type\":\"command\"}", "an item has name" },
+	{ true, "{\"name\":\"" SEVEN "a\",\"type\":\"command\"}",
+	    "name of" },
+	{ true, "{\"name\":\"a\",\"desc\":\"" TEN TEN TEN "a\","
+	    "\"type\":\"command\"}", "desc of" },
+	{ true, "{\"name\":\"a\",\"type\":\"switch\"}", "type of" },
+	{ true, "{\"name\":\"a\",\"type\":\"link\"}", "an item of" },
+	{ true, "{\"name\":\"a\",\"type\":\"link\",\"link\":\"http://x\"}",
+	    "link of" },
+	{ false, "{\"name\":\"" TEN "\",\"type\":\"switch\"}", "" },
+	{ false, "{\"name\":\"" TEN "a\",\"type\":\"switch\"}", "name of" },
+	{ false, "{\"name\":\"a\",\"type\":\"command\"}", "type of" },
+	{ false, "{\"name\":\"a\",\"type\":\"link\"}", "an item of" },
+	{ false, "{\"name\":\"a\",\"type\":\"menu\",\"sub_menu_items\":["
+	    "{\"name\":\"" TEN "0123\",\"type\":\"send_message\"}]}", "" },
+	{ false, "{\"name\":\"a\",\"type\":\"menu\",\"sub_menu_items\":["
+	    "{\"name\":\"" TEN "01234\",\"type\":\"send_message\"}]}",
+	    "name of an inner" },
+	{ false, "{\"name\":\"a\",\"type\":\"menu\",\"sub_menu_items\":["
+	    "{\"name\":\"b\",\"type\":\"menu\"}]}", "type of an inner" },
+	{ false, "{\"name\":\"a\",\"type\":\"menu\",\"sub_menu_items\":["
+	    "{\"type\":\"link\"}]}", "an item has" },
+	{ false, "{\"name\":\"a\",\"type\":\"menu\",\"sub_menu_items\":["
+	    "{},{},{},{},{},{}]}", "sub_menu_items" },
+};
+
+TEST(items_of_panels_and_menus)
+{
+	for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
+		struct json    *with;
+		struct buf      text = { 0 }, packed = { 0 };
+		struct msg_call m = { .bot = SLICE("7"), .do_ = items[i].panel
+		        ? SLICE("panel_create") : SLICE("menu_set") };
+		struct call     c;
+		const char     *why, *colon;
+
+		buf_putf(&text, "{%s\"%s\":{\"items\":[%s]}}",
+		    items[i].panel ? "\"scope\":\"c2c\"," : "",
+		    items[i].panel ? "panel" : "menu", items[i].item);
+		EXPECT_INT(json_parse(&with, buf_slice(&text)), ERR_OK);
+		EXPECT_INT(json_to_msgpack(with, &packed), ERR_OK);
+		m.with = buf_slice(&packed);
+		EXPECT_INT(call_read(&c, &m, false, &why),
+		    items[i].wrong[0] == '\0' ? RESULT_OK : RESULT_BAD_ARG);
+		colon = why != NULL ? strchr(why, ' ') : NULL;
+		EXPECT((colon != NULL) == (items[i].wrong[0] != '\0'));
+		if (colon != NULL && strncmp(colon + 1, items[i].wrong,
+		        strlen(items[i].wrong)) != 0)
+			EXPECT_STR(colon + 1, items[i].wrong);
+		call_free(&c);
+		json_free(&with);
+		buf_free(&text);
+		buf_free(&packed);
+	}
+}
+
 /* method, path; allowed where raw calls are, and good. */
 static const struct {
 	const char *method, *path;
@@ -563,6 +636,7 @@ main(void)
 	RUN(every_wrong_parameter_is_named);
 	RUN(every_unknown_parameter_is_named);
 	RUN(what_a_call_is);
+	RUN(items_of_panels_and_menus);
 	RUN(raw_calls);
 	return test_done();
 }

@@ -78,6 +78,22 @@ TEST(each_target_has_its_own)
 	limits_close(&ls);
 }
 
+/* The tokens are back, and whoever looks first at that moment has to see that
+ * somebody stands there. */
+TEST(nobody_passes_a_line)
+{
+	struct limit_waiter w[7];
+
+	setup(100);
+	for (int i = 0; i < 7; i++) {
+		w[i] = call("c:A", LIMIT_channel_send, 0);
+		EXPECT_INT(limit_ask(&ls, &w[i], i < 6 ? 1000 : 2050), i < 5);
+	}
+	EXPECT(limit_next(&ls, 2050) == &w[5]);
+	EXPECT(limit_next(&ls, 2050) == &w[6]);
+	limits_close(&ls);
+}
+
 TEST(scaled_and_off)
 {
 	struct limit_waiter        w[12];
@@ -268,6 +284,7 @@ main(void)
 {
 	RUN(so_many_and_no_more_in_any_span);
 	RUN(each_target_has_its_own);
+	RUN(nobody_passes_a_line);
 	RUN(scaled_and_off);
 	RUN(a_pause_and_then_one_by_one);
 	RUN(a_pause_of_one_conversation);

@@ -138,8 +138,11 @@ TEST(a_days_allowance_of_each)
 				break;
 			pace_count(&p, &c, DAY);
 			if (n == 0) { /* one that was not sent after all */
+				struct pace_call other = call(days[i].scope,
+				    days[i].conv, true);
+
 				pace_uncount(&p, &c);
-				pace_count(&p, &c, DAY);
+				pace_count(&p, &other, DAY);
 			}
 		}
 		EXPECT_INT(n, days[i].most);
@@ -330,11 +333,59 @@ TEST(bounded)
 	teardown();
 }
 
+/* Also what waits to be erased, while the file cannot be written. */
+TEST(bounded_without_a_file)
+{
+	static char         name[32];
+	struct allowance_of of = { SLICE("7"), { NULL, 0 } };
+
+	setup();
+	for (int i = 0; i < 3 * ALLOWANCES_MAX; i++) {
+		snprintf(name, sizeof name, "u:%d", i);
+		of.conv = slice_of(name);
+		allowance_take(&p.allowances, ALLOWANCE_user_day, &of, DAY);
+	}
+	EXPECT_INT(p.allowances.n, ALLOWANCES_MAX);
+	EXPECT_INT(p.allowances.erased, 0);
+	EXPECT_INT(sent_commit(&sent, 1000), ERR_OK);
+	allowance_renew(&p.allowances, ALLOWANCE_user_day, &of, DAY);
+	EXPECT_INT(p.allowances.erased, 1);
+	EXPECT_INT(sent_commit(&sent, 1000), ERR_OK);
+	EXPECT_INT(p.allowances.erased, 0);
+	teardown();
+}
+
+/* A clock that was years ahead for a while must not keep a conversation from
+ * its messages for years; one set back over midnight makes no new day. */
+TEST(days_of_a_clock_that_was_wrong)
+{
+	struct allowance_of of = { SLICE("7"), SLICE("u:A") };
+	enum allowance      row = ALLOWANCE_user_day;
+
+	setup();
+	allowance_exhaust(&p.allowances, row, &of, DAY + 4000);
+	allowance_refuse(&p.allowances, &of, DAY + 4000, REFUSING_TOLD_DAYS);
+	EXPECT_INT(allowance_left(&p.allowances, row, &of, DAY, true), 1000);
+	EXPECT(!allowance_refused(&p.allowances, &of, DAY));
+	allowance_take(&p.allowances, row, &of, DAY);
+	EXPECT_INT(allowance_left(&p.allowances, row, &of, DAY, true), 999);
+	EXPECT_INT(allowance_left(&p.allowances, row, &of, DAY - 1, true),
+	    999);
+	EXPECT_INT(allowance_left(&p.allowances, row, &of, DAY + 1, true),
+	    1000);
+	allowance_refuse(&p.allowances, &of, DAY, REFUSING_TOLD_DAYS);
+	EXPECT(allowance_refused(&p.allowances, &of, DAY - 1));
+	EXPECT(allowance_refused(&p.allowances, &of, DAY + 29));
+	EXPECT(!allowance_refused(&p.allowances, &of, DAY + 30));
+	teardown();
+}
+
 int
 main(void)
 {
 	RUN(days_are_those_of_beijing);
 	RUN(a_days_allowance_of_each);
+	RUN(days_of_a_clock_that_was_wrong);
 	RUN(two_hundred_direct_conversations);
 	RUN(without_limits_only_what_the_platform_says);
 	RUN(who_wants_no_messages);
@@ -342,5 +393,6 @@ main(void)
 	RUN(a_refusal_pauses_what_it_is_about);
 	RUN(the_verified_may_more);
 	RUN(bounded);
+	RUN(bounded_without_a_file);
 	return test_done();
 }

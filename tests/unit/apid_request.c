@@ -540,6 +540,57 @@ TEST(a_session_that_stays_away_holds_nothing_for_long)
 	teardown();
 }
 
+/* One that ends at once, when the session is back, takes the next with it. */
+TEST(a_session_comes_back_and_nothing_may_go)
+{
+	setup(false);
+	w.rs.replies[SCOPE_C2C] = 1;
+	reply("a1", "u:A", 1);
+	answer(0, 200, OK_BODY);
+	w.rs.hold = HOLD_ALL;
+	w.rs.hold_ms = 60000;
+	w.bot.away_ms = loop_now(w.rs.loop);
+	reply("a2", "u:A", 2);
+	reply("a3", "u:A", 3);
+	reply("b1", "u:B", 1);
+	w.bot.away_ms = 0;
+	requests_on_live(&w.rs, &w.bot);
+	turn();
+	EXPECT_INT(w.nresults, 3);
+	EXPECT_STR(w.results[1].code, "QUOTA");
+	EXPECT_STR(w.results[2].code, "QUOTA");
+	EXPECT_INT(w.nstarted, 2);
+	teardown();
+}
+
+/* The bot goes while a call of its is under way: that comes to its end, also
+ * when it takes a second request, and those behind it are not begun. */
+TEST(a_bot_goes_with_a_call_under_way)
+{
+	static const struct {
+		unsigned    status;
+		const char *body;
+	} rows[] = { { 500, "{}" }, { 401, "{\"code\":11244}" } };
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		setup(false);
+		w.advice = TOKEN_SAME;
+		reply("a1", "u:A", 1);
+		reply("a2", "u:A", 2);
+		w.bot.leaving = true;
+		requests_let_go(&w.rs, &w.bot);
+		EXPECT_INT(w.rs.n, 1);
+		answer(0, rows[i].status, rows[i].body);
+		turn_until(2, 0);
+		answer(1, 200, OK_BODY);
+		EXPECT_INT(w.nresults, 1);
+		EXPECT(w.results[0].ok);
+		EXPECT(!requests_use(&w.rs, &w.bot));
+		EXPECT_INT(w.rs.lanes.n, 0);
+		teardown();
+	}
+}
+
 TEST(windows_close)
 {
 	setup(false);
@@ -1162,6 +1213,16 @@ TEST(who_waits_for_a_review_is_told)
 	EXPECT_INT(w.nresults, 4);
 	EXPECT(strstr(w.results[3].data, "passed\xc2") != NULL);
 	EXPECT_INT(w.rs.audits.rejected, 1);
+	/* Who asks again is told the same as who waited, also later. */
+	push("c:A", "long", LONG_WAIT);
+	EXPECT_INT(w.nresults, 5);
+	EXPECT(strstr(w.results[4].data, "msg\xa2M2") != NULL);
+	run_close();
+	run_open(false);
+	push("c:A", "long", LONG_WAIT);
+	EXPECT_INT(w.nstarted, 0);
+	EXPECT(w.nresults == 1 &&
+	    strstr(w.results[0].data, "passed\xc3") != NULL);
 	teardown();
 }
 
@@ -1192,6 +1253,31 @@ TEST(waits_for_its_tokens_in_nobodys_way)
 	EXPECT_INT(w.nstarted, 6);
 	turn_until(7, 6);
 	answer(6, 200, OK_BODY);
+	teardown();
+}
+
+/* With nothing else to wake us, they leave when their tokens come back. */
+TEST(tokens_come_back_to_who_sleeps)
+{
+	struct msg_call m = { .id = SLICE("#0"), .bot = SLICE("7"),
+		.do_ = SLICE("me") };
+	char            id[8];
+	uint64_t        began;
+
+	setup(false);
+	w.rs.places = 64;
+	w.rs.pace.limits.percent = 100;
+	for (unsigned i = 0; i <= 50; i++) {
+		snprintf(id, sizeof id, "#%u", i);
+		m.id = slice_of(id);
+		requests_take(&w.rs, SLICE("p"), &m);
+	}
+	EXPECT_INT(w.nstarted, 50);
+	began = loop_clock_ms();
+	for (int i = 0; i < 4 && w.nstarted == 50; i++)
+		loop_turn(w.rs.loop, 4000, NULL);
+	EXPECT_INT(w.nstarted, 51);
+	EXPECT(loop_clock_ms() - began < 3000);
 	teardown();
 }
 
@@ -1291,6 +1377,78 @@ body_has(size_t i, const char *text)
 	return memmem(b.p, b.n, text, strlen(text)) != NULL;
 }
 
+static void
+reply_in_markdown(const char *id, const char *conv)
+{
+	struct msg_call m = { .id = slice_of(id), .bot = SLICE("7"),
+		.do_ = SLICE("reply"), .ev = slice_of(conv), .n = 1,
+		.conv = slice_of(conv), .msg = SLICE("M"),
+		.with = SLICE("\x81\xa8markdown\xa1x"),
+		.deadline = loop_wall_ms() + 60000 };
+
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+}
+
+/* What may have been sent is sent again as it was, whatever another call has
+ * learnt meanwhile. */
+TEST(markdown_that_may_have_been_sent_stays_markdown)
+{
+	setup(false);
+	w.rs.markdown_plain = true;
+	reply_in_markdown("a", "g:A");
+	answer(0, 0, "");
+	reply_in_markdown("b", "g:B");
+	answer(1, 400, "{\"code\":304041}");
+	EXPECT_INT(w.nstarted, 3);
+	EXPECT(!body_has(2, "markdown"));
+	turn_until(4, 0);
+	EXPECT(body_has(3, "markdown"));
+	reply_in_markdown("c", "g:C"); /* this one knows it */
+	EXPECT_INT(w.nstarted, 5);
+	EXPECT(!body_has(4, "markdown"));
+	teardown();
+}
+
+/* A refusal that another form would answer, while we leave: not the end. */
+TEST(another_form_is_left_to_the_next_run)
+{
+	setup(false);
+	w.rs.markdown_plain = w.rs.expired_active = true;
+	reply_in_markdown("a", "g:A");
+	reply("b", "g:B", 1);
+	requests_stop(&w.rs);
+	answer(0, 400, "{\"code\":304041}");
+	answer(1, 400, "{\"code\":304027}");
+	EXPECT(requests_idle(&w.rs));
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT_INT(w.nresults, 0);
+	run_close();
+	run_open(false);
+	w.rs.markdown_plain = w.rs.expired_active = true;
+	reply_in_markdown("a", "g:A");
+	EXPECT_INT(w.nstarted, 1);
+	answer(0, 400, "{\"code\":304041}");
+	answer(1, 200, OK_BODY);
+	EXPECT(w.results[0].ok);
+	teardown();
+}
+
+/* Neither does it when its time is over while it waits to be sent again. */
+TEST(unsure_and_late_is_not_sent_unasked)
+{
+	setup(false);
+	w.rs.expired_active = true;
+	reply_from("p", "a", "g:A", 1, 1500);
+	turn();
+	answer(0, 0, "");
+	w.has_token = false;
+	turn_until(1, 1);
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	EXPECT_INT(w.rs.counts.unasked, 0);
+	teardown();
+}
+
 TEST(a_message_waits_for_its_file)
 {
 	setup(false);
@@ -1340,6 +1498,62 @@ form_has(size_t i, const char *name)
 }
 
 /* A picture of ours goes along as a form, also when the reply goes unasked. */
+TEST(a_role_in_the_older_form)
+{
+	setup(false);
+	ask("role_create", "", "guild_id", "G", "name", "n");
+	EXPECT(!body_has(0, "filter"));
+	answer(0, 400, "{\"code\":10013}");
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT(body_has(1, "\"filter\":{\"name\":1}"));
+	answer(1, 400, "{\"code\":10013}"); /* once */
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT_INT(w.nresults, 1);
+	ask("role_create", "", "guild_id", "H", "name", "n");
+	answer(2, 403, "{\"code\":11253}"); /* that is not about its form */
+	EXPECT_INT(w.nstarted, 3);
+	ask("role_create", "", "guild_id", "I", "name", "n");
+	answer(3, 0, ""); /* it may be there: no second one */
+	EXPECT_INT(w.nstarted, 4);
+	EXPECT_STR(w.results[2].code, "TIMEOUT");
+	ask("channel_message_send", "", "channel_id", "C", "content", "x");
+	answer(4, 400, "{\"code\":10013}");
+	EXPECT_INT(w.nstarted, 5);
+	teardown();
+}
+
+/* It may have been sent with the first: there is no second. */
+TEST(an_unsure_message_has_no_other_file)
+{
+	setup(true);
+	ask("send", "u:A", "image", "https://x/a.png", NULL, NULL);
+	file_is(0, RESULT_OK, "F1");
+	answer(0, 0, "");
+	turn_until(2, 0);
+	answer(1, 400, "{\"code\":304080}");
+	EXPECT_INT(w.norders, 1);
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	teardown();
+}
+
+/* Other orders may join an upload, and outlive the bot that it is begun by. */
+TEST(a_bot_that_goes_begins_no_upload)
+{
+	setup(false);
+	ask("send", "u:A", "image", "https://x/a.png", NULL, NULL);
+	file_is(0, RESULT_OK, "F1");
+	EXPECT_INT(w.nstarted, 1);
+	w.bot.leaving = true;
+	requests_let_go(&w.rs, &w.bot);
+	answer(0, 400, "{\"code\":304080}");
+	EXPECT_INT(w.norders, 1);
+	EXPECT_INT(w.nresults, 1);
+	EXPECT_STR(w.results[0].code, "MEDIA");
+	EXPECT(!requests_use(&w.rs, &w.bot));
+	teardown();
+}
+
 TEST(a_form_in_another_form)
 {
 	struct media_answer a = { .result = RESULT_OK,
@@ -1615,6 +1829,8 @@ main(void)
 	RUN(a_refused_token_is_renewed_and_the_call_sent_once_more);
 	RUN(waits_for_a_session_where_it_is_asked_for);
 	RUN(a_session_that_stays_away_holds_nothing_for_long);
+	RUN(a_session_comes_back_and_nothing_may_go);
+	RUN(a_bot_goes_with_a_call_under_way);
 	RUN(windows_close);
 	RUN(a_window_from_the_beginning_of_time);
 	RUN(bounded);
@@ -1629,9 +1845,16 @@ main(void)
 	RUN(a_long_line_that_is_refused);
 	RUN(who_waits_for_a_review_is_told);
 	RUN(waits_for_its_tokens_in_nobodys_way);
+	RUN(tokens_come_back_to_who_sleeps);
 	RUN(a_pause_is_everybodys);
 	RUN(refused_markdown_and_late_replies_change_their_form_once);
+	RUN(markdown_that_may_have_been_sent_stays_markdown);
+	RUN(another_form_is_left_to_the_next_run);
+	RUN(unsure_and_late_is_not_sent_unasked);
 	RUN(a_message_waits_for_its_file);
+	RUN(a_role_in_the_older_form);
+	RUN(an_unsure_message_has_no_other_file);
+	RUN(a_bot_that_goes_begins_no_upload);
 	RUN(a_form_in_another_form);
 	RUN(files_by_themselves);
 	RUN(starts_without_its_record);

@@ -26,10 +26,12 @@ bus_send(struct bus *b, msg_peer to, enum msg_kind kind, const void *msg)
 		return bus_says;
 	if (kind == MSG_call)
 		snprintf(said + n, sizeof said - n,
-		    "call %.*s n=%u ev=%.*s conv=%.*s msg=%.*s \"%.*s\"\n",
+		    "call %.*s n=%u ev=%.*s conv=%.*s msg=%.*s%s%.*s "
+		    "\"%.*s\"\n",
 		    (int)c->id.n, c->id.p, (unsigned)c->n, (int)c->ev.n,
 		    c->ev.p, (int)c->conv.n, c->conv.p, (int)c->msg.n,
-		    c->msg.p, (int)c->text.n, c->text.p);
+		    c->msg.p, c->ref.n > 0 ? " ref=" : "", (int)c->ref.n,
+		    c->ref.n > 0 ? c->ref.p : "", (int)c->text.n, c->text.p);
 	else if (kind == MSG_nack)
 		snprintf(said + n, sizeof said - n, "nack %.*s%s%s %.*s\n",
 		    (int)((const struct msg_nack *)msg)->ev.n,
@@ -233,6 +235,39 @@ TEST(the_ack_waits_for_every_result)
 	EXPECT_INT(w.replies, 2);
 	EXPECT_INT(w.failed, 1);
 	EXPECT(w.jobs == NULL);
+}
+
+/* An answer names the message's index, by which it can be quoted. */
+TEST(what_is_answered_can_be_quoted)
+{
+	static const struct {
+		struct slice data;
+		const char  *ref;
+	} rows[] = {
+		{ SLICE("\x82\xa4type\x03\xa3ref\xa8REFIDX_7"),
+		    " ref=REFIDX_7" },
+		{ SLICE("\x81\xa3ref\x07"), "" },
+		{ SLICE("\x81\xa4type\x03"), "" },
+		{ SLICE("\x82\xa4type\x03\xa3re"), "" },
+		{ SLICE("\x82\xa4type\x93\xa3ref"), "" },
+		{ SLICE("\x90"), "" }, { SLICE("\xc1"), "" },
+	};
+	struct worker w;
+	char          says[128];
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct msg_event ev = { .id = SLICE("m:1"), .bot = SLICE("1"),
+			.type = SLICE("message.c2c"), .conv = SLICE("u:A"),
+			.msg = SLICE("M"), .data = rows[i].data };
+
+		worker_new(&w, &many, "");
+		replies_per_event = 1;
+		job_on_event(&w, (msg_peer){ NULL, 0 }, &ev);
+		snprintf(says, sizeof says, "call m:1#1 n=1 ev=m:1 conv=u:A "
+		    "msg=M%s \"reply 1\"\n", rows[i].ref);
+		EXPECT_STR(heard(), says);
+		jobs_free(&w);
+	}
 }
 
 TEST(an_event_without_replies_is_done_at_once)
@@ -445,6 +480,8 @@ TEST(operations_that_are_no_replies)
 		.conv = SLICE("g:B") };
 	struct job_order keyed = { .do_ = SLICE("send"), .text = SLICE("hi"),
 		.conv = SLICE("g:B"), .key = SLICE("mine") };
+	struct job_order place = { .do_ = SLICE("send"), .text = SLICE("hi"),
+		.conv = SLICE("g:B"), .key = SLICE("1") };
 	struct job_order typing = { .do_ = SLICE("typing") };
 
 	worker_new(&w, &many, "");
@@ -456,14 +493,40 @@ TEST(operations_that_are_no_replies)
 	EXPECT_INT(job_call(&w, j, &keyed), ERR_OK);
 	EXPECT_INT(job_call(&w, j, &keyed), ERR_DUPLICATE);
 	EXPECT_INT(job_call(&w, j, &typing), ERR_OK);
+	EXPECT_INT(job_call(&w, j, &place), ERR_OK);
 	EXPECT_STR(heard(),
 	    "call m:1/1 n=0 ev=m:1 conv=g:B msg= \"hi\"\n"
 	    "call m:1/mine n=0 ev=m:1 conv=g:B msg= \"hi\"\n"
-	    "call m:1/4 n=0 ev=m:1 conv=u:A msg=M \"\"\n");
+	    "call m:1/4 n=0 ev=m:1 conv=u:A msg=M \"\"\n"
+	    "call m:1/=1 n=0 ev=m:1 conv=g:B msg= \"hi\"\n");
 	job_fail(&w, j, 0, false, "why not");
 	EXPECT_STR(heard(), "nack m:1 why not\n");
 	result(&w, "m:1/1", true); /* to nobody */
 	EXPECT(w.jobs == NULL);
+}
+
+TEST(no_longer_than_a_reply_may_take)
+{
+	struct worker    w;
+	struct msg_event ev = { .id = SLICE("m:1"), .bot = SLICE("1"),
+		.type = SLICE("message.group"), .conv = SLICE("g:A"),
+		.msg = SLICE("M"), .text = SLICE("x"), .attempt = 1,
+		.time = 1000, .deadline = 301000 };
+
+	worker_new(&w, &many, "");
+	keeps = true;
+	replies_per_event = 0;
+	hosted.timeout_ms = 3600000;
+	job_on_event(&w, (msg_peer){ NULL, 0 }, &ev);
+	EXPECT_INT(job_timeout_ms(w.jobs), 300000);
+	hosted.timeout_ms = 30000;
+	EXPECT_INT(job_timeout_ms(w.jobs), 30000);
+	jobs_free(&w);
+	ev.deadline = 0; /* nothing can be said to it, but done */
+	job_on_event(&w, (msg_peer){ NULL, 0 }, &ev);
+	hosted.timeout_ms = 3600000;
+	EXPECT_INT(job_timeout_ms(w.jobs), 3600000);
+	jobs_free(&w);
 }
 
 TEST(what_is_given_back_is_unbegun)
@@ -556,6 +619,7 @@ int
 main(void)
 {
 	RUN(the_ack_waits_for_every_result);
+	RUN(what_is_answered_can_be_quoted);
 	RUN(an_event_without_replies_is_done_at_once);
 	RUN(a_second_delivery_meanwhile_is_the_same_event);
 	RUN(what_has_no_result_is_called_again);
@@ -565,6 +629,7 @@ main(void)
 	RUN(no_text_gets_into_the_log);
 	RUN(a_number_is_given_away_once);
 	RUN(operations_that_are_no_replies);
+	RUN(no_longer_than_a_reply_may_take);
 	RUN(what_is_given_back_is_unbegun);
 	RUN(loose_calls);
 	RUN(what_is_over_the_bounds_is_refused);
