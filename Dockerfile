@@ -30,7 +30,7 @@ RUN groupadd --gid 10001 rookery \
         --home-dir /var/lib/rookery --shell /usr/sbin/nologin rookery \
  && install -d -m 0700 -o rookery -g rookery \
         /run/rookery /var/lib/rookery /var/lib/rookery/sim \
-        /var/lib/rookery/state \
+        /var/lib/rookery/state /var/lib/rookery/media \
         /etc/rookery/keys /etc/rookery/keys/api \
         /etc/rookery/keys/gateway /etc/rookery/keys/worker
 COPY --from=build /out/usr/local/bin/ /usr/local/bin/

@@ -5,6 +5,7 @@
 #   make test        every test, under ASan and UBSan    (ONLY=part-of-a-name)
 #   make soak        twenty minutes, and what grows meanwhile (MINUTES=20)
 #   make backlog     events that no worker takes, then workers (EVENTS=60000)
+#   make scale       10,000 replies at once, 200 MiB, 100 bots
 #   make bench       what it costs, as ratios to a floor (BENCH_ARGS=--quick)
 #   make fuzz        mutated input for each parser of outside bytes (SECONDS=60)
 #   make chaos       kills, hangs and faults at once, by a seed (SECONDS=600 SEED=n)
@@ -155,7 +156,7 @@ build/asan/obj/%.o: %.c build/flavour
 	$(call say,CC,$@)
 	$(Q)$(COMPILE_ASAN) -c -o $@ $<
 
--include $(wildcard build/obj/*/*.d build/obj/*/*/*.d build/obj/*/*/*.d build/asan/obj/*/*.d build/test/obj/*.d build/fuzz/obj/*.d build/lint/*/*/*.d build/lint/*/*/*/*.d)
+-include $(wildcard build/obj/*/*.d build/obj/*/*/*.d build/obj/*/*/*.d build/asan/obj/*/*.d build/asan/obj/*/*/*.d build/test/obj/*.d build/fuzz/obj/*.d build/lint/*/*/*.d build/lint/*/*/*/*.d)
 
 # The chat page is compiled in with .incbin, which -MMD does not see.
 build/obj/qqsim/www.o build/asan/obj/qqsim/www.o: $(wildcard qqsim/www/*)
@@ -240,7 +241,7 @@ build/test/obj/%.o: tests/unit/%.c build/flavour
 .PHONY: test
 test: build/deps-test $(addprefix build/test/,$(call only,$(UNITS))) \
     $(if $(call only,$(SUITES)),$(PROGRAMS:%=build/asan/%) all \
-    build/chaos/clock.so build/media-client build/asan/media-client) \
+    build/chaos/clock.so build/chaos/plugin.so build/media-client build/asan/media-client) \
     $(if $(call only,fuzz),$(FUZZ:%=build/fuzz/%))
 	@scripts/test $(addprefix build/test/,$(call only,$(UNITS))) \
 	    $(patsubst %,tests/%/run.py,$(call only,$(SUITES)))
@@ -259,9 +260,10 @@ build/obj/tests/chaos/%.o: tests/chaos/%.c build/flavour
 
 .PHONY: chaos
 chaos: SECONDS ?= 600
-chaos: build/deps-test all build/chaos/clock.so
+chaos: build/deps-test all build/chaos/clock.so build/chaos/plugin.so
 	@tests/chaos/run.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 	    $(if $(KINDS),--kinds $(KINDS)) $(if $(RATE),--rate $(RATE)) \
+	    $(if $(HANDLER),--handler $(HANDLER)) \
 	    $(if $(FROM),--programs $(FROM))
 
 # make soak MINUTES=20: what grows?  make backlog EVENTS=60000: a pool that is
@@ -276,6 +278,12 @@ soak: build/deps-test all
 backlog: build/deps-test all
 	@tests/soak/backlog.py --events $(EVENTS) $(ARGS)
 
+# make scale: what tests/scale does in short, in the promised sizes.
+
+.PHONY: scale
+scale: build/deps-test all
+	@tests/scale/run.py --long
+
 # --- bench --------------------------------------------------------------------
 
 BENCH := $(patsubst tests/bench/%.c,build/bench/%,$(wildcard tests/bench/*.c))
@@ -285,8 +293,13 @@ build/bench/%: build/obj/tests/bench/%.o build/common.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(call ldlibs,$(ALL_LIBS))
 
+build/bench/echo.so: examples/echo.c include/rookery.h
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -std=c99 -O2 -fPIC -shared -fvisibility=hidden -Iinclude -o $@ $<
+
 .PHONY: bench
-bench: build/deps-bench all $(BENCH)
+bench: build/deps-bench all $(BENCH) build/bench/echo.so
 	@tests/bench/run.py $(BENCH_ARGS)
 
 # --- lint ---------------------------------------------------------------------

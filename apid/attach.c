@@ -15,8 +15,7 @@ attach_is_due(const struct request *r)
 {
 	const struct attachment *a = &r->files;
 
-	return a->work == WORK_DOWNLOAD ||
-	    (a->work == WORK_REQUEST && a->want.wanted && !a->ready);
+	return a->work != WORK_REQUEST || (a->want.wanted && !a->ready);
 }
 
 static bool
@@ -103,6 +102,8 @@ on_media(void *self, const struct media_answer *m)
 	a->waits = false;
 	loop_cancel(r->owner->loop, &r->timer);
 	r->state = PAUSING;
+	if (m->result == RESULT_QUOTA && sent_is_unsaved(&r->owner->sent))
+		requests_commit_soon(r->owner);
 	if (r->owner->closed)
 		return; /* unanswered: it will be asked of the next of us */
 	r->status = m->status;

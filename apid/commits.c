@@ -4,8 +4,6 @@
  */
 #include "life.h"
 
-#include <stddef.h>
-
 #include "log.h"
 
 /* By so much a timer may be set late, as time passes while it is set. */
@@ -147,17 +145,8 @@ give_tokens(struct requests *rs)
 	struct limit_waiter *w;
 
 	while (ls->waiting > 0 && has_place(rs) &&
-	    (w = limit_next(ls, now)) != NULL) {
-		struct request *r = (struct request *)(void *)((char *)w -
-		    offsetof(struct request, pace.waiter));
-
-		loop_cancel(rs->loop, &r->timer);
-		r->state = PAUSING;
-		if (bot_may_send(r->bot) && !r->refused)
-			request_leave(r);
-		else
-			request_go(r);
-	}
+	    (w = limit_next(ls, now)) != NULL)
+		w->go(w);
 	if (ls->waiting == 0 || !has_place(rs))
 		return;
 	at = limit_when(ls);

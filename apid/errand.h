@@ -1,7 +1,8 @@
 /*
  * errand: a request to the platform whose repetition does no harm, from its
- * first try to an answer: waits for a token, asks again what may work in a
- * moment, and stops at its time or after so many tries.
+ * first try to an answer: waits for a token and for its turn in the platform's
+ * limits, asks again what may work in a moment, and stops at its time or after
+ * so many tries.
  */
 #ifndef ERRAND_H
 #define ERRAND_H
@@ -9,6 +10,7 @@
 #include "attempt.h"
 #include "bot.h"
 #include "call.h"
+#include "pace.h"
 
 enum {
 	ERRAND_TRIES = 4,           /* of what fails; being too quick aside */
@@ -30,6 +32,7 @@ struct errand {
 	struct loop   *loop;
 	struct http   *http;
 	struct bot    *bot;
+	struct pace   *pace;         /* somebody calls limit_next() */
 	uint64_t       slow_ms;      /* as http_request */
 	uint64_t       until_ms;
 	uint64_t       told_code;    /* a code that ends it at once; 0: none */
@@ -39,6 +42,8 @@ struct errand {
 	void          *self;
 	/* Ours. */
 	struct attempt      attempt;
+	struct pace_call    count;       /* what it counts against */
+	bool                paid;        /* its token of that is taken */
 	struct timer        timer;
 	struct http_request request;
 	struct buf          url;

@@ -5,6 +5,7 @@
  */
 #include "fetch.h"
 
+#include <sys/file.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
 
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "backoff.h"
 #include "conf.h"
 #include "digest.h"
 #include "format.h"
@@ -25,6 +27,7 @@ enum {
 	INBOX_FILES = 10000, FILE_MODE = 0640, DIR_MODE = 0750
 };
 
+/* Locked by whom it belongs to: several of us may share the folder. */
 static const char part[] = ".part-";
 
 struct fetch_job {
@@ -53,7 +56,6 @@ struct fetch {
 	LIST_HEAD(, fetch_job) jobs;
 	int                   inbox;     /* -1: not opened yet */
 	char                 *path;      /* of it, absolute */
-	uint64_t              serial;
 	struct fetch_counts   counts;
 };
 
@@ -76,6 +78,18 @@ list_inbox(const struct fetch *f)
 	return d;
 }
 
+static void
+remove_part(const struct fetch *f, const char *name)
+{
+	int fd = openat(f->inbox, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		unlinkat(f->inbox, name, 0);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* What an earlier run has left in the middle. */
 static void
 remove_parts(const struct fetch *f)
@@ -85,7 +99,7 @@ remove_parts(const struct fetch *f)
 
 	while (d != NULL && (e = readdir(d)) != NULL)
 		if (is_part(e->d_name))
-			unlinkat(f->inbox, e->d_name, 0);
+			remove_part(f, e->d_name);
 	if (d != NULL)
 		closedir(d);
 }
@@ -366,12 +380,15 @@ open_temporary(struct fetch_job *j)
 {
 	struct fetch *f = j->fetch;
 
-	snprintf(j->temporary, sizeof j->temporary, "%s%llu", part,
-	    (unsigned long long)++f->serial);
-	j->fd = openat(f->inbox, j->temporary, O_WRONLY | O_CREAT | O_TRUNC |
+	snprintf(j->temporary, sizeof j->temporary, "%s%08x%08x", part,
+	    (unsigned)backoff_chance(), (unsigned)backoff_chance());
+	j->fd = openat(f->inbox, j->temporary, O_WRONLY | O_CREAT | O_EXCL |
 	    O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
 	j->error = errno;
-	return j->fd < 0 ? ERR_SYSTEM : ERR_OK;
+	if (j->fd < 0)
+		return ERR_SYSTEM;
+	(void)flock(j->fd, LOCK_EX | LOCK_NB);
+	return ERR_OK;
 }
 
 static enum err
@@ -519,6 +536,8 @@ fetch_new(struct fetch **out, const struct fetch_options *o)
 		e = ERR_NOMEM;
 	if (e != ERR_OK)
 		fetch_free(&f);
+	else
+		(void)open_inbox(f); /* tried, and told, again by a fetch */
 	*out = f;
 	return e;
 }

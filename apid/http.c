@@ -122,7 +122,13 @@ http_headers_free(struct http_headers **hp)
 static size_t
 to_sink(struct http_slot *s, const struct http_sink *k, struct slice bytes)
 {
-	if (bytes.n > k->max - s->nsunk) {
+	curl_off_t whole = -1;
+
+	if (s->nsunk == 0) /* what is known to be too large is not begun */
+		curl_easy_getinfo(s->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
+		    &whole);
+	if (bytes.n > k->max - s->nsunk ||
+	    (whole > 0 && (uint64_t)whole > k->max)) {
 		s->too_large = true;
 		return 0;
 	}

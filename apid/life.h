@@ -91,8 +91,6 @@ void request_go(struct request *);
 void request_wait_until(struct request *, uint64_t at_ms);
 /* It has a token and a place: its tokens are taken, or it stands in line. */
 void request_ask_limit(struct request *);
-/* Its tokens are taken. */
-void request_leave(struct request *);
 void request_submit(struct request *);
 /* Nothing of it has reached anybody: the record need not say that it has. */
 void request_unsay(struct request *);

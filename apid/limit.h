@@ -52,6 +52,8 @@ struct limit_waiter {
 	size_t               nuses;
 	bool                 single;    /* of no conversation */
 	bool                 sandbox;   /* where not all is limited */
+	/* Called by whoever asks limit_next() for the next. */
+	void               (*go)(struct limit_waiter *);
 	/* Ours. */
 	struct limit_waiter *next;
 	struct limit_bucket *in;        /* whose line; NULL: none */

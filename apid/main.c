@@ -330,21 +330,39 @@ conf_of(struct conf *c, const char *app)
 	return NULL;
 }
 
-/* True: some bot is another now, or not there any more. */
+/* By its app id, or the name of its file. */
 static bool
-let_go_changed(struct apid *a, struct conf *fresh)
+is_named(const struct conf *c, struct slice name)
+{
+	return slice_is(name, c->qq_app_id) ||
+	    (c->bot_name[0] != '\0' && slice_is(name, c->bot_name));
+}
+
+/* Of all, or of the one with this name, which is let go in any case.  True:
+ * some bot is another now, or not there any more. */
+static bool
+let_go_changed(struct apid *a, struct conf *fresh, struct slice only)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < a->nbots; i++) {
 		struct conf *c;
 
-		if (a->confs[i] == NULL || a->bots[i].leaving)
+		if (a->confs[i] == NULL || a->bots[i].leaving ||
+		    (only.n > 0 && !is_named(a->confs[i], only)))
 			continue;
 		c = conf_of(fresh, a->confs[i]->qq_app_id);
-		if (c != NULL && conf_same_bot(c, a->confs[i], CONF_A))
+		if (only.n == 0 && c != NULL &&
+		    conf_same_bot(c, a->confs[i], CONF_A)) {
+			char *name = c->bot_name; /* it may be renamed */
+
+			c->bot_name = a->confs[i]->bot_name;
+			a->confs[i]->bot_name = name;
 			continue;
-		log_info(c == NULL ? "bot.removed" : "bot.changed",
+		}
+		log_info(c == NULL       ? "bot.removed"
+		        : only.n > 0 ? "bot.restarted"
+		                     : "bot.changed",
 		    KV("bot", a->bots[i].app));
 		let_go(a, i);
 		any = true;
@@ -353,12 +371,13 @@ let_go_changed(struct apid *a, struct conf *fresh)
 }
 
 static void
-take_new(struct apid *a, struct conf *fresh)
+take_new(struct apid *a, struct conf *fresh, struct slice only)
 {
 	for (size_t i = 0; i < fresh->nbots; i++) {
 		char *app = fresh->bots[i].qq_app_id;
 
-		if (app == NULL || find_bot(a, slice_of(app)) != NULL)
+		if (app == NULL || find_bot(a, slice_of(app)) != NULL ||
+		    (only.n > 0 && !is_named(&fresh->bots[i], only)))
 			continue;
 		log_info("bot.added", KV("bot", app),
 		    KV("file", fresh->bots[i].bot_name));
@@ -379,37 +398,78 @@ greet_anew(struct apid *a)
 	peers_close(&a->api.peers);
 }
 
-static void
-on_reload(void *self, msg_peer from, const struct msg_reload *m)
+/* NOT_FOUND: no bot has the name; else the error of the settings. */
+static enum err
+read_bots(struct apid *a, struct slice only)
 {
-	struct apid *a = self;
-	struct conf  fresh;
-	enum err     e = conf_load(&fresh, CONF_A);
+	struct conf fresh;
+	enum err    e = conf_load(&fresh, CONF_A);
+	bool        any;
 
-	(void)from, (void)m;
 	if (e != ERR_OK) {
 		conf_log_problems(&fresh);
 		log_error("bots.kept", KV("err", err_name(e)),
 		    KV("why", "the settings have problems; the bots stay as "
 		              "they are"),
 		    KV("remedy", "correct them, then rookery reload"));
-	} else if (!proc_stopping(&a->proc)) {
-		if (let_go_changed(a, &fresh))
-			greet_anew(a);
-		take_new(a, &fresh);
-		clear_places(a);
-		a->report.nbots = a->nbots;
-		report_state(&a->report);
+		conf_free(&fresh);
+		return e;
 	}
+	any = let_go_changed(a, &fresh, only);
+	if (any)
+		greet_anew(a);
+	take_new(a, &fresh, only);
+	clear_places(a);
+	a->report.nbots = a->nbots;
+	report_state(&a->report);
 	conf_free(&fresh);
+	return any || only.n == 0 ? ERR_OK : ERR_NOT_FOUND;
+}
+
+static void
+on_reload(void *self, msg_peer from, const struct msg_reload *m)
+{
+	struct apid *a = self;
+
+	(void)from, (void)m;
+	if (!proc_stopping(&a->proc))
+		read_bots(a, (struct slice){ NULL, 0 });
 	/* What a person has mended elsewhere is tried now. */
 	for (size_t i = 0; i < a->nbots; i++)
 		if (a->confs[i] != NULL && !a->bots[i].leaving)
 			bot_wake(&a->bots[i]);
 }
 
+/* rookery restart bot/NAME: a new token, and nothing of what was known. */
+static void
+on_ask(void *self, msg_peer from, const struct msg_ask *m)
+{
+	struct apid *a = self;
+	struct json *with = NULL;
+	struct slice bot;
+	const char  *why = "no such question";
+	enum err     e = ERR_NOT_FOUND;
+
+	(void)from;
+	if (m->with.n > 0)
+		json_from_msgpack(&with, m->with);
+	bot = json_text_at(with, "bot");
+	if (slice_is(m->what, "restart") && proc_stopping(&a->proc)) {
+		why = "it stops";
+		e = ERR_BUSY;
+	} else if (slice_is(m->what, "restart") && bot.n > 0) {
+		e = read_bots(a, bot);
+		why = e == ERR_NOT_FOUND
+		    ? "there is no bot of that name"
+		    : "the settings have problems: see rookery check";
+	}
+	proc_answer(&a->proc, m->id, e, slice_of(e == ERR_OK ? "" : why),
+	    NULL);
+	json_free(&with);
+}
+
 static const struct msg_handlers parent_says = { .drain = on_drain,
-	.reload = on_reload };
+	.reload = on_reload, .ask = on_ask };
 
 static void
 wire(struct apid *a)
@@ -487,7 +547,8 @@ static enum err
 open_media(struct apid *a)
 {
 	const struct conf   *c = &a->conf;
-	struct media_options media = { .loop = a->loop, .dir = c->media_dir,
+	struct media_options media = { .loop = a->loop,
+		.pace = &a->requests.pace, .dir = c->media_dir,
 		.state_dir = c->state_dir,
 		.durability = store_durability_of(slice_of(c->durability)),
 		.ca_file = c->ca_file, .timeout_ms = c->media_timeout_ms,

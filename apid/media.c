@@ -30,7 +30,7 @@ enum {
 	SMALL_AT_ONCE = 8, LARGE_AT_ONCE = 2,
 	CONNECTIONS = 16, JOBS_MAX = 256, BASE64_STEP = 3 << 10,
 	MARGIN_MAX_MS = 60000,        /* a file_info is left before its end */
-	DAY_MS = 86400000, CHINA_MS = 8 * 3600000
+	URL_KEPT_MS = 60000           /* what an address leads to may change */
 };
 
 enum state { OPENED, SUMMING, WAITING, SENDING, ENDED };
@@ -232,13 +232,6 @@ make_content_key(struct media_job *j)
 	buf_put(&j->upload_key, buf_slice(&j->key));
 }
 
-static void
-quota_key(const struct media_job *j, struct buf *key)
-{
-	buf_puts(key, "q");
-	put_part(key, j->bot->app);
-}
-
 /* --- one job for all who want the same ---------------------------------------- */
 
 static void
@@ -308,7 +301,7 @@ is_on_shelf(struct media_job *j)
 static void
 put_on_shelf(struct media_job *j, const struct json *doc)
 {
-	int64_t ttl, margin, now = loop_wall_ms();
+	int64_t ttl, margin, now = loop_wall_ms(), until = 0;
 
 	if (!json_int(json_get(doc, "ttl"), &ttl) || ttl < 0)
 		return; /* how long it is good nobody has said */
@@ -317,9 +310,12 @@ put_on_shelf(struct media_job *j, const struct json *doc)
 	margin = ttl * 1000 / 5;
 	if (margin > MARGIN_MAX_MS)
 		margin = MARGIN_MAX_MS;
+	if (ttl > 0)
+		until = now + ttl * 1000 - margin;
+	if (j->url != NULL && (until == 0 || until > now + URL_KEPT_MS))
+		until = now + URL_KEPT_MS;
 	shelf_put(&j->media->shelf, buf_slice(&j->key),
-	    buf_slice(&j->file_info),
-	    ttl == 0 ? 0 : now + ttl * 1000 - margin, now);
+	    buf_slice(&j->file_info), until, now);
 }
 
 static void
@@ -341,36 +337,6 @@ take_info(struct media_job *j, const struct json *doc)
 	job_end(j, RESULT_OK, (struct slice){ NULL, 0 });
 }
 
-/* The platform counts its days in its own time zone. */
-static void
-note_quota(struct media_job *j)
-{
-	int64_t    now = loop_wall_ms(), day = (now + CHINA_MS) / DAY_MS;
-	struct buf key = { 0 };
-
-	quota_key(j, &key);
-	if (!key.failed)
-		shelf_put(&j->media->shelf, buf_slice(&key), SLICE("used up"),
-		    (day + 1) * DAY_MS - CHINA_MS, now);
-	log_warn("media.quota", KV("bot", j->bot->app),
-	    KV("until_ms", (day + 1) * DAY_MS - CHINA_MS));
-	buf_free(&key);
-}
-
-static bool
-quota_is_used_up(struct media_job *j)
-{
-	struct buf   key = { 0 };
-	struct slice any;
-	bool         used;
-
-	quota_key(j, &key);
-	used = !key.failed && shelf_find(&j->media->shelf, buf_slice(&key),
-	    loop_wall_ms(), &any);
-	buf_free(&key);
-	return used;
-}
-
 static void
 on_upload(void *self, const struct upload_end *e)
 {
@@ -381,8 +347,9 @@ on_upload(void *self, const struct upload_end *e)
 		take_info(j, e->doc);
 		return;
 	}
-	if (e->result == RESULT_QUOTA)
-		note_quota(j);
+	if (e->result == RESULT_QUOTA && e->code != 0)
+		log_warn("media.quota", KV("bot", j->bot->app),
+		    KV("code", e->code));
 	job_end(j, e->result, e->message);
 }
 
@@ -391,7 +358,8 @@ send_parts(struct media_job *j)
 {
 	struct media         *m = j->media;
 	struct upload_options o = { .loop = m->o.loop, .http = m->http,
-		.shelf = &m->shelf, .bot = j->bot, .counts = &m->sent,
+		.shelf = &m->shelf, .pace = m->o.pace, .bot = j->bot,
+		.counts = &m->sent,
 		.numbers = &m->numbers, .scope = j->scope,
 		.target = slice_of(j->target),
 		.key = buf_slice(&j->upload_key), .name = slice_of(j->name),
@@ -400,10 +368,7 @@ send_parts(struct media_job *j)
 		.until_ms = j->until_ms, .slow_ms = m->o.timeout_ms,
 		.on_done = on_upload, .self = j };
 
-	if (quota_is_used_up(j))
-		job_wrong(j, RESULT_QUOTA, "the platform takes no more "
-		    "uploads from this bot today (40093002)");
-	else if (upload_start(&j->upload, &o) != ERR_OK)
+	if (upload_start(&j->upload, &o) != ERR_OK)
 		job_wrong(j, RESULT_PLATFORM, "out of memory");
 }
 
@@ -471,12 +436,15 @@ put_base64(struct buf *out, int fd, uint64_t size)
 static bool
 put_bytes(struct media_job *j, struct buf *body)
 {
+	uint64_t size;
+
 	/* Room for all, or growing would hold two of it. */
 	if (buf_room(body, (size_t)j->size / 3 * 4 + 64) == NULL)
 		return false;
 	body->n--; /* the closing brace */
 	buf_puts(body, ",\"file_data\":\"");
-	if (!put_base64(body, j->fd, j->size))
+	if (!put_base64(body, j->fd, j->size) ||
+	    upload_changed(j->fd, &size) != j->changed_ns || size != j->size)
 		return false;
 	buf_puts(body, "\"}");
 	return !body->failed;
@@ -497,7 +465,8 @@ send_whole(struct media_job *j)
 	json_write(o, body);
 	json_free(&o);
 	if (body->n == 0 || (j->url == NULL && !put_bytes(j, body))) {
-		job_wrong(j, RESULT_MEDIA, "the file cannot be read");
+		job_wrong(j, RESULT_MEDIA,
+		    "the file cannot be read, or has changed meanwhile");
 		return;
 	}
 	if (errand_start(&j->errand, ERRAND_FILES, j->scope,
@@ -572,6 +541,8 @@ sum_slice(struct media_job *j)
 	digest_add(&j->digest, (struct slice){ m->slice, (size_t)n });
 	if (j->digest.n == j->size)
 		summed(j);
+	else
+		job_enter(j, SUMMING); /* behind the others */
 }
 
 /* --- opening -------------------------------------------------------------- */
@@ -806,7 +777,7 @@ job_new(struct media *m, struct media_order *o)
 	j->kind = o->want.type;
 	j->form = o->scope != SCOPE_C2C && o->scope != SCOPE_GROUP;
 	j->errand = (struct errand){ .loop = m->o.loop, .http = m->http,
-		.bot = o->bot, .slow_ms = m->o.timeout_ms,
+		.bot = o->bot, .pace = m->o.pace, .slow_ms = m->o.timeout_ms,
 		.on_done = on_files, .self = j };
 	add_order(j, o);
 	begin(j, &o->want);

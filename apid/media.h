@@ -20,6 +20,7 @@ struct media_job;
 
 struct media_options {
 	struct loop          *loop;
+	struct pace          *pace;        /* what uploads count against */
 	const char           *dir;         /* of the handlers; "" none */
 	const char           *state_dir;
 	enum store_durability durability;

@@ -84,7 +84,7 @@ rows_of(const struct pace_call *c, enum allowance rows[ROWS_MAX])
 {
 	size_t n = 0;
 
-	if (c->row == LIMIT_files || c->row == LIMIT_upload_prepare)
+	if (c->row == LIMIT_upload_prepare)
 		rows[n++] = ALLOWANCE_upload_day;
 	if (!c->active)
 		return n;

@@ -75,6 +75,7 @@ bot_object(const struct report *r, const struct bot *b)
 {
 	struct json *o = token_object(r, b);
 
+	json_put_text(o, "name", slice_of(b->conf->bot_name));
 	put_health(r, b, o);
 	return o;
 }

@@ -8,6 +8,7 @@
  */
 #include "life.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "log.h"
@@ -232,16 +233,28 @@ leave_a_word(struct request *r)
 }
 
 /* Its tokens are taken. */
-void
+static void
 request_leave(struct request *r)
 {
 	pace_count(&r->owner->pace, &r->pace, requests_today());
-	if (r->files.work == WORK_UPLOAD)
-		attach_start(r);
-	else if (!r->appears || r->begun)
+	if (!r->appears || r->begun)
 		request_submit(r);
 	else
 		leave_a_word(r);
+}
+
+static void
+on_tokens(struct limit_waiter *w)
+{
+	struct request *r = (struct request *)(void *)((char *)w -
+	    offsetof(struct request, pace.waiter));
+
+	loop_cancel(r->owner->loop, &r->timer);
+	r->state = PAUSING;
+	if (bot_may_send(r->bot) && !r->refused)
+		request_leave(r);
+	else
+		request_go(r);
 }
 
 void
@@ -880,8 +893,8 @@ static bool
 set_window(struct attempt_rules *rules, const struct call *c, uint64_t now_ms)
 {
 	int64_t deadline = c->args->deadline;
-	int64_t left = c->work == WORK_REQUEST ? CALL_PATIENCE_MS
-	                                       : CALL_FILE_PATIENCE_MS;
+	bool    file = c->work != WORK_REQUEST || c->media.wanted;
+	int64_t left = file ? CALL_FILE_PATIENCE_MS : CALL_PATIENCE_MS;
 
 	rules->window = deadline != 0;
 	if (rules->window)
@@ -899,8 +912,10 @@ set_pace(struct request *r, const struct call *c)
 	r->pace = (struct pace_call){ .bot = r->bot->app, .conv = r->pace.conv,
 		.scope = r->pace.conv.n > 0 ? (enum pace_scope)c->scope
 		                            : PACE_NONE,
-		.row = c->row != NULL ? limit_named(c->row->limit)
-		                      : LIMIT_none,
+		/* What an upload needs is its errands' to take. */
+		.row = c->row != NULL && c->work == WORK_REQUEST
+		    ? limit_named(c->row->limit) : LIMIT_none,
+		.waiter.go = on_tokens,
 		.active = c->speaks && c->appears && !c->passive,
 		.wakeup = c->wakeup,
 		.verified = r->bot->conf->qq_verified,

@@ -39,7 +39,7 @@ enum {
 	CALLS_MAX = 10000,
 	CALLS_BYTES_MAX = 64 << 20,
 	CALL_PATIENCE_MS = 60000,    /* of a call without a window */
-	CALL_FILE_PATIENCE_MS = 600000,   /* of one that is a file's only */
+	CALL_FILE_PATIENCE_MS = 600000,   /* of one with a file */
 	CALL_WINDOW_MAX_MS = 86400000,
 	CALL_ASKERS_MAX = 8,         /* who wait for the same outcome */
 	CALL_DATA_MAX = MSG_MAX / 2, /* of what came back, packed */

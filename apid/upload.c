@@ -379,6 +379,7 @@ finish_part(struct put *p)
 	p->finish.loop = u->o.loop;
 	p->finish.http = u->o.http;
 	p->finish.bot = u->o.bot;
+	p->finish.pace = u->o.pace;
 	p->finish.until_ms = u->o.until_ms;
 	p->finish.told_code = CODE_TRY_AGAIN;
 	p->finish.on_done = on_finished;
@@ -519,7 +520,7 @@ upload_start(struct upload **out, const struct upload_options *o)
 		return ERR_NOMEM;
 	u->o = *o;
 	u->talk = (struct errand){ .loop = o->loop, .http = o->http,
-		.bot = o->bot, .slow_ms = o->slow_ms,
+		.bot = o->bot, .pace = o->pace, .slow_ms = o->slow_ms,
 		.until_ms = o->until_ms, .self = u };
 	u->headers = http_headers_new(lines);
 	for (int i = 0; i < PARTS_AT_ONCE; i++) {

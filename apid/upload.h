@@ -42,6 +42,7 @@ struct upload_options {
 	struct loop          *loop;
 	struct http          *http;
 	struct shelf         *shelf;
+	struct pace          *pace;
 	struct bot           *bot;
 	struct upload_counts *counts;
 	/* Shared by all: the platform wants sizes as numbers. */

@@ -52,6 +52,8 @@ struct json *cli_request(const char *cmd);
 enum status cli_verdict(const struct json *answer);
 /* One request, one answer: the exit status.  Takes the request. */
 enum status cli_ask(struct cli *, struct json *request);
+/* By its app id, or the name of its file without .env. */
+enum status cli_restart_bot(struct cli *, const char *name);
 /* timeout_ms of the request, from --timeout; and how long to wait for the
  * answer to it. */
 void cli_put_timeout(struct cli *, struct json *request);

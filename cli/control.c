@@ -4,6 +4,7 @@
  */
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
 #include "loop.h"
@@ -33,6 +34,10 @@ command_start(struct cli *cli)
 enum status
 command_restart(struct cli *cli)
 {
+	static const char bot[] = "bot/";
+
+	if (strncmp(cli->arg[0], bot, sizeof bot - 1) == 0)
+		return cli_restart_bot(cli, cli->arg[0] + sizeof bot - 1);
 	return ask_about(cli, "restart");
 }
 

@@ -1,6 +1,6 @@
 /*
- * rookery dead and events: what gatewayd holds, asked of it by way of the
- * supervisor.
+ * rookery dead, events and restart bot/NAME: asked of gatewayd, and apid, by
+ * way of the supervisor.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,20 +11,18 @@
 
 enum { PAGE = 50, ROWS_DEFAULT = 100, GATEWAY_MS = 5000, ANSWER_MS = 15000 };
 
-static const char gateway[] = "gateway";
-
 /* --- asking ------------------------------------------------------------- */
 
-/* One question to gatewayd; takes `with`.  The answer is the caller's; its
- * data is what gatewayd said.  What is wrong has been printed. */
+/* One question to a child; takes `with`.  The answer is the caller's; its
+ * data is what the child said.  What is wrong has been printed. */
 static enum status
-ask_gateway(struct link *link, const char *what, struct json *with,
-    struct json **answer)
+ask_child(struct link *link, const char *child, const char *what,
+    struct json *with, struct json **answer)
 {
 	struct json *r = cli_request("ask");
 	enum err     e;
 
-	json_put_text(r, "name", slice_of(gateway));
+	json_put_text(r, "name", slice_of(child));
 	json_put_text(r, "what", slice_of(what));
 	json_put_take(r, "with", with);
 	json_put_int(r, "timeout_ms", GATEWAY_MS);
@@ -33,6 +31,13 @@ ask_gateway(struct link *link, const char *what, struct json *with,
 		return cli_verdict(*answer);
 	fprintf(stderr, "rookery: the supervisor: %s\n", err_text(e));
 	return e == ERR_TIMEOUT ? STATUS_TIMEOUT : STATUS_FAILED;
+}
+
+static enum status
+ask_gateway(struct link *link, const char *what, struct json *with,
+    struct json **answer)
+{
+	return ask_child(link, "gateway", what, with, answer);
 }
 
 static const struct json *
@@ -366,6 +371,30 @@ command_events(struct cli *cli)
 		status = STATUS_FAILED;
 	}
 	json_free(&answer);
+	link_close(&link);
+	return status;
+}
+
+/* --- one bot -------------------------------------------------------------- */
+
+/* First the token, which its sessions begin with. */
+enum status
+cli_restart_bot(struct cli *cli, const char *name)
+{
+	static const char *const children[] = { "api", "gateway" };
+	struct link link;
+	enum status status = cli_connect(cli, &link);
+
+	if (status != STATUS_DONE)
+		return status;
+	for (size_t i = 0; i < 2 && status == STATUS_DONE; i++) {
+		struct json *with = json_new_object(), *answer = NULL;
+
+		json_put_text(with, "bot", slice_of(name));
+		status = ask_child(&link, children[i], "restart", with,
+		    &answer);
+		json_free(&answer);
+	}
 	link_close(&link);
 	return status;
 }

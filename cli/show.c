@@ -211,6 +211,37 @@ print_quotas(const struct cli *cli, const struct json *quotas)
 	table_free(&t);
 }
 
+static const char *const bot_titles[] = { "BOT", "FILE", "STATE", "TOKEN FOR",
+	"CALLS", "TROUBLE", NULL };
+
+static void
+add_bot(void *self, const char *app, const struct json *b)
+{
+	struct table *t = self;
+
+	table_row(t);
+	table_set(t, 0, slice_of(app));
+	set_text(t, 1, b, "name");
+	set_state(t, 2, json_text_at(b, "state"));
+	set_age(t, 3, b, "left_s", 1000);
+	set_text(t, 4, b, "breaker");
+	set_text(t, 5, b, "trouble");
+}
+
+static void
+print_bots(const struct cli *cli, const struct json *bots)
+{
+	struct table t;
+
+	if (!json_is_object(bots))
+		return;
+	table_open(&t, bot_titles);
+	json_each(bots, add_bot, &t);
+	fputc('\n', stdout);
+	table_print(&t, stdout, cli->colour);
+	table_free(&t);
+}
+
 static void
 print_app(const struct cli *cli, const struct json *app,
     const struct json *children)
@@ -219,6 +250,7 @@ print_app(const struct cli *cli, const struct json *app,
 	const struct json *workers = json_get(app, "workers");
 	struct table       t;
 
+	print_bots(cli, json_get(app, "bots"));
 	print_quotas(cli, json_get(app, "quotas"));
 	if (json_count(sessions) > 0) {
 		table_open(&t, session_titles);
@@ -267,7 +299,7 @@ print_flat(void *self, const char *key, const struct json *value)
 {
 	struct flat *f = self;
 
-	if (!json_is_object(value))
+	if (!json_is_object(value) || slice_is(slice_of(key), "bots"))
 		return;
 	f->name = key;
 	f->printed = 0;

@@ -96,6 +96,15 @@ say_event(struct try *t, struct slice text)
 		.user = SLICE("YOU"), .to_me = true, .text = slice_trim(text),
 		.time = wall_ms(), .replies_left = 4 };
 
+	if (t->p.to < 0)
+		return;
+	if (slice_starts(slice_trim(text), SLICE("{\"op\":\"event\""))) {
+		buf_put(&out, slice_trim(text)); /* of a log: as it is */
+		buf_puts(&out, "\n");
+		t->open++;
+		tell(t, &out);
+		return;
+	}
 	snprintf(msg, sizeof msg, "TRY%u", ++t->events);
 	snprintf(id, sizeof id, "m:%s", msg);
 	ev.id = slice_of(id);
@@ -302,7 +311,7 @@ command_exec(struct cli *cli)
 		free(argv);
 		return STATUS_FAILED;
 	}
-	handlers_environment(&cli->conf, "try", "", &env);
+	handlers_environment(&cli->conf, "try", "", "try", &env);
 	e = piped_start(&(struct piped_order){ .path = path, .argv = argv,
 	    .env = &env, .dir = dir,
 	    .memory_mib = cli->conf.handler_memory_mib }, &t.p);

@@ -3,8 +3,10 @@
  * ROOKERY_HANDLER_ENV_FILE, which only who starts a handler reads, so that a
  * key of somebody's service is in no other process.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "handlers.h"
 #include "log.h"
@@ -18,6 +20,25 @@ put_pair(struct buf *env, const char *name, struct slice value)
 	buf_puts(env, "=");
 	buf_put(env, value);
 	buf_put(env, (struct slice){ "", 1 });
+}
+
+void
+handlers_set(struct buf *env, const char *name, const char *value)
+{
+	struct buf kept = { 0 };
+	size_t     len = strlen(name);
+
+	for (size_t at = 0, n; at < env->n; at += n) {
+		n = strlen(env->p + at) + 1;
+		if (strncmp(env->p + at, name, len) != 0 ||
+		    env->p[at + len] != '=')
+			buf_put(&kept, (struct slice){ env->p + at, n });
+	}
+	put_pair(&kept, name, slice_of(value));
+	kept.failed |= env->failed;
+	explicit_bzero(env->p, env->n);
+	buf_free(env);
+	*env = kept;
 }
 
 static bool
@@ -81,10 +102,26 @@ handlers_settings(const struct conf *c, struct buf *env)
 		fclose(f);
 }
 
+/* Whole, since a handler may work in another folder; it need not be there. */
+static void
+put_media_dir(const struct conf *c, struct buf *env)
+{
+	char        here[PATH_MAX];
+	const char *dir = c->media_dir;
+
+	if (dir[0] == '\0')
+		return;
+	buf_puts(env, "ROOKERY_MEDIA_DIR=");
+	if (dir[0] != '/' && getcwd(here, sizeof here) != NULL)
+		buf_putf(env, "%s/", here);
+	buf_puts(env, dir);
+	buf_put(env, (struct slice){ "", 1 });
+}
+
 /* Neither our settings nor anything else that happens to be in ours. */
 void
 handlers_environment(const struct conf *c, const char *name, const char *bot,
-    struct buf *env)
+    const char *run, struct buf *env)
 {
 	static const char *const names[] = { "PATH", "HOME", "LANG", "LC_ALL",
 		"TZ" };
@@ -95,6 +132,10 @@ handlers_environment(const struct conf *c, const char *name, const char *bot,
 	put_pair(env, "ROOKERY_HANDLER", slice_of(name));
 	if (bot[0] != '\0')
 		put_pair(env, "ROOKERY_BOT", slice_of(bot));
+	put_media_dir(c, env);
+	put_pair(env, "ROOKERY_HANDLER_RUN", slice_of(run));
+	if (c->child_name[0] != '\0')
+		put_pair(env, "ROOKERY_CHILD_NAME", slice_of(c->child_name));
 	/* What Python prints is a frame: it may not lie in a buffer. */
 	put_pair(env, "PYTHONUNBUFFERED", SLICE("1"));
 	handlers_settings(c, env);

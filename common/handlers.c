@@ -533,6 +533,35 @@ handlers_load(struct handlers *all, const struct conf *c,
 	return e;
 }
 
+static void
+add_text(uint64_t *print, const char *text)
+{
+	/* the end too, so that what moves from one to the next is seen */
+	for (size_t i = 0; i <= strlen(text); i++)
+		*print = (*print ^ (unsigned char)text[i]) * 1099511628211u;
+}
+
+uint64_t
+handlers_print(const struct handlers *all)
+{
+	uint64_t print = 14695981039346656037u;
+
+	for (size_t i = 0; i < all->n; i++) {
+		const struct handlers_row *r = &all->rows[i];
+		const char *const texts[] = { r->name, r->kind, r->arg,
+			r->events, r->prefix, r->users, r->convs, r->bots };
+		char numbers[48];
+
+		for (size_t n = 0; n < sizeof texts / sizeof *texts; n++)
+			add_text(&print, texts[n]);
+		snprintf(numbers, sizeof numbers, "%llu %llu",
+		    (unsigned long long)r->procs,
+		    (unsigned long long)r->timeout_ms);
+		add_text(&print, numbers);
+	}
+	return print;
+}
+
 /* --- the match ------------------------------------------------------------ */
 
 bool

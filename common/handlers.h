@@ -62,11 +62,17 @@ char **handlers_argv(const char *command);
 bool handlers_find(const char *program, const char *dir, char *path,
     size_t size);
 
+/* A number that is another one when the list says anything else. */
+uint64_t handlers_print(const struct handlers *);
+
 /* NAME=VALUE, each with its NUL, appended: the lines of
  * ROOKERY_HANDLER_ENV_FILE; and all that a handler's process gets.  bot: ""
- * when it is not known. */
+ * when it is not known; run: by which what it leaves behind is known. */
 void handlers_settings(const struct conf *, struct buf *env);
 void handlers_environment(const struct conf *, const char *name,
-    const char *bot, struct buf *env);
+    const char *bot, const char *run, struct buf *env);
+
+/* A pair put in place of the one of that name, or at the end. */
+void handlers_set(struct buf *env, const char *name, const char *value);
 
 #endif

@@ -12,7 +12,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -30,6 +33,16 @@ limit(int what, rlim_t n)
 	setrlimit(what, &l);
 }
 
+static bool
+become_user(const struct piped_user *u)
+{
+	if (geteuid() == u->uid)
+		return true;
+	return setgroups((size_t)u->ngroups, u->groups) == 0 &&
+	    setresgid(u->gid, u->gid, u->gid) == 0 &&
+	    setresuid(u->uid, u->uid, u->uid) == 0;
+}
+
 /* In the child, up to the exec; errno says what failed. */
 static void
 become(const struct piped_order *s, const struct pipes *p, char **envp, pid_t parent)
@@ -41,7 +54,9 @@ become(const struct piped_order *s, const struct pipes *p, char **envp, pid_t pa
 		signal(n, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (s->user != NULL && !become_user(s->user))
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* which another user would undo */
 	if (getppid() != parent)
 		_exit(0);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -153,6 +168,23 @@ start(const struct piped_order *s, struct pipes *p, char **envp, struct piped *o
 	out->from = keep(p->from, 0);
 	out->err = keep(p->err, 0);
 	return ERR_OK;
+}
+
+enum err
+piped_user_find(const char *name, struct piped_user *u)
+{
+	const struct passwd *p = getpwnam(name);
+
+	if (p == NULL)
+		return ERR_NOT_FOUND;
+	u->uid = p->pw_uid;
+	u->gid = p->pw_gid;
+	snprintf(u->home, sizeof u->home, "%s", p->pw_dir);
+	u->ngroups = PIPED_GROUPS_MAX;
+	/* Too many: the first of them will do. */
+	if (getgrouplist(name, p->pw_gid, u->groups, &u->ngroups) < 0)
+		u->ngroups = PIPED_GROUPS_MAX;
+	return geteuid() == 0 || geteuid() == u->uid ? ERR_OK : ERR_SYSTEM;
 }
 
 enum err

@@ -5,6 +5,8 @@
  */
 #include "gateway.h"
 
+#include <sys/mman.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,6 +15,8 @@
 enum {
 	SHARDS_MAX = 64,
 	ASK_EVERY_MS = 3600 * 1000,   /* how many shards there are */
+	OVERLAP_MS = 2000,            /* old sessions beside live ones */
+	OVERLAP_MAX_MS = 600 * 1000,  /* ... that do not come to rest */
 };
 
 struct bot *
@@ -48,28 +52,45 @@ link_each(struct gateway *g, struct link_at *at)
 
 /* --- shards --------------------------------------------------------------- */
 
+static const size_t links_bytes = SHARDS_MAX * sizeof(struct link);
+
+/* Straight from the system: what is not used of it takes no memory, and most
+ * bots have one session.  NULL when there is none. */
+static struct link *
+make_links(void)
+{
+	void *links = mmap(NULL, links_bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return links != MAP_FAILED ? links : NULL;
+}
+
 static void
 free_links(struct link **links, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		link_free(&(*links)[i]);
-	free(*links);
+	if (*links != NULL)
+		munmap(*links, links_bytes);
 	*links = NULL;
 }
 
 static void
 forget_old(struct bot *bot)
 {
+	if (bot->nold == 0)
+		return;
 	for (size_t i = 0; i < bot->nold; i++)
 		link_tell(&bot->old[i], IN_STOP, 1);
 	free_links(&bot->old, bot->nold);
 	bot->nold = 0;
+	bot->forget = true;
 }
 
 static enum err
 new_links(struct gateway *g, struct bot *bot, unsigned shards)
 {
-	bot->links = calloc(SHARDS_MAX, sizeof *bot->links);
+	bot->links = make_links();
 	bot->nlinks = 0;
 	if (bot->links == NULL)
 		return ERR_NOMEM;
@@ -80,19 +101,9 @@ new_links(struct gateway *g, struct bot *bot, unsigned shards)
 }
 
 static bool
-has_session(const struct bot *bot)
+is_started(const struct gateway *g)
 {
-	for (size_t i = 0; i < bot->nlinks; i++)
-		if (bot->links[i].session.id[0] != '\0')
-			return true;
-	return false;
-}
-
-static bool
-is_started(const struct bot *bot)
-{
-	return bot->nlinks > 0 &&
-	    bot->links[0].session.state != SESSION_IDLE;
+	return g->opened_ms != 0 && !g->draining;
 }
 
 /* No session knows of a number yet. */
@@ -100,7 +111,7 @@ static void
 resize(struct bot *bot, unsigned shards)
 {
 	struct gateway *g = bot->links[0].g;
-	bool            started = is_started(bot);
+	bool            started = is_started(g);
 	size_t          had = bot->nlinks;
 
 	for (size_t i = 0; i < had; i++) {
@@ -108,10 +119,11 @@ resize(struct bot *bot, unsigned shards)
 
 		l->session.shards = shards;
 		snprintf(l->name, sizeof l->name, "%zu/%u", i, shards);
-		if (i < shards)
-			continue;
-		link_tell(l, IN_STOP, 1);
-		link_free(l);
+		if (i >= shards) {
+			link_tell(l, IN_STOP, 1);
+			link_free(l);
+		} else if (l->session.state == SESSION_IDENTIFYING)
+			link_tell(l, IN_ANEW, 0); /* it has said the other */
 	}
 	for (size_t i = had; i < shards; i++)
 		link_init(&bot->links[i], g, bot, (unsigned)i, shards);
@@ -120,31 +132,83 @@ resize(struct bot *bot, unsigned shards)
 		link_tell(&bot->links[i], IN_START, 0);
 }
 
+static size_t
+count_sessions(const struct link *links, size_t n)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		count += links[i].session.id[0] != '\0';
+	return count;
+}
+
+static bool
+has_session(const struct bot *bot)
+{
+	return count_sessions(bot->links, bot->nlinks) > 0;
+}
+
+/* Of two sets the one that has lost less serves on; of equals the elder. */
+static void
+make_old(struct bot *bot, struct link *links, size_t n)
+{
+	if (bot->nold == 0 ||
+	    count_sessions(links, n) > count_sessions(bot->old, bot->nold)) {
+		forget_old(bot);
+		bot->old = links;
+		bot->nold = n;
+		bot->old_ms = loop_clock_ms();
+		for (size_t i = 0; i < n; i++)
+			link_leave(&links[i]);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		link_tell(&links[i], IN_STOP, 1);
+	free_links(&links, n);
+}
+
 /* The old sessions serve until all the new ones do: an event that comes to
- * both is one event, and none comes to nobody. */
+ * both is one event, and none comes to nobody.  The new ones begin once the
+ * old ones are live: where the number is the same, the platform ends each of
+ * these in favour of the new one, and what it kept for it with it. */
 static void
 replace(struct bot *bot, unsigned shards)
 {
 	struct gateway *g = bot->links[0].g;
 	struct link    *links = bot->links;
 	size_t          n = bot->nlinks;
-	bool            started = is_started(bot);
 
 	if (new_links(g, bot, shards) != ERR_OK) {
 		bot->links = links;
 		bot->nlinks = n;
-		return; /* the next answer tells it again */
+		return; /* the next answer, or reload, tells it again */
 	}
-	bot->old = links;
-	bot->nold = n;
-	for (size_t i = 0; started && i < shards; i++)
-		link_tell(&bot->links[i], IN_START, 0);
+	make_old(bot, links, n);
+	bot->looking = false;
+}
+
+void
+bots_look(struct bot *bot)
+{
+	bots_renew(bot);
+	bot->looking = bot->nold > 0;
+}
+
+void
+bots_renew(struct bot *bot)
+{
+	if (has_session(bot)) {
+		replace(bot, (unsigned)bot->nlinks);
+		return;
+	}
+	for (size_t i = 0; i < bot->nlinks; i++)
+		link_tell(&bot->links[i], IN_ANEW, 0);
 }
 
 static void
 set_shards(struct bot *bot, unsigned shards)
 {
-	if (bot->nlinks == 0 || bot->nold > 0 || shards == bot->nlinks)
+	if (bot->nlinks == 0 || shards == bot->nlinks)
 		return;
 	log_info("session.shards", KV("bot", bot->conf.qq_app_id),
 	    KV("from", bot->nlinks), KV("shards", shards));
@@ -161,28 +225,150 @@ bots_shards(struct bot *bot, uint64_t suggested)
 	if (!bot->auto_shards || suggested == 0 || suggested > SHARDS_MAX)
 		return;
 	bot->suggested = (unsigned)suggested;
+	if (bot->nold > 0 && has_session(bot))
+		return; /* one change at a time; it is asked again */
 	set_shards(bot, (unsigned)suggested);
 }
 
-/* The memory says it before the platform does: all come back at once. */
-void
-bots_recall(struct bot *bot, const struct session_memory *m, int64_t wall_ms)
+/* --- sessions of an earlier run ------------------------------------------- */
+
+/* Other settings, or we ended while it was being replaced. */
+static bool
+recall_old(struct bot *bot, const struct session_memory *m, int64_t wall_ms)
 {
 	struct gateway *g = bot->links[0].g;
+	struct link    *l;
 
+	if (m->shards == 0 || m->shards > SHARDS_MAX ||
+	    m->shard >= m->shards ||
+	    (bot->nold > 0 && bot->nold != m->shards))
+		return false;
+	if (bot->nold == 0) {
+		if ((bot->old = make_links()) == NULL)
+			return false;
+		bot->old_ms = loop_clock_ms();
+		for (; bot->nold < m->shards; bot->nold++) {
+			l = &bot->old[bot->nold];
+			link_init(l, g, bot, (unsigned)bot->nold, m->shards);
+			link_leave(l);
+		}
+	}
+	l = &bot->old[m->shard];
+	l->session.intents = m->intents;
+	bot->rights.granted |= m->intents & bot->rights.wanted;
+	return session_recall(&l->session, m, wall_ms, g->conf.resume_s);
+}
+
+bool
+bots_recall(struct gateway *g, const struct session_memory *m, int64_t wall_ms)
+{
+	struct bot *bot = bots_find(g, slice_of(m->bot));
+
+	if (bot == NULL || bot->nlinks == 0 ||
+	    !session_memory_good(m, wall_ms, g->conf.resume_s))
+		return false;
+	/* The memory says it before the platform does: all come back at
+	 * once. */
 	if (bot->auto_shards && m->shards > bot->nlinks &&
-	    m->shards <= SHARDS_MAX && !has_session(bot) &&
-	    session_memory_good(m, wall_ms, g->conf.resume_s))
+	    m->shards <= SHARDS_MAX && !has_session(bot))
 		resize(bot, m->shards);
+	return (m->shard < bot->nlinks &&
+	           session_recall(&bot->links[m->shard].session, m, wall_ms,
+	               g->conf.resume_s)) ||
+	    recall_old(bot, m, wall_ms);
+}
+
+/* --- once in a while ------------------------------------------------------ */
+
+/* For a moment, so that what was sent to the old ones before has come. */
+static bool
+is_taken_over(const struct bot *bot, uint64_t now)
+{
+	for (size_t i = 0; i < bot->nlinks; i++)
+		if (bot->links[i].session.state != SESSION_LIVE ||
+		    now - bot->links[i].session.since_ms < OVERLAP_MS)
+			return false;
+	return true;
+}
+
+/* What was kept for it while it was away, or has not been read, is not lost
+ * with it; but it is not waited for without end. */
+static bool
+may_go(const struct link *old)
+{
+	const struct session *s = &old->session;
+
+	return s->state == SESSION_IDLE ||
+	    (s->state == SESSION_LIVE && !s->held);
+}
+
+static void
+end_overlap(struct bot *bot, uint64_t now)
+{
+	bool over = is_taken_over(bot, now);
+
+	for (size_t i = 0; i < bot->nold; i++)
+		over &= may_go(&bot->old[i]) ||
+		    now - bot->old_ms >= OVERLAP_MAX_MS;
+	if (over)
+		forget_old(bot);
+}
+
+/* Nothing more than before is allowed: the old ones go on. */
+static bool
+is_in_vain(const struct bot *bot)
+{
+	if (!bot->looking || rights_searching(&bot->rights) ||
+	    has_session(bot) || bot->nold != bot->nlinks)
+		return false;
+	for (size_t i = 0; i < bot->nold; i++)
+		if (bot->old[i].session.id[0] == '\0' ||
+		    bot->old[i].session.intents != rights_mask(&bot->rights))
+			return false;
+	return true;
+}
+
+static void
+take_back(struct bot *bot)
+{
+	free_links(&bot->links, bot->nlinks);
+	bot->links = bot->old;
+	bot->old = NULL;
+	bot->nold = 0;
+	for (size_t i = 0; i < bot->nlinks; i++)
+		link_stay(&bot->links[i]);
 }
 
 static bool
-all_live(const struct bot *bot)
+are_ready(const struct bot *bot)
 {
-	for (size_t i = 0; i < bot->nlinks; i++)
-		if (bot->links[i].session.state != SESSION_LIVE)
+	for (size_t i = 0; i < bot->nold; i++)
+		if (bot->old[i].session.id[0] != '\0' &&
+		    bot->old[i].session.state != SESSION_LIVE)
 			return false;
 	return true;
+}
+
+static void
+settle(struct bot *bot)
+{
+	bool begin = are_ready(bot);
+
+	if (count_sessions(bot->old, bot->nold) == 0)
+		forget_old(bot);
+	else if (is_in_vain(bot))
+		take_back(bot);
+	for (size_t i = 0; begin && i < bot->nlinks; i++)
+		if (bot->links[i].session.state == SESSION_IDLE)
+			link_tell(&bot->links[i], IN_START, 0);
+}
+
+void
+bots_settle(struct gateway *g)
+{
+	for (size_t b = 0; b < g->nbots; b++)
+		if (g->bots[b]->nold > 0 && is_started(g))
+			settle(g->bots[b]);
 }
 
 void
@@ -193,8 +379,8 @@ bots_tick(struct gateway *g)
 	for (size_t b = 0; b < g->nbots; b++) {
 		struct bot *bot = g->bots[b];
 
-		if (bot->nold > 0 && all_live(bot))
-			forget_old(bot);
+		if (bot->nold > 0)
+			end_overlap(bot, now);
 		if (bot->auto_shards && bot->nlinks > 0 &&
 		    bot->links[0].session.state == SESSION_LIVE &&
 		    now - bot->asked_ms >= ASK_EVERY_MS) {
@@ -285,6 +471,9 @@ drop(struct gateway *g, size_t b)
 	forget_old(bot);
 	delivery_owner(g->delivery, slice_of(bot->conf.qq_app_id), false);
 	signature_key_free(&g->webhook_bots[b].key);
+	if (g->journal != NULL)
+		keep_note(g, journal_forget_sessions(g->journal,
+		    bot->conf.qq_app_id));
 	g->nbots--;
 	memmove(&g->bots[b], &g->bots[b + 1],
 	    (g->nbots - b) * sizeof *g->bots);
@@ -297,13 +486,6 @@ static bool
 same(const char *a, const char *b)
 {
 	return strcmp(a, b) == 0;
-}
-
-static void
-anew(struct bot *bot)
-{
-	for (size_t i = 0; i < bot->nlinks; i++)
-		link_tell(&bot->links[i], IN_ANEW, 0);
 }
 
 /* fresh: taken, or left to its owner. */
@@ -320,8 +502,11 @@ change(struct gateway *g, size_t b, struct conf *fresh)
 	    !same(was.qq_gateway_url, fresh->qq_gateway_url) ||
 	    was.qq_sandbox != fresh->qq_sandbox;
 
-	if (!intents && !shards && !place)
+	if (!intents && !shards && !place) {
+		bot->conf.bot_name = fresh->bot_name; /* it may be renamed */
+		fresh->bot_name = was.bot_name;
 		return;
+	}
 	log_info("bot.changed", KV("bot", was.qq_app_id),
 	    KV("intents", intents), KV("shards", shards), KV("place", place));
 	bot->conf = *fresh;
@@ -331,17 +516,23 @@ change(struct gateway *g, size_t b, struct conf *fresh)
 	g->webhook_bots[b].app_id = bot->conf.qq_app_id;
 	conf_free(&was);
 	if (intents) {
+		uint32_t had = bot->nlinks > 0 && has_session(bot)
+		    ? bot->links[0].session.intents : 0;
+
 		bot->rights = (struct rights){ 0 };
 		conf_intents(bot->conf.qq_intents, &bot->rights.wanted, NULL);
+		bot->rights.granted = had & bot->rights.wanted;
 		buf_reset(&bot->remedy);
 	}
 	take_conf(bot);
+	for (size_t i = 0; (l = bot_link(bot, i)) != NULL; i++)
+		l->session.auto_shards = bot->auto_shards;
 	if (shards && !bot->auto_shards)
 		set_shards(bot, shards_of(&bot->conf));
 	else if (shards && bot->nlinks > 0)
 		link_ask(&bot->links[0]);
-	if (intents || place)
-		anew(bot);
+	if ((intents || place) && bot->nlinks > 0)
+		bots_renew(bot);
 }
 
 /* --- all ------------------------------------------------------------------ */

@@ -98,7 +98,7 @@ struct delivery_worker {
 	bool                    deaf;         /* has let a deadline pass, and
 	                                         has said nothing since */
 	const struct entry     *kept_for;     /* gets no other meanwhile */
-	bool                    want_raw, late, alone;
+	bool                    want_raw, late, alone, apart;
 };
 
 struct recent {
@@ -603,6 +603,12 @@ remember(struct delivery *d, struct entry *e)
 	}
 }
 
+bool
+delivery_knows(const struct delivery *d, struct slice id)
+{
+	return entry_find(d, id) != NULL;
+}
+
 void
 delivery_forget(struct delivery *d, struct slice id)
 {
@@ -773,7 +779,7 @@ pick(struct delivery *d, const struct entry *e)
 		    (w->kept_for != NULL && w->kept_for != e) ||
 		    !matches(w->patterns, text_slice(e->kind->name)))
 			continue;
-		if (alone && w->in_flight > 0) {
+		if (alone && w->in_flight > 0 && !w->apart) {
 			kept |= w->kept_for == e;
 			if (least == NULL || w->in_flight < least->in_flight)
 				least = w;
@@ -941,7 +947,7 @@ delivery_offer(struct delivery *d, uint64_t now_ms, struct delivery_item *item)
 	c->due_ms = later(now_ms,
 	    w->timeout_ms > 0 ? w->timeout_ms : d->limits.timeout_ms);
 	w->in_flight++;
-	w->alone = e->attempt >= ALONE_FROM;
+	w->alone = e->attempt >= ALONE_FROM && !w->apart;
 	text_drop(&e->last);
 	e->last = text_share(w->name);
 	d->counts.offered++;
@@ -1138,6 +1144,13 @@ delivery_worker_set(struct delivery *d, struct slice peer, struct slice name,
 		d->workers = w;
 	}
 	return w;
+}
+
+void
+delivery_worker_apart(struct delivery_worker *w, bool apart)
+{
+	w->apart = apart;
+	w->alone &= !apart;
 }
 
 void

@@ -85,6 +85,8 @@ enum err delivery_remember(struct delivery *, struct slice id, uint64_t no);
  * want is not known yet.  Until ten seconds after the first of them came,
  * everything counts as wanted. */
 void delivery_expect_workers(struct delivery *);
+/* Finished or not. */
+bool delivery_knows(const struct delivery *, struct slice id);
 /* A finished event is no longer known: its id may come again as a new one. */
 void delivery_forget(struct delivery *, struct slice id);
 /* The smallest number whose finished event is remembered, or when there is
@@ -141,6 +143,9 @@ struct delivery_worker *delivery_worker_named(struct delivery *,
 /* Its events go to others.  Frees it. */
 void delivery_worker_gone(struct delivery *, struct delivery_worker *,
     const char *why, uint64_t now_ms);
+/* It keeps what has failed apart from the rest by itself: nothing need go to
+ * it alone. */
+void delivery_worker_apart(struct delivery_worker *, bool apart);
 void delivery_worker_heard(struct delivery_worker *, uint64_t now_ms);
 
 struct delivery_worker_info {

@@ -37,6 +37,8 @@ struct link {
 	uint64_t         asked;      /* number of the question under way */
 	char             name[24];   /* "0/1" */
 	bool             reading;
+	bool             leaving;    /* among the bot's old: it resumes, but
+	                                never begins another session */
 	uint64_t         last_event_ms, last_dispatch_ms, events;
 	uint64_t         kept;       /* version of its memory in the journal */
 };
@@ -48,9 +50,13 @@ struct bot {
 	struct buf            remedy;        /* when some are dropped */
 	struct link          *links;
 	size_t                nlinks;
-	/* Sessions of another number of shards, until the new are live. */
+	/* Sessions that serve until those that replace them are live.  While
+	 * there are any, they are what the journal holds. */
 	struct link          *old;
 	size_t                nold;
+	uint64_t              old_ms;        /* since when */
+	bool                  forget;        /* what the journal holds */
+	bool                  looking;       /* for more intents, and only so */
 	uint64_t              asked_ms;      /* how many shards there are */
 	struct session_budget budget;
 	uint64_t              kept;        /* version in the journal */
@@ -64,7 +70,7 @@ struct bot {
 struct pending_sign {
 	struct pending_sign *next;
 	uint64_t             request, until_ms;
-	char                 plain_token[129];
+	char                 plain_token[129], bot[SESSION_BOT_MAX];
 };
 
 struct webhook_counts {
@@ -85,6 +91,7 @@ struct gateway {
 	uint64_t             opened_ms;        /* the journal, in this run */
 	uint64_t             prune_ms;         /* old ids go then */
 	struct wall          wall;
+	bool                 old_ids;          /* some are of another form */
 	bool                 filling;          /* the alarm is on */
 	struct buf           acks;             /* requests to be answered after
 	                                          the commit, uint64_t each */
@@ -98,6 +105,9 @@ struct gateway {
 	struct normal_scratch scratch;
 	struct buf           body, conv;       /* scratch */
 	struct timer         housekeeping, reporting, reopening;
+	uint64_t             told_ms;   /* the last report's time */
+	size_t               told;      /* and how many sessions it had */
+	bool                 connected; /* a session has, or has lost it */
 	uint64_t             asks;             /* numbers the questions */
 	uint64_t             unparsable, stop_by_ms;
 	char                 run[24];          /* names this run to workers */
@@ -109,7 +119,7 @@ struct gateway {
 enum err bots_open(struct gateway *);
 void bots_close(struct gateway *);
 /* Reads which bots there are: opens the new ones, ends those that are gone,
- * begins the sessions of changed ones anew; the others notice nothing.  When
+ * replaces the sessions of changed ones; the others notice nothing.  When
  * the settings have problems all stays as it is. */
 void bots_reload(struct gateway *);
 /* The platform says that there are so many shards. */
@@ -117,6 +127,18 @@ void bots_shards(struct bot *, uint64_t suggested);
 /* Sessions that were replaced are ended; once in a while it is asked how many
  * shards there are. */
 void bots_tick(struct gateway *);
+/* Other sessions beside those there are, which end when the new ones are live;
+ * where there are none, they begin now. */
+void bots_renew(struct bot *);
+/* The same, to see whether more intents are allowed by now. */
+void bots_look(struct bot *);
+/* After each turn: who waits for the old ones begins, and they end when they
+ * have served. */
+void bots_settle(struct gateway *);
+/* A session of an earlier run, before link_start_all(); false: not taken.  One
+ * that is not as it would be begun now is replaced. */
+bool bots_recall(struct gateway *, const struct session_memory *,
+    int64_t wall_ms);
 /* NULL: not known. */
 struct bot *bots_find(struct gateway *, struct slice app);
 
@@ -131,17 +153,16 @@ struct link *link_each(struct gateway *, struct link_at *);
 /* link.c */
 void link_init(struct link *, struct gateway *, struct bot *, unsigned shard,
     unsigned shards);
+/* From now on it is one of the bot's old. */
+void link_leave(struct link *);
+/* It is none of them any more. */
+void link_stay(struct link *);
 /* Its session has ended, or never began. */
 void link_free(struct link *);
 /* Feeds an input that has no data but number. */
 void link_tell(struct link *, enum session_input, int64_t number);
 /* How many shards are there?  The answer goes to bots_shards(). */
 void link_ask(struct link *);
-/* The bot's shards are as many as the session of an earlier run had. */
-void bots_recall(struct bot *, const struct session_memory *, int64_t wall_ms);
-/* A session of an earlier run, before link_start_all(); false: not taken. */
-bool link_recall(struct gateway *, const struct session_memory *,
-    int64_t wall_ms);
 /* What an earlier run has found out of the bot's rights. */
 void link_recall_rights(struct bot *, uint32_t dropped, int64_t wall_ms);
 /* Whoever lacks a right looks whether it has been given. */
@@ -214,6 +235,14 @@ enum err keep_ack(struct gateway *, uint64_t request);
 const char *keep_trouble(struct gateway *);
 /* What nothing suffers from, and yet somebody must look at; "". */
 const char *keep_hint(struct gateway *);
+/* The app id in an event's id, ...@BOT/CONV; empty: there is none, an earlier
+ * version has given it. */
+struct slice keep_bot_of(struct slice id);
+/* Known by the id that an earlier version gave it. */
+bool keep_knows_old(const struct gateway *, const struct msg_event *);
+/* A conversation of the journal, with its body: the queue's name for it, on
+ * loan.  NOMEM. */
+enum err keep_conv(struct gateway *, struct slice body, struct slice *conv);
 /* An empty one, by the settings; NULL: out of memory. */
 struct delivery *keep_new_queue(struct gateway *);
 

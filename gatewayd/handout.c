@@ -9,7 +9,10 @@
 #include "log.h"
 #include "pack.h"
 
-enum { WORKER_SILENT_MS = 4 * BUS_BEAT_MS };
+enum {
+	WORKER_SILENT_MS = 4 * BUS_BEAT_MS,
+	SET_BY_MAX_MS = 12 * 3600 * 1000,   /* of a deadline, in the journal */
+};
 
 /* --- what a worker says ----------------------------------------------------------- */
 
@@ -79,7 +82,7 @@ on_ready(void *self, msg_peer from, const struct msg_ready *m)
 {
 	struct gateway         *g = self;
 	struct buf              patterns = { 0 }, want = { 0 };
-	struct delivery_worker *old;
+	struct delivery_worker *old, *w;
 	bool                    is_new;
 
 	if (m->v != 1 || !words_of(m->events, &patterns) ||
@@ -98,11 +101,12 @@ on_ready(void *self, msg_peer from, const struct msg_ready *m)
 	old = delivery_worker_named(g->delivery, m->name, 0);
 	if (is_new && old != NULL)
 		drop_worker(g, old, "another took its name");
-	if (delivery_worker_set(g->delivery, from, m->name, m->pid, m->handler,
-	        buf_slice(&patterns), m->window, m->timeout_ms,
-	        has_word(buf_slice(&want), "raw"), m->late,
-	        loop_now(g->loop)) != NULL &&
-	    is_new)
+	w = delivery_worker_set(g->delivery, from, m->name, m->pid, m->handler,
+	    buf_slice(&patterns), m->window, m->timeout_ms,
+	    has_word(buf_slice(&want), "raw"), m->late, loop_now(g->loop));
+	if (w != NULL)
+		delivery_worker_apart(w, m->apart);
+	if (w != NULL && is_new)
 		log_info("worker.ready", KV("name", m->name), KV("pid", m->pid),
 		    KV("events", buf_slice(&patterns)),
 		    KV("window", m->window));
@@ -120,7 +124,8 @@ on_ack(void *self, msg_peer from, const struct msg_ack *m)
 	    delivery_worker_find(g->delivery, from), m->ev, loop_now(g->loop));
 
 	if (e != ERR_OK)
-		log_warn("event.ack", KV("id", m->ev), KV("why", err_text(e)));
+		log_warn("event.ack", KV("id", m->ev),
+		    KV("bot", keep_bot_of(m->ev)), KV("why", err_text(e)));
 	handout_soon(g);
 }
 
@@ -135,11 +140,13 @@ on_nack(void *self, msg_peer from, const struct msg_nack *m)
 		e = delivery_return(g->delivery, w, m->ev, m->after_ms,
 		    loop_now(g->loop));
 		log_debug("event.returned", KV("id", m->ev),
+		    KV("bot", keep_bot_of(m->ev)),
 		    KV("err", err_name(e)));
 	} else {
 		e = delivery_nack(g->delivery, w, m->ev, m->after_ms, m->drop,
 		    m->why, loop_now(g->loop));
-		log_warn("event.nack", KV("id", m->ev), KV("why", m->why),
+		log_warn("event.nack", KV("id", m->ev),
+		    KV("bot", keep_bot_of(m->ev)), KV("why", m->why),
 		    KV("drop", m->drop), KV("err", err_name(e)));
 	}
 	handout_soon(g);
@@ -176,29 +183,36 @@ handout_on_gone(void *self, msg_peer from, const struct msg_gone *m)
 /* In memory, or read back from the journal. */
 static enum err
 body_of(struct gateway *g, const struct delivery_item *item,
-    struct slice *body)
+    struct slice *body, int64_t *set_by_ms)
 {
 	enum err e;
 
 	*body = item->body;
+	*set_by_ms = wall_set_since(&g->wall, item->came_ms);
 	if (!item->body_away)
 		return ERR_OK;
 	buf_reset(&g->away);
-	if ((e = journal_body(g->journal, item->no, &g->away)) != ERR_OK)
+	if ((e = journal_body(g->journal, item->no, &g->away, set_by_ms)) !=
+	    ERR_OK)
 		keep_note(g, e == ERR_NOT_FOUND ? ERR_DAMAGED : e);
 	*body = buf_slice(&g->away);
 	return e;
 }
 
-/* An event that nobody has had yet keeps its window when the wall clock is set.
- * Who had it may have replied, and apid's memory of that goes by the clock. */
+/* An event keeps its window when the wall clock is set.  Of a second attempt,
+ * and of one that may be a second one since an earlier run had it, there may be
+ * replies already: apid believes its record of them for a day beyond their
+ * time, and so they are known while this stays well below.  A clock that goes
+ * further had no time to speak of. */
 static int64_t
-deadline_of(const struct gateway *g, const struct delivery_item *item,
-    int64_t deadline)
+deadline_of(const struct delivery_item *item, int64_t deadline,
+    int64_t set_by_ms)
 {
-	if (deadline == 0 || item->attempt > 1 || item->came_ms <= g->opened_ms)
+	if (deadline == 0 || item->attempt > 1 ||
+	    (item->body_away && (set_by_ms > SET_BY_MAX_MS ||
+	                            set_by_ms < -SET_BY_MAX_MS)))
 		return deadline;
-	return deadline + wall_set_since(&g->wall, item->came_ms);
+	return deadline + set_by_ms;
 }
 
 static enum err
@@ -207,20 +221,22 @@ send_event(struct gateway *g, const struct delivery_item *item)
 	struct delivery_worker_info w = delivery_worker_info(item->worker);
 	struct msg_event            ev;
 	struct slice                body;
+	int64_t                     set_by_ms;
 	enum err                    e;
 
-	if ((e = body_of(g, item, &body)) != ERR_OK ||
+	if ((e = body_of(g, item, &body, &set_by_ms)) != ERR_OK ||
 	    (e = msg_decode(MSG_event, body, &ev)) != ERR_OK)
 		return e;
 	ev.attempt = item->attempt;
-	ev.deadline = deadline_of(g, item, ev.deadline);
+	ev.deadline = deadline_of(item, ev.deadline, set_by_ms);
 	if (!w.want_raw)
 		ev.raw = (struct slice){ NULL, 0 };
 	if (!w.late && ev.deadline != 0 && ev.deadline < loop_wall_ms())
 		return ERR_STALE;
 	e = bus_send(g->events, w.peer, MSG_event, &ev);
 	if (e == ERR_OK && log_enabled(LOG_DEBUG))
-		log_debug("event.out", KV("id", ev.id), KV("worker", w.name),
+		log_debug("event.out", KV("id", ev.id), KV("bot", ev.bot),
+		    KV("worker", w.name),
 		    KV("attempt", item->attempt));
 	return e;
 }
@@ -251,7 +267,8 @@ pump(void *self)
 		if (e == ERR_OK)
 			continue;
 		if (e == ERR_STALE) { /* past its window, and not wanted so */
-			log_info("event.late", KV("id", item.id));
+			log_info("event.late", KV("id", item.id),
+			    KV("bot", keep_bot_of(item.id)));
 			delivery_ack(g->delivery, item.worker, item.id,
 			    loop_now(g->loop));
 			continue;

@@ -28,6 +28,8 @@ keep_event(struct gateway *g, const struct msg_event *ev, int64_t wall_ms)
 	conv = buf_slice(&g->conv);
 	if (g->journal == NULL)
 		return ERR_FULL;
+	if (keep_knows_old(g, ev))
+		return ERR_DUPLICATE;
 	e = delivery_append(g->delivery, ev->id, conv, ev->type, body,
 	    loop_now(g->loop), &no);
 	if (e == ERR_OK)
@@ -62,7 +64,7 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
 		e = keep_event(g, &ev, ctx.now_ms);
 	if (e == ERR_TOO_LARGE) {
 		log_error("event.too_large", KV("id", ev.id),
-		    KV("type", ev.type), KV("bytes", g->body.n));
+		    KV("bot", ev.bot), KV("type", ev.type), KV("bytes", g->body.n));
 		return ERR_OK; /* a replay would not make it smaller */
 	}
 	if (e == ERR_FULL || e == ERR_NOMEM)
@@ -83,7 +85,12 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
 static const char *
 user_of(const struct bot *bot)
 {
-	return bot->nlinks > 0 ? bot->links[0].session.user : "";
+	const struct link *l;
+
+	for (size_t i = 0; (l = bot_link(bot, i)) != NULL; i++)
+		if (l->session.user[0] != '\0')
+			return l->session.user;
+	return "";
 }
 
 static void
@@ -132,6 +139,8 @@ ask_sign(struct gateway *g, uint64_t request, const struct webhook_result *r)
 	}
 	p->request = request;
 	p->until_ms = loop_clock_ms() + SIGN_MS;
+	snprintf(p->bot, sizeof p->bot, "%s",
+	    g->webhook_bots[r->bot].app_id);
 	memcpy(p->plain_token, r->plain_token.p, r->plain_token.n);
 	p->next = g->signs;
 	g->signs = p;
@@ -176,7 +185,8 @@ intake_on_request(void *self, uint64_t request,
 	webhook_decide(q, g->webhook_bots, g->nbots, loop_wall_ms() / 1000,
 	    g->conf.webhook_skew_s, &answer, &r);
 	if (r.skew_s > 600)
-		log_warn("webhook.skew", KV("seconds", r.skew_s),
+		log_warn("webhook.skew", KV("bot", q->app_id),
+		    KV("seconds", r.skew_s),
 		    KV("trace", q->trace));
 	switch (r.verdict) {
 	case WEBHOOK_REFUSE:
@@ -216,7 +226,8 @@ intake_on_sign(void *self, msg_peer from, const struct msg_sign_answer *m)
 		payload_validation(&answer, slice_of(p->plain_token),
 		    m->signature);
 	net_answer(g->net, request, m->ok ? 200 : 400, buf_slice(&answer));
-	log_info("webhook.validated", KV("ok", m->ok));
+	log_info("webhook.validated", KV("bot", (const char *)p->bot),
+	    KV("ok", m->ok));
 	buf_free(&answer);
 	free(p);
 }
@@ -233,7 +244,8 @@ intake_tick(struct gateway *g)
 			continue;
 		}
 		*at = p->next;
-		log_warn("webhook.unsigned", KV("why", "no answer of apid"));
+		log_warn("webhook.unsigned", KV("bot", (const char *)p->bot),
+		    KV("why", "no answer of apid"));
 		net_answer(g->net, p->request, 503, SLICE("{}"));
 		free(p);
 	}

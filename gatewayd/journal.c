@@ -10,10 +10,10 @@
 
 #include "log.h"
 
-enum { OWNER = 0x526b4a31 /* RkJ1 */, VERSION = 2, PRUNE_ROWS = 20000 };
+enum { OWNER = 0x526b4a31 /* RkJ1 */, VERSION = 3, PRUNE_ROWS = 20000 };
 
 static const char *const upgrades[VERSION] = {
-	"CREATE TABLE event(no INTEGER PRIMARY KEY, id, conv, type, body,"
+	("CREATE TABLE event(no INTEGER PRIMARY KEY, id, conv, type, body,"
 	"  came INTEGER, attempt INTEGER);"
 	"CREATE TABLE done(no INTEGER PRIMARY KEY, id);"
 	"CREATE TABLE dead(no INTEGER PRIMARY KEY, id, conv, type, body, why,"
@@ -23,9 +23,10 @@ static const char *const upgrades[VERSION] = {
 	"  PRIMARY KEY(bot, shard)) WITHOUT ROWID;"
 	"CREATE TABLE budget(bot PRIMARY KEY, total INTEGER,"
 	"  remaining INTEGER, resets INTEGER, next INTEGER) WITHOUT ROWID;"
-	"CREATE TABLE opened(one INTEGER PRIMARY KEY, at INTEGER);",
-	"CREATE TABLE rights(bot PRIMARY KEY, dropped INTEGER,"
-	"  at INTEGER) WITHOUT ROWID;",
+	"CREATE TABLE opened(one INTEGER PRIMARY KEY, at INTEGER);"),
+	("CREATE TABLE rights(bot PRIMARY KEY, dropped INTEGER,"
+	"  at INTEGER) WITHOUT ROWID;"),
+	"ALTER TABLE event ADD COLUMN set_by INTEGER DEFAULT 0;",
 };
 
 /* name, SQL */
@@ -39,18 +40,20 @@ static const char *const upgrades[VERSION] = {
 	    " WHERE bot = ?")                                                 \
 	S(rights,       "SELECT dropped, at FROM rights WHERE bot = ?")       \
 	S(keep_rights,  "INSERT OR REPLACE INTO rights VALUES(?, ?, ?)")      \
-	S(append,       "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, 0)")      \
+	S(append,       "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, 0, 0)")   \
 	S(attempt,      "UPDATE event SET attempt = ? WHERE no = ?")          \
 	S(done,         "INSERT OR REPLACE INTO done VALUES(?, ?)")           \
 	S(end,          "DELETE FROM event WHERE no = ?")                     \
 	S(die,          "INSERT INTO dead SELECT NULL, id, conv, type, body," \
 	    " ?, ?, ?, ? FROM event WHERE no = ?")                            \
-	S(body,         "SELECT body FROM event WHERE no = ?")                \
+	S(body,         "SELECT body, set_by FROM event WHERE no = ?")        \
 	S(prune,        "DELETE FROM done WHERE no IN"                        \
 	    " (SELECT no FROM done WHERE no < ? ORDER BY no LIMIT ?)")        \
 	S(keep_session, "INSERT OR REPLACE INTO session"                      \
 	    " VALUES(?, ?, ?, ?, ?, ?, ?, ?)")                                \
+	S(forget,       "DELETE FROM session WHERE bot = ?")                  \
 	S(set_clock,    "UPDATE session SET saved = saved + ?")               \
+	S(set_events,   "UPDATE event SET set_by = set_by + ?")               \
 	S(keep_budget,  "INSERT OR REPLACE INTO budget VALUES(?, ?, ?, ?, ?)") \
 	S(dead_count,   "SELECT count(*) FROM dead")                          \
 	S(dead_after,   "SELECT no, id, conv, type, body, why, worker,"       \
@@ -360,7 +363,8 @@ journal_end(struct journal *j, const struct delivery_end *end,
 }
 
 enum err
-journal_body(struct journal *j, uint64_t no, struct buf *body)
+journal_body(struct journal *j, uint64_t no, struct buf *body,
+    int64_t *set_by_ms)
 {
 	struct store_stmt *q = j->q.body;
 	enum err           e;
@@ -369,6 +373,7 @@ journal_body(struct journal *j, uint64_t no, struct buf *body)
 	if ((e = store_row(q)) != ERR_OK)
 		return e;
 	buf_put(body, store_bytes(q, 0));
+	*set_by_ms = store_int(q, 1);
 	store_reset(q);
 	return body->failed ? ERR_NOMEM : ERR_OK;
 }
@@ -401,11 +406,21 @@ journal_keep_session(struct journal *j, const struct session_memory *m)
 }
 
 enum err
+journal_forget_sessions(struct journal *j, const char *bot)
+{
+	j->urgent = true;
+	store_bind_bytes(j->q.forget, 1, slice_of(bot));
+	return run(j, j->q.forget);
+}
+
+enum err
 journal_set_clock(struct journal *j, int64_t by_ms)
 {
 	j->urgent = true;
 	store_bind_int(j->q.set_clock, 1, by_ms);
-	return run(j, j->q.set_clock);
+	store_bind_int(j->q.set_events, 1, by_ms);
+	return run(j, j->q.set_clock) == ERR_OK ? run(j, j->q.set_events)
+	                                        : j->failed;
 }
 
 enum err

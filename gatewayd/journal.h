@@ -70,8 +70,10 @@ enum err journal_attempt(struct journal *, uint64_t no, unsigned attempt);
 /* Done, or dead: then it goes to the dead letters as well. */
 enum err journal_end(struct journal *, const struct delivery_end *,
     int64_t wall_ms);
-/* Appends the body of an unfinished event.  NOT_FOUND. */
-enum err journal_body(struct journal *, uint64_t no, struct buf *);
+/* Appends the body of an unfinished event; and by how much the wall clock was
+ * set since it came, over all runs.  NOT_FOUND. */
+enum err journal_body(struct journal *, uint64_t no, struct buf *,
+    int64_t *set_by_ms);
 /* Ids of ended events below no need not be remembered any longer; removes a
  * bounded number. */
 enum err journal_prune(struct journal *, uint64_t no);
@@ -80,7 +82,10 @@ enum err journal_prune(struct journal *, uint64_t no);
 
 enum err journal_keep_session(struct journal *,
     const struct session_memory *);
-/* The wall clock was set by so much: the sessions are no older for it. */
+/* All of a bot. */
+enum err journal_forget_sessions(struct journal *, const char *bot);
+/* The wall clock was set by so much: the sessions are no older for it, and
+ * the events that wait remember it. */
 enum err journal_set_clock(struct journal *, int64_t by_ms);
 enum err journal_keep_budget(struct journal *, const char *bot,
     const struct budget_memory *);

@@ -8,6 +8,7 @@
 #include "gateway.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "log.h"
 
@@ -32,6 +33,19 @@ keep_note(struct gateway *g, enum err e)
 
 /* --- the queue ------------------------------------------------------------ */
 
+struct slice
+keep_bot_of(struct slice id)
+{
+	const char *at = id.n > 0 ? memrchr(id.p, '@', id.n) : NULL;
+	const char *slash = at == NULL
+	    ? NULL
+	    : memchr(at, '/', id.n - (size_t)(at - id.p));
+
+	return slash == NULL ? (struct slice){ NULL, 0 }
+	                     : (struct slice){ at + 1,
+		                     (size_t)(slash - at - 1) };
+}
+
 static void
 on_end(void *self, const struct delivery_end *end)
 {
@@ -39,8 +53,8 @@ on_end(void *self, const struct delivery_end *end)
 
 	if (end->dead)
 		log_error("event.dead", KV("id", end->id),
-		    KV("type", end->type), KV("attempts", end->attempts),
-		    KV("worker", end->worker), KV("why", end->why));
+		    KV("bot", keep_bot_of(end->id)), KV("type", end->type),
+		    KV("attempts", end->attempts), KV("worker", end->worker), KV("why", end->why));
 	keep_note(g, journal_end(g->journal, end, loop_wall_ms()));
 }
 
@@ -70,6 +84,39 @@ keep_new_queue(struct gateway *g)
 
 /* --- taking back ---------------------------------------------------------- */
 
+bool
+keep_knows_old(const struct gateway *g, const struct msg_event *ev)
+{
+	size_t       bot = 1 + ev->bot.n, conv = 1 + ev->conv.n;
+	struct slice id = ev->id;
+
+	if (!g->old_ids || id.n <= bot + conv)
+		return false;
+	id.n -= conv;
+	if (delivery_knows(g->delivery, id))
+		return true;
+	id.n -= bot;
+	return delivery_knows(g->delivery, id);
+}
+
+/* "u:..." of an earlier version, instead of "BOT/u:..."; it must not overtake
+ * what comes now. */
+enum err
+keep_conv(struct gateway *g, struct slice body, struct slice *conv)
+{
+	struct msg_event ev;
+
+	if (conv->n < 2 || conv->p[1] != ':' ||
+	    msg_decode(MSG_event, body, &ev) != ERR_OK)
+		return ERR_OK;
+	buf_reset(&g->conv);
+	buf_put(&g->conv, ev.bot);
+	buf_puts(&g->conv, "/");
+	buf_put(&g->conv, *conv);
+	*conv = buf_slice(&g->conv);
+	return g->conv.failed ? ERR_NOMEM : ERR_OK;
+}
+
 static enum err
 on_done(void *self, uint64_t no, struct slice id)
 {
@@ -77,7 +124,24 @@ on_done(void *self, uint64_t no, struct slice id)
 	enum err        e = delivery_remember(g->delivery, id, no);
 
 	delivery_expect_workers(g->delivery);
+	g->old_ids |= keep_bot_of(id).n == 0;
 	return e == ERR_DUPLICATE ? ERR_OK : e;
+}
+
+/* Where its conversation must be looked for in its body. */
+static enum err
+conv_of(struct gateway *g, const struct journal_event *ev, struct slice *conv)
+{
+	int64_t  set_by_ms;
+	enum err e;
+
+	*conv = ev->conv;
+	if (keep_bot_of(ev->id).n > 0)
+		return ERR_OK;
+	g->old_ids = true;
+	buf_reset(&g->away);
+	e = journal_body(g->journal, ev->no, &g->away, &set_by_ms);
+	return e != ERR_OK ? e : keep_conv(g, buf_slice(&g->away), conv);
 }
 
 static enum err
@@ -86,9 +150,12 @@ on_event(void *self, const struct journal_event *ev)
 	struct gateway *g = self;
 	uint64_t        now = loop_clock_ms();
 	int64_t         age = loop_wall_ms() - ev->came_wall_ms;
-	enum err        e;
+	struct slice    conv;
+	enum err        e = conv_of(g, ev, &conv);
 
-	e = delivery_restore(g->delivery, ev->no, ev->id, ev->conv, ev->type,
+	if (e != ERR_OK)
+		return e;
+	e = delivery_restore(g->delivery, ev->no, ev->id, conv, ev->type,
 	    ev->body_n, ev->attempt,
 	    age > 0 && (uint64_t)age < now ? now - (uint64_t)age : now);
 	if (e == ERR_DUPLICATE)
@@ -102,7 +169,7 @@ on_session(void *self, const struct session_memory *m)
 	struct gateway *g = self;
 	int64_t         wall = loop_wall_ms();
 
-	if (!link_recall(g, m, wall))
+	if (!bots_recall(g, m, wall))
 		return;
 	delivery_expect_workers(g->delivery); /* before the replay */
 	log_info("session.recalled", KV("bot", (const char *)m->bot),
@@ -280,15 +347,37 @@ keep_clock(struct gateway *g)
 /* --- after each turn ------------------------------------------------------ */
 
 static void
-keep_session(struct gateway *g, struct link *l)
+keep_session(struct gateway *g, struct link *l, bool anyway)
 {
 	struct session_memory m;
 
-	if (l->kept == l->session.memory_version)
+	if (!anyway && l->kept == l->session.memory_version)
 		return;
 	l->kept = l->session.memory_version;
 	session_remember(&l->session, loop_wall_ms(), &m);
 	keep_note(g, journal_keep_session(g->journal, &m));
+}
+
+/* Those that are being replaced have missed nothing yet; the new ones may
+ * have.  So the old ones are what our next run resumes; but where the number is
+ * the same, the platform has ended the old one in favour of the new. */
+static void
+keep_bot(struct gateway *g, struct bot *bot)
+{
+	size_t n = bot->nold > 0 ? bot->nold : bot->nlinks;
+
+	if (bot->forget)
+		keep_note(g, journal_forget_sessions(g->journal,
+		    bot->conf.qq_app_id));
+	for (size_t i = 0; i < n; i++) {
+		struct link *l = bot->nold > 0 ? &bot->old[i] : &bot->links[i];
+
+		if (bot->nold == bot->nlinks &&
+		    bot->links[i].session.id[0] != '\0')
+			l = &bot->links[i];
+		keep_session(g, l, bot->forget);
+	}
+	bot->forget = false;
 }
 
 /* Not in the middle of a search. */
@@ -313,8 +402,7 @@ keep_sessions(struct gateway *g)
 	for (size_t b = 0; b < g->nbots; b++) {
 		struct bot *bot = g->bots[b];
 
-		for (size_t i = 0; i < bot->nlinks; i++)
-			keep_session(g, &bot->links[i]);
+		keep_bot(g, bot);
 		keep_rights(g, bot);
 		if (bot->kept == bot->budget.memory_version)
 			continue;

@@ -137,23 +137,52 @@ tell_dropped(struct bot *bot)
 	buf_free(&names);
 }
 
+/* Its session is over, and another is not its to begin. */
+static bool
+is_done(const struct link *l)
+{
+	return l->leaving && l->session.id[0] == '\0';
+}
+
+/* First the old ones come back: bots_settle(). */
+static bool
+has_to_wait(const struct link *l)
+{
+	const struct session *s;
+
+	for (size_t i = 0; !l->leaving && i < l->bot->nold; i++) {
+		s = &l->bot->old[i].session;
+		if (s->id[0] != '\0' && s->state != SESSION_LIVE)
+			return true;
+	}
+	return false;
+}
+
 static void
 link_feed(struct link *l, enum session_input input,
     const struct session_data *data)
 {
 	struct session_action todo[SESSION_ACTIONS];
 	enum session_state    before = l->session.state;
-	size_t n = session_step(&l->session, input, data, loop_clock_ms(),
-	    todo);
+	size_t                n;
 
+	if ((is_done(l) && input != IN_STOP) ||
+	    (input == IN_START && has_to_wait(l)))
+		return;
+	n = session_step(&l->session, input, data, loop_clock_ms(), todo);
 	for (size_t i = 0; i < n; i++)
 		perform(l, &todo[i]);
 	/* It is here from the answer until Hello has been answered. */
 	if (l->session.state != SESSION_CONNECTING)
 		secret_wipe(&l->token);
 	arm(l);
+	if (is_done(l) && l->session.state != SESSION_IDLE) {
+		link_tell(l, IN_STOP, 1);
+		return;
+	}
 	if (l->session.state == before)
 		return;
+	l->g->connected = true;
 	tell_dropped(l->bot);
 	notice_sessions(l->g, l->bot);
 	report_send(l->g);
@@ -245,7 +274,8 @@ take_frame(struct link *l, const struct payload *p)
 		link_feed(l, IN_INVALID, &data);
 		break;
 	default:
-		log_info("gateway.opcode", KV("op", p->op),
+		log_info("gateway.opcode", KV("bot", l->session.bot),
+		    KV("op", p->op),
 		    KV("why", "not known, ignored"));
 		break;
 	}
@@ -440,23 +470,30 @@ link_init(struct link *l, struct gateway *g, struct bot *bot, unsigned shard,
 	snprintf(l->name, sizeof l->name, "%u/%u", shard, shards);
 }
 
-bool
-link_recall(struct gateway *g, const struct session_memory *m, int64_t wall_ms)
+void
+link_leave(struct link *l)
 {
-	struct bot *bot = bots_find(g, slice_of(m->bot));
+	l->leaving = true;
+	l->session.rights = NULL;
+	if (l->bot->rights.searcher == &l->session)
+		l->bot->rights.searcher = NULL;
+	if (l->session.id[0] == '\0')
+		link_tell(l, IN_STOP, 1);
+}
 
-	if (bot == NULL || bot->nlinks == 0)
-		return false;
-	bots_recall(bot, m, wall_ms);
-	return m->shard < bot->nlinks &&
-	    session_recall(&bot->links[m->shard].session, m, wall_ms,
-	        g->conf.resume_s);
+void
+link_stay(struct link *l)
+{
+	l->leaving = false;
+	l->session.rights = &l->bot->rights;
 }
 
 void
 link_free(struct link *l)
 {
 	loop_cancel(l->g->loop, &l->timer);
+	if (l->bot->rights.searcher == &l->session)
+		l->bot->rights.searcher = NULL;
 	if (l->conn != NULL)
 		net_drop(l->conn, 0);
 	l->conn = NULL;
@@ -482,10 +519,9 @@ link_retry_rights(struct gateway *g)
 	for (size_t b = 0; b < g->nbots; b++) {
 		struct bot *bot = g->bots[b];
 
-		if (!rights_retry(&bot->rights, loop_wall_ms(), true))
-			continue;
-		for (size_t i = 0; i < bot->nlinks; i++)
-			link_tell(&bot->links[i], IN_ANEW, 0);
+		if (bot->nlinks > 0 &&
+		    rights_retry(&bot->rights, loop_wall_ms(), true))
+			bots_look(bot);
 	}
 }
 

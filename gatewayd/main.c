@@ -5,6 +5,7 @@
  */
 #include "gateway.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 
 enum {
 	HOUSEKEEPING_MS = 100, REPORT_MS = 1000,
+	REPORT_SESSIONS = 16,    /* so many are told of every second */
 	STOP_MS = 2000,          /* for acks that are under way */
 	CLOSE_MS = 200,          /* for close frames */
 };
@@ -102,6 +104,16 @@ on_housekeeping(void *self)
 	    on_housekeeping, g);
 }
 
+/* Changes of state are told at once; this is for the counters, and a report
+ * of a hundred sessions would be most of what an idle process does. */
+static bool
+report_is_due(const struct gateway *g)
+{
+	uint64_t every = REPORT_MS * (1 + g->told / REPORT_SESSIONS);
+
+	return loop_clock_ms() + REPORT_MS / 2 >= g->told_ms + every;
+}
+
 static void
 on_report(void *self)
 {
@@ -110,7 +122,12 @@ on_report(void *self)
 	intake_ask_keys(g); /* those not answered yet */
 	intake_tick(g);
 	bots_tick(g);
-	report_send(g);
+	if (report_is_due(g))
+		report_send(g);
+	/* What handshakes needed, many at once, is in the way of nobody. */
+	if (g->connected)
+		malloc_trim(0);
+	g->connected = false;
 	loop_after(g->loop, &g->reporting, REPORT_MS, on_report, g);
 }
 
@@ -244,8 +261,10 @@ main(int argc, char *argv[])
 	log_open("gatewayd", LOG_INFO, false);
 	if ((e = gateway_open(&g)) == ERR_OK)
 		while (e == ERR_OK && !finished(&g))
-			if ((e = net_turn(g.net)) == ERR_OK)
+			if ((e = net_turn(g.net)) == ERR_OK) {
+				bots_settle(&g);
 				e = keep_settle(&g);
+			}
 	gateway_close(&g);
 	return proc_leave(e);
 }

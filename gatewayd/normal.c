@@ -374,6 +374,8 @@ failed(const struct normal_scratch *s)
 	    s->quote.failed || s->data.failed;
 }
 
+#define NIL "\xc0"   /* as good as nothing, on the wire */
+
 enum err
 normal_event(const struct payload *p, const struct normal_context *c,
     struct normal_scratch *s, struct msg_event *ev)
@@ -398,7 +400,8 @@ normal_event(const struct payload *p, const struct normal_context *c,
 		ev->time = c->now_ms;
 	if (row->text != TEXT_NO)
 		fill_message(p, row, c, s, ev);
-	else if (p->d != NULL && json_to_msgpack(p->d, &s->data) == ERR_OK)
+	else if (p->d != NULL && json_to_msgpack(p->d, &s->data) == ERR_OK &&
+	    !slice_is(buf_slice(&s->data), NIL))
 		ev->data = buf_slice(&s->data);
 	fill_reply(row, c, ev);
 	ev->raw = p->raw;

@@ -20,8 +20,10 @@ send_notice(struct gateway *g, const struct msg_notice *m)
 static bool
 any_live(const struct bot *bot)
 {
-	for (size_t i = 0; i < bot->nlinks; i++)
-		if (bot->links[i].session.state == SESSION_LIVE)
+	const struct link *l;
+
+	for (size_t i = 0; (l = bot_link(bot, i)) != NULL; i++)
+		if (l->session.state == SESSION_LIVE)
 			return true;
 	return false;
 }

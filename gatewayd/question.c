@@ -4,6 +4,7 @@
  */
 #include "gateway.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "log.h"
@@ -191,6 +192,7 @@ dead_show(struct question *q)
 struct letter {
 	struct gateway *g;
 	uint64_t        no;
+	char            bot[SESSION_BOT_MAX];
 	bool            again;
 	enum err        err;
 };
@@ -201,10 +203,16 @@ static void
 on_retry(void *self, const struct journal_dead *d)
 {
 	struct letter *l = self;
+	struct slice   conv = d->conv;
+	struct slice   bot = keep_bot_of(d->id);
 	uint64_t       no;
 
 	l->no = d->no;
+	snprintf(l->bot, sizeof l->bot, "%.*s", (int)bot.n,
+	    bot.n > 0 ? bot.p : "");
 	if (!l->again)
+		return;
+	if ((l->err = keep_conv(l->g, d->body, &conv)) != ERR_OK)
 		return;
 	/* Its id must not be forgotten for nothing. */
 	if (!delivery_takes(l->g->delivery, d->body.n)) {
@@ -212,10 +220,10 @@ on_retry(void *self, const struct journal_dead *d)
 		return;
 	}
 	delivery_forget(l->g->delivery, d->id);
-	l->err = delivery_append(l->g->delivery, d->id, d->conv, d->type,
+	l->err = delivery_append(l->g->delivery, d->id, conv, d->type,
 	    d->body, loop_now(l->g->loop), &no);
 	if (l->err == ERR_OK)
-		l->err = journal_append(l->g->journal, no, d->id, d->conv,
+		l->err = journal_append(l->g->journal, no, d->id, conv,
 		    d->type, d->body, loop_wall_ms());
 	if (l->err == ERR_DUPLICATE) /* it is waiting or under way already */
 		l->err = ERR_OK;
@@ -233,7 +241,7 @@ take_letter(struct gateway *g, uint64_t no, struct slice id, bool again)
 		e = journal_dead_drop(g->journal, l.no);
 	if (e == ERR_OK)
 		log_info(again ? "dead.retried" : "dead.dropped",
-		    KV("no", l.no));
+		    KV("no", l.no), KV("bot", (const char *)l.bot));
 	return e;
 }
 
@@ -306,6 +314,30 @@ ask_dead(struct question *q)
 	return ERR_SYNTAX;
 }
 
+/* --- one bot -------------------------------------------------------------- */
+
+static enum err
+ask_restart(struct question *q)
+{
+	struct gateway *g = q->g;
+	struct slice    name = json_text_at(q->with, "bot");
+
+	q->why = "there is no bot of that name";
+	for (size_t b = 0; b < g->nbots; b++) {
+		struct bot *bot = g->bots[b];
+
+		if (!slice_is(name, bot->conf.qq_app_id) &&
+		    (bot->conf.bot_name[0] == '\0' ||
+		        !slice_is(name, bot->conf.bot_name)))
+			continue;
+		log_info("bot.restarted", KV("bot", bot->conf.qq_app_id));
+		if (bot->nlinks > 0 && !g->draining)
+			bots_renew(bot);
+		return ERR_OK;
+	}
+	return ERR_NOT_FOUND;
+}
+
 /* --- the table ------------------------------------------------------------ */
 
 static const struct {
@@ -314,6 +346,7 @@ static const struct {
 } questions[] = {
 	{ "events", ask_events },
 	{ "dead", ask_dead },
+	{ "restart", ask_restart },
 };
 
 void

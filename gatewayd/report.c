@@ -25,6 +25,8 @@ session_json(const struct link *l, uint64_t now)
 	        : session_silent(s, now)
 	        ? SLICE("silent")
 	        : slice_of(session_state_name(s->state)));
+	if (l->leaving)
+		json_put_bool(o, "leaving", true);
 	json_put_int(o, "since_ms", (int64_t)(now - s->since_ms));
 	if (s->retry_ms != 0)
 		json_put_int(o, "retry_in_ms", (int64_t)(s->retry_ms > now
@@ -203,7 +205,9 @@ report_send(struct gateway *g)
 	app = json_new_object();
 	sessions = json_new_array();
 	workers = json_new_array();
-	while ((l = link_each(g, &at)) != NULL)
+	g->told_ms = now;
+	g->told = 0;
+	for (; (l = link_each(g, &at)) != NULL; g->told++)
 		json_push_take(sessions, session_json(l, now));
 	for (struct delivery_worker *w =
 	         delivery_worker_next(g->delivery, NULL);

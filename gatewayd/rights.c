@@ -100,9 +100,11 @@ rights_retry(struct rights *r, int64_t wall_ms, bool at_once)
 	if (r->trials > 0 || (r->dropped == 0 && !r->hopeless) ||
 	    (!at_once && age >= 0 && age < (int64_t)RIGHTS_AGAIN_S * 1000))
 		return false;
+	/* What is granted stays so: sessions with less than that would miss
+	 * what others have. */
 	r->dropped = 0;
 	r->hopeless = false;
-	r->granted = r->bad = 0;
+	r->bad = 0;
 	return true;
 }
 
@@ -143,11 +145,11 @@ rights_refused(struct rights *r, uint32_t mask, bool poor)
 {
 	if (r->strict || r->hopeless)
 		return false;
-	if (r->trials == 0 || (mask & ~r->granted) == 0) {
-		/* What was allowed once may not be any more. */
+	/* What was allowed once may not be any more. */
+	if ((mask & ~r->granted) == 0)
 		r->granted = 0;
-		r->trials = r->trials > 0 ? r->trials : 1;
-	}
+	if (r->trials == 0)
+		r->trials = 1;
 	r->bad = mask & ~r->granted;
 	go_on(r, poor);
 	if (r->trials > 0 || r->granted != 0)

@@ -28,7 +28,8 @@ struct rights {
 	bool     hopeless;          /* a search has found nothing */
 	bool     news;              /* dropped has changed */
 	int64_t  dropped_wall_ms;   /* when that was found out; 0 never */
-	const void *searcher;       /* the session that tries; others wait */
+	const void *searcher;       /* the session that tries; others wait;
+	                               NULL: it has gone, whoever is next */
 };
 
 /* What an earlier run has found out. */

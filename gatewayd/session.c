@@ -172,7 +172,8 @@ static bool
 others_search(const struct session *s)
 {
 	return s->id[0] == '\0' && s->rights != NULL &&
-	    rights_searching(s->rights) && s->rights->searcher != s;
+	    rights_searching(s->rights) && s->rights->searcher != NULL &&
+	    s->rights->searcher != s;
 }
 
 static void
@@ -333,8 +334,11 @@ introduce(struct step *st)
 			return;
 		}
 		forget_session(s);
-		if (s->rights != NULL)
+		if (s->rights != NULL) {
 			s->intents = rights_mask(s->rights);
+			if (rights_searching(s->rights))
+				s->rights->searcher = s;
+		}
 		s->budget->memory_version++;
 		s->budget->next_ms = st->now + s->budget->every_ms;
 		if (s->budget->remaining > 0)

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "log.h"
-#include "spawn.h"
+#include "orphan.h"
 
 /* --- control groups ----------------------------------------------------- */
 
@@ -166,87 +166,14 @@ kin_forget(const struct kin *k, const char *name)
 
 /* --- orphans ------------------------------------------------------------ */
 
-/* Calls fn for each child of the process, by any of its threads.  The list is
- * read to its end: what is left of a number that was cut off names a stranger. */
-static void
-each_child(pid_t parent, void (*fn)(void *self, pid_t), void *self)
-{
-	char           path[300];
-	DIR           *d;
-	struct dirent *e;
-	FILE          *list;
-	pid_t          pid;
-
-	snprintf(path, sizeof path, "/proc/%d/task", (int)parent);
-	if ((d = opendir(path)) == NULL)
-		return;
-	while ((e = readdir(d)) != NULL) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof path, "/proc/%d/task/%s/children",
-		    (int)parent, e->d_name);
-		if ((list = fopen(path, "re")) == NULL)
-			continue;
-		while (fscanf(list, "%d", &pid) == 1)
-			fn(self, pid);
-		fclose(list);
-	}
-	closedir(d);
-}
-
-struct branch {
-	pid_t pid;
-	int   fd;       /* its pidfd */
-};
-
-/* Still its child, or ours by now.  While the parent is not reaped, its number
- * is its own. */
-static bool
-is_of(const struct branch *parent, pid_t pid)
-{
-	char  path[40], text[1024], *p;
-	pid_t of = 0;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	read_file(path, text, sizeof text);
-	if ((p = strrchr(text, ')')) == NULL ||
-	    sscanf(p + 1, " %*c %d", &of) != 1)
-		return false;
-	return of == getpid() ||
-	    (of == parent->pid && spawn_signal(parent->fd, 0));
-}
-
-/* By the pidfd, as the number may have gone to a stranger since it was read;
- * its own first, as nobody names them once it is gone. */
-static void
-kill_tree(void *self, pid_t pid)
-{
-	struct branch own = { pid, spawn_pidfd(pid) };
-
-	if (own.fd < 0)
-		return;
-	if (is_of(self, pid)) {
-		each_child(pid, kill_tree, &own);
-		spawn_signal(own.fd, SIGKILL);
-	}
-	close(own.fd);
-}
-
 /* Started as this child, by its environment. */
 static bool
 is_named(pid_t pid, const char *name)
 {
-	char   path[40], text[16384], want[80];
-	size_t n, len;
+	char pair[80];
 
-	snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
-	n = read_file(path, text, sizeof text);
-	len = (size_t)snprintf(want, sizeof want, "ROOKERY_CHILD_NAME=%s",
-	    name) + 1;
-	for (size_t at = 0; at + len <= n + 1; at += strlen(text + at) + 1)
-		if (memcmp(text + at, want, len) == 0)
-			return true;
-	return false;
+	snprintf(pair, sizeof pair, "ROOKERY_CHILD_NAME=%s", name);
+	return orphan_has(pid, pair);
 }
 
 static bool
@@ -272,7 +199,6 @@ static void
 look_at(void *self, pid_t pid)
 {
 	struct search *s = self;
-	struct branch  us = { getpid(), -1 };
 
 	if (s->is_child(s->self, pid) || is_guest(s->kin, pid))
 		return;
@@ -281,7 +207,7 @@ look_at(void *self, pid_t pid)
 		return;
 	s->found++;
 	if (s->kills)
-		kill_tree(&us, pid);
+		orphan_kill(pid);
 }
 
 void
@@ -296,7 +222,7 @@ kin_kill(const struct kin *k, const char *name, pid_t group, kin_fn *is_child,
 		write_file(path, "cgroup.kill", "1");
 	}
 	/* It may have started some before it was moved into its group. */
-	each_child(getpid(), look_at, &s);
+	orphan_each(getpid(), look_at, &s);
 }
 
 bool
@@ -311,7 +237,7 @@ kin_left(const struct kin *k, const char *name, pid_t group, kin_fn *is_child,
 		if (is_populated(path))
 			return true;
 	}
-	each_child(getpid(), look_at, &s);
+	orphan_each(getpid(), look_at, &s);
 	return s.found > 0;
 }
 
@@ -320,7 +246,7 @@ kin_kill_orphans(const struct kin *k, kin_fn *is_child, void *self)
 {
 	struct search s = { k, NULL, 0, is_child, self, true, 0 };
 
-	each_child(getpid(), look_at, &s);
+	orphan_each(getpid(), look_at, &s);
 }
 
 /* --- those who were there before ----------------------------------------- */
@@ -362,7 +288,7 @@ kin_open(struct kin *k, const char *run_dir, bool fresh)
 
 	k->base[0] = '\0';
 	if (fresh)
-		each_child(getpid(), note_guest, k);
+		orphan_each(getpid(), note_guest, k);
 	if (stat(run_dir, &st) < 0 || !own_group(own, sizeof own))
 		return;
 	/* By the folder itself: in another mount namespace, and in our group

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "handlers.h"
 #include "log.h"
 #include "vault.h"
 
@@ -262,6 +263,30 @@ sim_env_path(const struct conf *c)
 	return n < 0 ? NULL : path;
 }
 
+static void
+on_problem(void *self, const char *where, const char *value, const char *why,
+    const char *remedy)
+{
+	if (*(bool *)self)
+		log_error("config.bad", KV("setting", where),
+		    KV("value", value), KV("why", why),
+		    KV("remedy", remedy));
+}
+
+/* With problems in it what runs goes on; tells: or the worker itself will say
+ * so. */
+static void
+look_at_handlers(struct settings *s, bool tells)
+{
+	struct handlers all;
+
+	if (handlers_load(&all, &s->conf, on_problem, &tells) != ERR_OK)
+		return;
+	snprintf(s->handlers_print, sizeof s->handlers_print, "%016llx",
+	    (unsigned long long)handlers_print(&all));
+	handlers_free(&all);
+}
+
 enum err
 settings_open(struct settings *s, bool asked_sim)
 {
@@ -277,6 +302,7 @@ settings_open(struct settings *s, bool asked_sim)
 	hide_environment(s->secret);
 	s->hash = hash_of(&s->conf, 14695981039346656037u);
 	choose_sim(s);
+	look_at_handlers(s, false);
 	s->sim_env = sim_env_path(&s->conf);
 	return s->sim_env != NULL ? ERR_OK : ERR_NOMEM;
 }
@@ -370,6 +396,7 @@ settings_reload(struct settings *s, bool *secret_changed)
 	s->conf = fresh;
 	s->secret = vault;
 	s->hash = hash_of(&s->conf, 14695981039346656037u);
+	look_at_handlers(s, true);
 	choose_sim(s);
 	return ERR_OK;
 }
@@ -424,6 +451,7 @@ is_ours_to_set(enum conf_id id)
 {
 	return id == CONF_ROOKERY_CHILD_FD || id == CONF_ROOKERY_CHILD_NAME ||
 	    id == CONF_ROOKERY_CHILD_KEPT || id == CONF_ROOKERY_ENV_FILE ||
+	    id == CONF_ROOKERY_HANDLERS_PRINT ||
 	    id == CONF_QQ_CLIENT_SECRET;
 }
 
@@ -495,6 +523,8 @@ settings_environment(const struct settings *s, enum service_id service,
 	/* Everything is said here: a child reads no file of settings. */
 	put_pair(env, "ROOKERY_ENV_FILE", "");
 	put_pair(env, "ROOKERY_CHILD_NAME", child_name);
+	if (service == SERVICE_ID_worker)
+		put_pair(env, "ROOKERY_HANDLERS_PRINT", s->handlers_print);
 	snprintf(text, sizeof text, "%d", socket_fd);
 	put_pair(env, "ROOKERY_CHILD_FD", text);
 	put_notify(s, env);

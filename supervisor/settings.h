@@ -37,6 +37,7 @@ struct settings {
 	bool        needs_sim;     /* ours or another's: wait for its file */
 	bool        has_sim;
 	uint64_t    hash;          /* of all settings but secrets */
+	char        handlers_print[20];    /* of the list of handlers */
 	bool        has_unseen;    /* a secret that no child was told of */
 	bool        has_was;       /* a reload may still be taken back */
 	struct conf was;

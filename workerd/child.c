@@ -14,11 +14,13 @@
 #include "log.h"
 
 enum {
-	HELLO_MS = 10000, GRACE_MS = 5000, PING_MS = 15000,
+	HELLO_MS = 10000, GRACE_MS = 5000,
+	PING_MS = 15000, PING_LEAST_MS = 500, PING_MOST_MS = 600000,
 	HEALTHY_MS = 60000, EOF_MS = 200,
 	CHUNK = 65536,
 	OPEN_MAX_CALLS = 64,          /* waiting for apid; then we read no more */
 	OPEN_BYTES = 4 << 20, OUT_BYTES = 4 << 20,
+	ALONE_FROM = 3, KEPT_MS = 1200,
 	STRAYS_MAX = 100, SLOTS_MAX = 256,
 	WORDS_MAX = 8192, LINES_PER_S = 100, LOG_PIECE = 1500,
 };
@@ -421,7 +423,8 @@ on_ended(void *self, int fd, unsigned what)
 {
 	struct child *c = self;
 	bool          wanted = c->state == CHILD_LEAVING || c->retiring;
-	uint64_t      lived = loop_clock_ms() - c->ready_ms;
+	bool          healthy = c->ready_ms != 0 &&
+	    loop_clock_ms() - c->ready_ms >= HEALTHY_MS;
 	int           status = 0;
 	bool          renew = c->retiring;
 
@@ -437,11 +440,12 @@ on_ended(void *self, int fd, unsigned what)
 		log_warn("handler.end", KV("handler", name_of(c)),
 		    KV("pid", c->p.pid), KV("why", c->why),
 		    KV("in_flight", c->in_flight));
-	if (c->ready_ms != 0 && lived >= HEALTHY_MS) {
+	if (healthy) {
 		backoff_reset(&c->backoff);
 		c->at_once = true;
 	}
 	shut(c);
+	exec_sweep(c->h, c->run);
 	c->state = CHILD_DOWN;
 	c->retiring = false;
 	give_up_jobs(c);
@@ -479,10 +483,12 @@ child_start(struct child *c)
 	loop_cancel(l, &c->timer);
 	c->cause[0] = c->last[0] = '\0';
 	c->strays_in_a_row = 0;
-	c->held = c->retiring = c->pings = c->heard = c->pinged = false;
+	c->alone = c->held = c->retiring = c->heard = c->pinged = false;
 	c->slots = 1;
 	c->ready_ms = 0;
-	e = exec_spawn(c->h, &c->p, why, sizeof why);
+	snprintf(c->run, sizeof c->run, "%s.%u.%llu", name_of(c), c->index,
+	    (unsigned long long)++c->starts);
+	e = exec_spawn(c->h, c->run, &c->p, why, sizeof why);
 	if (e != ERR_OK) {
 		c->p = (struct piped){ 0, -1, -1, -1, -1 };
 		snprintf(c->why, sizeof c->why, "%s", why);
@@ -540,6 +546,7 @@ child_close(struct child *c)
 		kill(-c->p.pid, SIGKILL);
 		waitpid(c->p.pid, NULL, 0);
 	}
+	exec_sweep(c->h, c->run);
 	shut(c);
 }
 
@@ -550,8 +557,13 @@ on_ping_due(void *self)
 {
 	struct child *c = self;
 
+	char cause[60];
+
+	c->heard |= c->held; /* who is not read cannot be heard */
 	if (c->pinged && !c->heard) {
-		put_down(c, "it hangs: no pong in 15 s");
+		snprintf(cause, sizeof cause, "it hangs: no pong in %llu ms",
+		    (unsigned long long)c->ping_ms);
+		put_down(c, cause);
 		return;
 	}
 	if (!c->heard && c->state == CHILD_READY) {
@@ -564,7 +576,20 @@ on_ping_due(void *self)
 		c->pinged = false;
 	}
 	c->heard = false;
-	loop_after(loop_of(c), &c->ping, PING_MS, on_ping_due, c);
+	loop_after(loop_of(c), &c->ping, c->ping_ms, on_ping_due, c);
+}
+
+/* true, or how long a silence may be. */
+static uint64_t
+ping_wish(const struct json *hello)
+{
+	int64_t ms = 0;
+
+	if (!json_int_at(hello, "ping", &ms))
+		return json_truth(json_get(hello, "ping")) ? PING_MS : 0;
+	return ms <= 0 ? 0 : ms < PING_LEAST_MS ? PING_LEAST_MS
+	    : ms > PING_MOST_MS                 ? PING_MOST_MS
+	                                        : (uint64_t)ms;
 }
 
 static void
@@ -577,17 +602,37 @@ on_job_late(void *self)
 	if (c == NULL)
 		return;
 	snprintf(cause, sizeof cause, "it hangs: no ack of %.60s in %llu ms",
-	    j->id, (unsigned long long)c->h->timeout_ms);
+	    j->id, (unsigned long long)job_timeout_ms(j));
 	put_down(c, cause);
 }
 
 /* --- events and results ----------------------------------------------------------- */
 
+/* What has failed twice goes alone, so that it takes no other with it; the
+ * child is kept for it as long as events wait for a slot. */
 bool
-child_can_take(const struct child *c)
+child_can_take(struct child *c, const struct job *j)
 {
-	return c->state == CHILD_READY && !c->retiring &&
-	    c->in_flight < c->slots;
+	bool     alone = j->attempt >= ALONE_FROM;
+	uint64_t now = loop_clock_ms();
+
+	if (c->state != CHILD_READY || c->retiring || c->alone ||
+	    c->in_flight >= c->slots)
+		return false;
+	if (!alone)
+		return now >= c->kept_until_ms;
+	if (c->in_flight > 0)
+		c->kept_until_ms = now + KEPT_MS;
+	return c->in_flight == 0;
+}
+
+/* One less; with none left it is for everybody again. */
+static void
+closed_one(struct child *c)
+{
+	c->in_flight--;
+	c->alone &= c->in_flight > 0;
+	leave_if_idle(c);
 }
 
 void
@@ -595,10 +640,13 @@ child_event(struct child *c, struct job *j)
 {
 	j->own = c;
 	c->in_flight++;
+	c->alone = j->attempt >= ALONE_FROM;
+	if (c->alone)
+		c->kept_until_ms = 0;
 	buf_put(&c->out, buf_slice(&j->line));
 	buf_free(&j->line);
 	write_on(c);
-	loop_after(loop_of(c), &j->late, c->h->timeout_ms, on_job_late, j);
+	loop_after(loop_of(c), &j->late, job_timeout_ms(j), on_job_late, j);
 }
 
 void
@@ -615,8 +663,7 @@ void
 child_forget(struct child *c, struct job *j)
 {
 	if (!j->done && !j->loose)
-		c->in_flight--;
-	leave_if_idle(c);
+		closed_one(c);
 	resume_soon(c);
 }
 
@@ -717,10 +764,9 @@ on_ack(struct child *c, const struct frame *f)
 
 	if (j == NULL)
 		return;
-	c->in_flight--;
 	job_done(c->h->worker, j);
-	leave_if_idle(c);
-	host_changed(c->h->worker);
+	closed_one(c);
+	host_freed(c->h, true);
 }
 
 static void
@@ -776,12 +822,12 @@ on_hello(struct child *c, const struct frame *f)
 	json_int_at(f->doc, "slots", &slots);
 	c->slots = slots < 1 ? 1 : slots > SLOTS_MAX ? SLOTS_MAX
 	                                             : (uint64_t)slots;
-	c->pings = json_truth(json_get(f->doc, "ping"));
+	c->ping_ms = ping_wish(f->doc);
 	c->state = CHILD_READY;
 	c->ready_ms = loop_clock_ms();
 	loop_cancel(loop_of(c), &c->timer);
-	if (c->pings)
-		loop_after(loop_of(c), &c->ping, PING_MS, on_ping_due, c);
+	if (c->ping_ms > 0)
+		loop_after(loop_of(c), &c->ping, c->ping_ms, on_ping_due, c);
 	exec_child_ready(c->h, c, f->doc);
 	log_info("handler.ready", KV("handler", name_of(c)),
 	    KV("pid", c->p.pid), KV("events", c->h->events),

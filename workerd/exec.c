@@ -2,16 +2,22 @@
  * exec handlers: a command in any language, in so many processes, each of
  * which has its conversations.  What a process does is child.c's.
  */
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "child.h"
 #include "log.h"
+#include "orphan.h"
+
+enum { TROUBLE_ENDS = 3 };   /* one after the other */
 
 struct exec {
 	struct child *children;
@@ -37,16 +43,38 @@ whole_path(const char *path, char *full, size_t size)
 	return n > 0 && (size_t)n < size;
 }
 
-enum err
-exec_spawn(struct handler *h, struct piped *p, char *why, size_t size)
+/* NULL: ours.  CONFIG: said in why. */
+static enum err
+user_of(const struct handler *h, struct piped_user *u,
+    const struct piped_user **out, char *why, size_t size)
 {
-	struct exec  *x = h->own;
-	const char   *dir = h->worker->conf.handler_dir;
-	struct buf    env = { 0 };
-	char          path[PATH_MAX], full[PATH_MAX];
+	const char *name = h->worker->conf.handler_user;
+	enum err    e;
+
+	*out = NULL;
+	if (name[0] == '\0')
+		return ERR_OK;
+	*out = u;
+	if ((e = piped_user_find(name, u)) == ERR_OK)
+		return ERR_OK;
+	snprintf(why, size, "ROOKERY_HANDLER_USER: %.64s: %s", name,
+	    e == ERR_NOT_FOUND ? "there is no such user"
+	                       : "only root may run a handler as another user");
+	return ERR_CONFIG;
+}
+
+enum err
+exec_spawn(struct handler *h, const char *run, struct piped *p, char *why,
+    size_t size)
+{
+	struct exec      *x = h->own;
+	const char       *dir = h->worker->conf.handler_dir;
+	struct buf        env = { 0 };
+	char              path[PATH_MAX], full[PATH_MAX];
+	struct piped_user user;
 	struct piped_order s = { .path = full, .argv = x->argv, .env = &env,
 		 .dir = dir, .memory_mib = h->worker->conf.handler_memory_mib };
-	enum err      e;
+	enum err          e;
 
 	if (!handlers_find(x->argv[0], dir, path, sizeof path) ||
 	    !whole_path(path, full, sizeof full)) {
@@ -54,8 +82,12 @@ exec_spawn(struct handler *h, struct piped *p, char *why, size_t size)
 		    x->argv[0]);
 		return ERR_CONFIG;
 	}
+	if ((e = user_of(h, &user, &s.user, why, size)) != ERR_OK)
+		return e;
 	handlers_environment(&h->worker->conf, h->row->name,
-	    h->worker->last_bot, &env);
+	    h->worker->last_bot, run, &env);
+	if (s.user != NULL)
+		handlers_set(&env, "HOME", user.home);
 	e = piped_start(&s, p);
 	if (e != ERR_OK)
 		snprintf(why, size, "%.100s: %s", x->argv[0], strerror(errno));
@@ -65,6 +97,83 @@ exec_spawn(struct handler *h, struct piped *p, char *why, size_t size)
 	explicit_bzero(env.p, env.n);
 	buf_free(&env);
 	return e;
+}
+
+/* --- what is left of a child --------------------------------------------------------- */
+
+static bool
+is_child(const struct worker *w, pid_t pid)
+{
+	for (size_t i = 0; i < w->nhandlers; i++) {
+		const struct handler *h = &w->handlers[i];
+		const struct exec    *x = h->own;
+
+		for (size_t n = 0; h->kind == &exec_kind && x != NULL &&
+		     x->children != NULL && n < x->n; n++)
+			if (x->children[n].p.pid == pid)
+				return true;
+	}
+	return false;
+}
+
+struct search {
+	const struct worker *w;
+	const char          *pair;
+};
+
+static void
+kill_if_named(void *self, pid_t pid)
+{
+	struct search *s = self;
+
+	if (!is_child(s->w, pid) && orphan_has(pid, s->pair))
+		orphan_kill(pid);
+}
+
+/* Orphans that are left to us.  Each is looked at first, so that the number of
+ * a child stays taken until its end is told; nothing else that runs here
+ * starts processes, since a plugin keeps us from being a subreaper. */
+static void
+on_child_signal(void *self, int number)
+{
+	const struct worker *w = self;
+	siginfo_t            si;
+
+	(void)number;
+	for (;;) {
+		si.si_pid = 0;
+		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+		    si.si_pid == 0 || is_child(w, si.si_pid))
+			return;
+		waitpid(si.si_pid, NULL, WNOHANG);
+	}
+}
+
+void
+exec_sweep(struct handler *h, const char *run)
+{
+	struct search s = { h->worker, NULL };
+	char          pair[160];
+
+	if (!h->worker->reaps)
+		return;
+	snprintf(pair, sizeof pair, "ROOKERY_HANDLER_RUN=%s", run);
+	s.pair = pair;
+	orphan_each(getpid(), kill_if_named, &s);
+	on_child_signal(h->worker, SIGCHLD);
+}
+
+/* What leaves the group of a handler is ours when its parent ends.  With a
+ * plugin it is rookeryd's: the plugin may have children of its own. */
+static void
+reap(struct worker *w)
+{
+	for (size_t i = 0; i < w->list.n; i++)
+		if (strcmp(w->list.rows[i].kind, plugin_kind.name) == 0)
+			return;
+	if (!w->reaps && prctl(PR_SET_CHILD_SUBREAPER, 1) == 0)
+		w->reaps = loop_signal(w->loop, SIGCHLD, on_child_signal, w) ==
+		    ERR_OK;
 }
 
 /* --- its files -------------------------------------------------------------------- */
@@ -128,13 +237,31 @@ renew_next(struct handler *h)
 }
 
 static void
-exec_reload(struct handler *h)
+start_the_broken(struct exec *x)
+{
+	for (size_t i = 0; i < x->n; i++) {
+		struct child *c = &x->children[i];
+
+		if (c->state == CHILD_BROKEN || c->state == CHILD_DOWN) {
+			backoff_reset(&c->backoff);
+			child_start(c);
+		}
+	}
+}
+
+static void
+exec_reload(struct handler *h, bool asked)
 {
 	struct exec *x = h->own;
 	uint64_t     print = print_of(h);
 
-	if (print == x->print)
+	if (print == x->print && !(asked && h->broken[0] != '\0'))
 		return;
+	if (print == x->print) { /* what it lacked may be there by now */
+		h->broken[0] = '\0';
+		start_the_broken(x);
+		return;
+	}
 	x->print = print;
 	h->broken[0] = '\0';
 	log_info("handler.renew", KV("handler", h->row->name),
@@ -143,11 +270,8 @@ exec_reload(struct handler *h)
 		struct child *c = &x->children[i];
 
 		c->old = c->state == CHILD_READY || c->state == CHILD_STARTING;
-		if (c->state == CHILD_BROKEN || c->state == CHILD_DOWN) {
-			backoff_reset(&c->backoff);
-			child_start(c);
-		}
 	}
+	start_the_broken(x);
 	renew_next(h);
 }
 
@@ -178,6 +302,7 @@ exec_child_ready(struct handler *h, struct child *c, const struct json *hello)
 	}
 	handler_set_events(h, words.n > 0 ? words.p : "message.*");
 	buf_free(&words);
+	h->timeout_ms = handler_timeout_ms(h);
 	if (json_int_at(hello, "timeout_ms", &ms) && ms > 0)
 		h->timeout_ms = (uint64_t)ms < w->conf.handler_timeout_max_ms
 		    ? (uint64_t)ms : w->conf.handler_timeout_max_ms;
@@ -211,6 +336,7 @@ exec_open(struct handler *h)
 	if (x->argv == NULL || x->children == NULL)
 		return ERR_NOMEM;
 	x->print = print_of(h);
+	reap(h->worker);
 	for (size_t i = 0; i < x->n; i++) {
 		child_open(&x->children[i], h, (unsigned)i);
 		child_start(&x->children[i]);
@@ -239,7 +365,7 @@ exec_begin(struct handler *h, struct job *j, const struct msg_event *ev)
 	struct child *c = home_of(h->own, j->conv);
 
 	(void)ev;
-	if (c == NULL || !child_can_take(c))
+	if (c == NULL || !child_can_take(c, j))
 		return false;
 	child_event(c, j);
 	return true;
@@ -282,6 +408,20 @@ exec_report(const struct handler *h, struct json *o)
 	for (size_t i = 0; i < x->n; i++)
 		json_push_take(list, child_json(&x->children[i]));
 	json_put_take(o, "children", list);
+}
+
+/* None runs, and it is not the first time: they end as soon as they begin. */
+static void
+exec_trouble(const struct handler *h, struct buf *text)
+{
+	const struct exec *x = h->own;
+
+	for (size_t i = 0; i < x->n; i++)
+		if (x->children[i].state == CHILD_READY ||
+		    x->children[i].backoff.at < TROUBLE_ENDS)
+			return;
+	buf_putf(text, "handler %s does not stay: %s", h->row->name,
+	    x->children[0].why);
 }
 
 static void
@@ -329,6 +469,7 @@ const struct handler_kind exec_kind = {
 	.on_end = exec_on_end,
 	.slots = exec_slots,
 	.report = exec_report,
+	.trouble = exec_trouble,
 	.reload = exec_reload,
 	.leave = exec_leave,
 	.gone = exec_gone,

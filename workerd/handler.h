@@ -36,6 +36,7 @@ struct job {
 	struct buf      line;          /* the event as a frame, for those who read */
 	char           *id, *bot, *conv, *msg, *event, *ref;
 	int64_t         deadline;
+	uint64_t        window_ms;     /* from the event to its deadline; 0: none */
 	struct timer    late;
 };
 
@@ -59,6 +60,9 @@ void job_return(struct worker *, struct job *, uint64_t after_ms);
 /* A job that is no event's; its calls end with it.  NULL: out of memory. */
 struct job *job_loose(struct worker *, struct handler *, const char *id);
 void job_drop_loose(struct worker *, struct job *);
+/* How long its handler may take: as the handler has it, but no longer than the
+ * platform takes replies to such an event. */
+uint64_t job_timeout_ms(const struct job *);
 struct job *job_find(struct worker *, struct slice id);
 
 void job_on_event(void *self, msg_peer, const struct msg_event *);
@@ -86,7 +90,11 @@ struct handler_kind {
 	/* Events it could have at once, now; 0: none at all. */
 	uint64_t  (*slots)(const struct handler *);
 	void      (*report)(const struct handler *, struct json *);
-	void      (*reload)(struct handler *);   /* its files may have changed */
+	/* What a person should look at, appended; nothing: it is well. */
+	void      (*trouble)(const struct handler *, struct buf *);
+	/* Its files may have changed; asked: a person wants what is broken
+	 * tried again. */
+	void      (*reload)(struct handler *, bool asked);
 	void      (*leave)(struct handler *);
 	bool      (*gone)(const struct handler *);
 	void      (*close)(struct handler *);
@@ -104,6 +112,7 @@ struct handler {
 	struct job                *waiting, **waiting_last;
 	uint64_t                   nwaiting;
 	bool                       stuck;    /* what waited was given back */
+	uint64_t                   held;     /* its jobs, now */
 	uint64_t                   taken, done, failed, returned;
 	char                       broken[200];  /* why it cannot run; "" */
 	struct timer               patience;
@@ -111,6 +120,8 @@ struct handler {
 
 extern const struct handler_kind builtin_kind, exec_kind, plugin_kind;
 
+/* Before it has asked for another. */
+uint64_t handler_timeout_ms(const struct handler *);
 /* Replaces the handler's own patterns.  NOMEM. */
 enum err handler_set_events(struct handler *, const char *words);
 

@@ -14,6 +14,7 @@
 
 enum {
 	ROOM = 3,             /* beside as many as it has slots */
+	KEPT_FREE = 4,        /* of the window, for the last that is well */
 	PATIENCE_MS = 1000,   /* that an event waits here for a slot */
 	AGAIN_MS = 250,       /* then it is offered again */
 	LOOK_MS = 500,        /* at the files of handlers */
@@ -35,18 +36,48 @@ handler_set_events(struct handler *h, const char *words)
 	return ERR_OK;
 }
 
+uint64_t
+handler_timeout_ms(const struct handler *h)
+{
+	return h->row->timeout_ms > 0 ? h->row->timeout_ms
+	                              : h->worker->conf.handler_timeout_ms;
+}
+
+/* What one handler may hold of our window: so much that all the others
+ * together, stuck, leave it some. */
+static uint64_t
+share_of(const struct handler *h)
+{
+	const struct worker *w = h->worker;
+	uint64_t             rest = w->conf.window > KEPT_FREE
+	    ? w->conf.window - KEPT_FREE : 1;
+
+	if (w->list.n < 2)
+		return w->conf.window;
+	rest /= w->list.n - 1;
+	return rest > 0 ? rest : 1;
+}
+
+static uint64_t
+least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static uint64_t
 slots_of(const struct handler *h)
 {
-	return h->kind->slots(h);
+	return least(h->kind->slots(h), share_of(h));
 }
 
+/* Where events wait, beside those that the handler has. */
 static uint64_t
 room_of(const struct handler *h)
 {
 	uint64_t slots = slots_of(h);
 
-	return slots == 0 || h->stuck ? 0 : slots + ROOM;
+	return slots == 0 || h->stuck ? 0
+	    : least(slots + ROOM, share_of(h) - slots);
 }
 
 /* --- routing ------------------------------------------------------------------ */
@@ -136,7 +167,7 @@ host_take(struct handler *h, struct job *j, const struct msg_event *ev)
 		    "it is over 1 MiB as a line for its handler");
 		return;
 	}
-	if (!w->left) {
+	if (!w->left && h->held <= share_of(h)) {
 		/* It may be over before begin() returns. */
 		j->begun = j->busy = true;
 		if (h->kind->begin(h, j, ev)) {
@@ -147,7 +178,7 @@ host_take(struct handler *h, struct job *j, const struct msg_event *ev)
 		}
 		j->begun = j->busy = false;
 	}
-	if (h->nwaiting >= room_of(h))
+	if (h->nwaiting >= room_of(h) || h->held > share_of(h))
 		give_back(h, j);
 	else
 		let_wait(h, j);
@@ -190,6 +221,16 @@ host_changed(struct worker *w)
 {
 	if (w->registering.slot == 0)
 		loop_after(w->loop, &w->registering, 0, on_changed, w);
+}
+
+/* Most of the time nothing waits, and nobody need be told. */
+void
+host_freed(struct handler *h, bool done)
+{
+	if (!h->stuck && h->waiting == NULL)
+		return;
+	h->stuck &= !done;
+	host_changed(h->worker);
 }
 
 /* --- for READY ---------------------------------------------------------------- */
@@ -285,9 +326,8 @@ open_handler(struct worker *w, struct handlers_row *row)
 	struct handler *h = &w->handlers[w->nhandlers];
 
 	*h = (struct handler){ .worker = w, .row = row,
-		.waiting_last = &h->waiting,
-		.timeout_ms = row->timeout_ms > 0 ? row->timeout_ms
-		    : w->conf.handler_timeout_ms };
+		.waiting_last = &h->waiting };
+	h->timeout_ms = handler_timeout_ms(h);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		if (strcmp(row->kind, kinds[i]->name) == 0)
 			h->kind = kinds[i];
@@ -306,7 +346,7 @@ on_look(void *self)
 {
 	struct worker *w = self;
 
-	host_reload(w);
+	host_reload(w, false);
 	loop_after(w->loop, &w->looking, LOOK_MS, on_look, w);
 }
 
@@ -325,12 +365,22 @@ host_open(struct worker *w)
 	return e;
 }
 
+/* A plugin takes all others in the process with it. */
+bool
+host_keeps_apart(const struct worker *w)
+{
+	for (size_t i = 0; i < w->nhandlers; i++)
+		if (w->handlers[i].kind == &plugin_kind)
+			return false;
+	return true;
+}
+
 void
-host_reload(struct worker *w)
+host_reload(struct worker *w, bool asked)
 {
 	for (size_t i = 0; i < w->nhandlers; i++)
 		if (w->handlers[i].kind->reload != NULL)
-			w->handlers[i].kind->reload(&w->handlers[i]);
+			w->handlers[i].kind->reload(&w->handlers[i], asked);
 }
 
 void
@@ -410,6 +460,8 @@ host_report(const struct worker *w, struct json *app, struct buf *remedy)
 		if (h->broken[0] != '\0' && remedy->n == 0)
 			buf_putf(remedy, "handler %s does not run: %s",
 			    h->row->name, h->broken);
+		if (h->kind->trouble != NULL && remedy->n == 0)
+			h->kind->trouble(h, remedy);
 	}
 	json_put_take(app, "handlers", list);
 }

@@ -90,6 +90,14 @@ copy(struct slice from, char **to)
 	return from.n == 0 || (*to = slice_dup(from)) != NULL;
 }
 
+static bool
+is_number(struct slice key)
+{
+	unsigned long long n;
+
+	return slice_u64(key, &n);
+}
+
 static char *
 call_id(const struct job *j, const struct call *c, struct slice key)
 {
@@ -97,8 +105,9 @@ call_id(const struct job *j, const struct call *c, struct slice key)
 
 	if (strcmp(c->do_, "reply") == 0)
 		buf_putf(&id, "%s#%llu", j->id, (unsigned long long)c->n);
-	else if (key.n > 0)
-		buf_putf(&id, "%s/%.*s", j->id, (int)key.n, key.p);
+	else if (key.n > 0) /* not to be taken for a place among the calls */
+		buf_putf(&id, "%s/%s%.*s", j->id, is_number(key) ? "=" : "",
+		    (int)key.n, key.p);
 	else
 		buf_putf(&id, "%s/%llu", j->id,
 		    (unsigned long long)j->others);
@@ -316,6 +325,8 @@ job_new(struct handler *h, const struct msg_event *ev)
 	j->last = &j->calls;
 	j->handler = h;
 	j->deadline = ev->deadline;
+	if (ev->time > 0 && ev->deadline > ev->time)
+		j->window_ms = (uint64_t)(ev->deadline - ev->time);
 	j->attempt = (unsigned)ev->attempt;
 	j->since_ms = loop_clock_ms();
 	j->id = slice_dup(ev->id);
@@ -334,6 +345,14 @@ job_new(struct handler *h, const struct msg_event *ev)
 	return NULL;
 }
 
+uint64_t
+job_timeout_ms(const struct job *j)
+{
+	uint64_t ms = j->handler->timeout_ms;
+
+	return j->window_ms > 0 && j->window_ms < ms ? j->window_ms : ms;
+}
+
 /* It is over: nobody knows it any more. */
 static void
 job_end(struct worker *w, struct job *j)
@@ -346,6 +365,7 @@ job_end(struct worker *w, struct job *j)
 	if (j->handler->kind->on_end != NULL && j->own != NULL)
 		j->handler->kind->on_end(j->handler, j);
 	w->njobs -= !j->loose;
+	j->handler->held -= !j->loose;
 	while (*at != j)
 		at = &(*at)->next;
 	*at = j->next;
@@ -363,9 +383,8 @@ job_finish_if_done(struct worker *w, struct job *j)
 	bus_send(w->events, server, MSG_ack, &ack);
 	w->done++;
 	h->done++;
-	h->stuck = false;
 	job_end(w, j);
-	host_changed(w);
+	host_freed(h, true);
 }
 
 void
@@ -380,13 +399,14 @@ void
 job_fail(struct worker *w, struct job *j, uint64_t after_ms, bool drop,
     const char *why)
 {
+	struct handler *h = j->handler;
 	struct msg_nack nack = { .ev = slice_of(j->id), .after_ms = after_ms,
 		.drop = drop, .why = slice_of(why) };
 
 	bus_send(w->events, server, MSG_nack, &nack);
-	j->handler->failed++;
+	h->failed++;
 	job_end(w, j);
-	host_changed(w);
+	host_freed(h, false);
 }
 
 void
@@ -464,6 +484,7 @@ job_on_event(void *self, msg_peer from, const struct msg_event *ev)
 	w->jobs = j;
 	w->njobs++;
 	h->taken++;
+	h->held++;
 	host_take(h, j, ev);
 }
 

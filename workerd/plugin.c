@@ -103,6 +103,29 @@ release_if_over(struct slot *s)
 	s->generation++;
 }
 
+/* --- its time ------------------------------------------------------------------ */
+
+/* Nobody can interrupt it: the process goes, and its events go to others. */
+static void
+on_alarm(int signal)
+{
+	static const char last[] = "workerd: plugin.hung: a function of it has "
+	                           "not returned in time\n";
+
+	(void)signal;
+	(void)!write(STDERR_FILENO, last, sizeof last - 1);
+	_exit(EXIT_AGAIN);
+}
+
+static void
+set_alarm(uint64_t ms)
+{
+	struct itimerval t = { .it_value = { (time_t)(ms / 1000),
+		(suseconds_t)(ms % 1000) * 1000 } };
+
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
 /* --- results ------------------------------------------------------------------ */
 
 static rk_str
@@ -150,8 +173,11 @@ deliver(struct plugin *p, struct slot *s)
 		s->asked = a->next;
 		if (s->asked == NULL)
 			s->last = &s->asked;
-		if (a->done != NULL)
+		if (a->done != NULL) {
+			set_alarm(p->h->timeout_ms);
 			a->done(ctx, &r, a->arg);
+			set_alarm(0);
+		}
 		asked_free(a);
 	}
 }
@@ -421,27 +447,6 @@ static const rk_host host = {
 
 /* --- running it ----------------------------------------------------------------- */
 
-/* Nobody can interrupt it: the process goes, and its events go to others. */
-static void
-on_alarm(int signal)
-{
-	static const char last[] = "workerd: plugin.hung: on_event() has not "
-	                           "returned in time\n";
-
-	(void)signal;
-	(void)!write(STDERR_FILENO, last, sizeof last - 1);
-	_exit(EXIT_AGAIN);
-}
-
-static void
-set_alarm(uint64_t ms)
-{
-	struct itimerval t = { .it_value = { (time_t)(ms / 1000),
-		(suseconds_t)(ms % 1000) * 1000 } };
-
-	setitimer(ITIMER_REAL, &t, NULL);
-}
-
 static void
 on_late(void *self)
 {
@@ -488,7 +493,7 @@ hand_over(struct plugin *p, struct slot *s, const struct json *doc)
 		   .json = { j->line.p, j->line.n } };
 	rk_rc rc;
 
-	set_alarm(p->h->timeout_ms);
+	set_alarm(job_timeout_ms(j));
 	rc = p->it->on_event(p->state, ctx_of(p, s), &ev);
 	set_alarm(0);
 	return rc;
@@ -504,10 +509,10 @@ carry_out(struct plugin *p, struct slot *s, rk_rc rc)
 	s->over = true;
 	s->fated = false;
 	snprintf(why, sizeof why, "handler %s: no", p->h->row->name);
-	if (rc == RK_RETRY || rc == RK_FAIL)
-		job_fail(w, j, 0, rc == RK_FAIL, why);
-	else
+	if (rc == RK_ACK)
 		job_done(w, j);
+	else /* and whatever is none of the four: nothing is lost by it */
+		job_fail(w, j, 0, rc == RK_FAIL, why);
 }
 
 static void
@@ -529,7 +534,7 @@ run_fresh(struct plugin *p, struct slot *s)
 	if (rc != RK_LATER)
 		carry_out(p, s, rc);
 	else
-		loop_after(p->h->worker->loop, &j->late, p->h->timeout_ms,
+		loop_after(p->h->worker->loop, &j->late, job_timeout_ms(j),
 		    on_late, j);
 }
 
@@ -588,7 +593,9 @@ on_posted(void *self)
 	for (int i = 0; i < POSTS_A_TURN && !p->inside &&
 	     read(p->posts[0], &m, sizeof m) == sizeof m; i++) {
 		p->inside = true;
+		set_alarm(p->h->timeout_ms);
 		m.fn(m.arg);
+		set_alarm(0);
 		leave_plugin(p);
 	}
 	run_soon(p);

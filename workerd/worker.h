@@ -34,6 +34,7 @@ struct worker {
 	char             last_bot[40];   /* for calls that belong to no event */
 	struct buf       registered;     /* the last READY, as text */
 	bool             paused, left;
+	bool             reaps;        /* orphans: exec.c */
 };
 
 /* --- host.c ------------------------------------------------------------------ */
@@ -50,15 +51,18 @@ void host_close(struct worker *);
 struct handler *host_route(struct worker *, const struct msg_event *);
 /* Begins the job, or lets it wait, or gives it back. */
 void host_take(struct handler *, struct job *, const struct msg_event *);
-/* A slot has become free, or a handler is other than it was: what waits may
- * begin, and gatewayd may have to know. */
+/* A handler is other than it was: what waits may begin, and gatewayd may have
+ * to know. */
 void host_changed(struct worker *);
+/* A slot of it has become free; done: by an event that it has ended. */
+void host_freed(struct handler *, bool done);
 /* Every pattern, and how many events we take now. */
 void host_words(const struct worker *, struct buf *patterns);
 uint64_t host_window(const struct worker *);
 uint64_t host_timeout_ms(const struct worker *);
 bool host_wants_raw(const struct worker *);
-void host_reload(struct worker *);
+bool host_keeps_apart(const struct worker *);
+void host_reload(struct worker *, bool asked);
 /* Into the report; the remedy of the first that is broken. */
 void host_report(const struct worker *, struct json *app, struct buf *remedy);
 

@@ -44,6 +44,12 @@ IDLE_S = 5                      # over which idle processor time is counted
 DURABLE_LEVEL = 64              # at which the journal's share is measured
 # ROOKERY_DURABILITY of the sides; the floor keeps nothing.
 SIDES = {"floor": "", "system": "process", "none": "none", "power": "power"}
+HANDLERS_LEVEL = 64
+HANDLERS = {                    # what answers; the first is the measure
+    "builtin": "builtin:echo",
+    "exec": "exec:" + os.path.join(TOP, "examples", "echo.py"),
+    "plugin": "plugin:" + os.path.join(BUILD, "bench", "echo.so"),
+}
 LIMITS = {                      # of the ratios to the floor; of a sum
     "cpu_at_64": 3.5, "p50_at_1": 5.0, "pss_mib": 40.0, "bot_kib": 150.0,
 }
@@ -215,7 +221,7 @@ class Simulator:
 
 # --- the two sides ----------------------------------------------------------
 
-def start_side(side, folder, sim, options, services=None):
+def start_side(side, folder, sim, options, services=None, handler=None):
     """Starts it and waits until it has a session and, unless services are
     named, has answered a little."""
     home = os.path.join(folder, side)
@@ -233,6 +239,8 @@ def start_side(side, folder, sim, options, services=None):
             ROOKERY_WORKERS=str(options.workers))
         if services:
             settings["ROOKERY_SERVICES"] = services
+        if handler:
+            settings["ROOKERY_HANDLER"] = handler
     program = Program(path, home, settings)
     try:
         if not sim.wait("live=1", READY_S)[1]:
@@ -248,7 +256,8 @@ def start_side(side, folder, sim, options, services=None):
 
 
 def run_load(sim, scope, **load):
-    sim.tell("POST", "load", dict(load, scope=scope, text="ping",
+    """All that answer know this text; who does not look at it, too."""
+    sim.tell("POST", "load", dict(load, scope=scope, text="/echo ping",
                                   conversations=CONVERSATIONS))
     return sim.wait("idle=1")
 
@@ -316,6 +325,42 @@ def measure_round(side, options, faults):
                 program.stop()
         finally:
             sim.stop()
+
+
+# --- handlers ---------------------------------------------------------------
+
+def measure_handler(name, options, faults):
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        sim = Simulator(folder, options.tls)
+        try:
+            program = start_side("system", folder, sim, options,
+                                 handler=HANDLERS[name])
+            try:
+                level, wrong = measure_level(sim, program, "system",
+                                             HANDLERS_LEVEL, options.count)
+                faults += [f"handler {name}: {w}" for w in wrong]
+                return level
+            finally:
+                program.stop()
+        finally:
+            sim.stop()
+
+
+def measure_handlers(options, faults):
+    """The same level with each, in turns; and as a ratio to the first of the
+    same round."""
+    rows = {name: [] for name in HANDLERS}
+    for _ in range(options.rounds):
+        for name, found in rows.items():
+            found.append(measure_handler(name, options, faults))
+    first = next(iter(rows.values()))
+    return {name: {**{k: statistics.median(r[k] for r in found)
+                      for k in ("replies_per_s", "cpu_us", "p50_us")},
+                   "ratios": {k: statistics.median(
+                       mine[k] / max(one[k], 1e-9)
+                       for mine, one in zip(found, first))
+                              for k in ("replies_per_s", "cpu_us", "p50_us")}}
+            for name, found in rows.items()}
 
 
 # --- recovery ---------------------------------------------------------------
@@ -447,6 +492,8 @@ def measure_with_bots(options, more):
                     raise Broken(f"{more + 1} bots: not all have a session:"
                                  f"\n{program.tail()}")
                 took = time.monotonic() - began
+                # apid's connections are for all: open with one bot too
+                run_load(sim, "c2c", outstanding=64, count=1000)
                 pids = [p for p, n in family(program.pid).items()
                         if n in ("gatewayd", "apid")]
                 time.sleep(1)                   # what follows the connect
@@ -566,6 +613,17 @@ def print_durability(d):
     print_rows(rows)
 
 
+def print_handlers(found):
+    rows = [["handler", *found, *(f"{n}, ratio" for n in list(found)[1:])]]
+    for key, title in (("replies_per_s", f"replies/s at {HANDLERS_LEVEL}"),
+                       ("cpu_us", "CPU us/reply"),
+                       ("p50_us", "latency p50 us")):
+        rows.append([title, *(number(r[key]) for r in found.values()),
+                     *(f"{r['ratios'][key]:.2f}x"
+                       for r in list(found.values())[1:])])
+    print_rows(rows)
+
+
 def print_processes(d):
     memory = d["system"]["memory"]
     cpu = d["system"]["levels"][64]["cpu_us_by_process"]
@@ -641,6 +699,8 @@ def measure(options, faults):
                   file=sys.stderr)
             rows.append(measure_round(side, options, faults))
     result = {"setting": setting(options), **digest(rounds), "rounds": rounds}
+    print("handlers", file=sys.stderr)
+    result["handlers"] = measure_handlers(options, faults)
     print("gatewayd alone", file=sys.stderr)
     result["intake"] = measure_intake(options)
     print(f"{BOTS + 1} bots", file=sys.stderr)
@@ -674,6 +734,7 @@ def main():
     print(", ".join(f"{k} {v}" for k, v in result["setting"].items()) + "\n")
     print_levels(result)
     print_durability(result)
+    print_handlers(result["handlers"])
     print_processes(result)
     print("gatewayd alone: {cpu_us:.1f} us CPU per event taken in, "
           "{events_per_cpu_s:.0f} events per second of CPU\n"

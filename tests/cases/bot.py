@@ -43,6 +43,21 @@ def leave_others():
     os._exit(3)
 
 
+def leave_group():
+    """A process that has left everything of ours behind it but its name."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            with open("left", "w", encoding="ascii") as f:
+                f.write(str(os.getpid()))
+            for fd in range(3):
+                os.close(fd)
+            time.sleep(600)
+        os._exit(0)
+    os.wait()
+    sys.exit(5)
+
+
 def close_output():
     os.close(1)
     time.sleep(600)
@@ -66,6 +81,7 @@ DOES = {
     "calls": lambda: endless(1, b'{"op":"call","do":"me","id":1}\n' * 500),
     "eat": eat,
     "fork": leave_others,
+    "setsid": leave_group,
     "mute": close_output,
     "flood": flood,
     "leave": lambda: sys.exit(0),
@@ -82,6 +98,12 @@ def command(ev):
             send(op="reply", ev=i, text=f"{n + 1}")
     elif name == "where":
         send(op="reply", ev=i, text=f"pid {os.getpid()}")
+    elif name == "raw":
+        raw = ev.get("raw", {})
+        send(op="reply", ev=i, text=str(raw.get("d", raw).get("content")))
+    elif name == "slow":
+        time.sleep(float(rest))
+        send(op="reply", ev=i, text=rest)
     elif name == "nack":
         return send(op="nack", ev=i, drop=not first, why="cannot do that")
     elif name == "exit":
@@ -111,13 +133,22 @@ if MODE == "silent":
 if MODE == "config":
     print("no key is set", file=sys.stderr)
     sys.exit(78)
+# What it asks for beside: want=raw,ping=500,late=0.
+wishes = {}
+for word in MODE.split(",") if "=" in MODE else ():
+    name, _, value = word.partition("=")
+    wishes[name] = [value] if name == "want" else \
+        value == "1" if name == "late" else int(value)
 send(op="hello", v=2 if MODE == "future" else 1, name="bot",
-     events=["message.*"], slots=4 if MODE == "wide" else 1)
-if MODE == "deaf":
+     events=["message.*"],
+     **{"slots": 4 if MODE == "wide" else 1, **wishes})
+if MODE == "deaf" or "deaf" in wishes:
     time.sleep(600)
 for line in sys.stdin:
     f = json.loads(line)
     if f["op"] == "bye":
         break
+    if f["op"] == "ping":
+        send(op="pong", t=f["t"])
     if f["op"] == "event":
         command(f)

@@ -1,6 +1,7 @@
 /*
  * A plugin that does what it is told, for the stories: plugin-echo.case.
  *   OLD      built as if rk_plugin ended before fini and rk_event before json
+ *   LONG     built for structs with more at their ends than ours
  *   ABI      of the interface it says to be built for
  */
 #include <pthread.h>
@@ -138,10 +139,53 @@ ask(rk_ctx *ctx)
 	return RK_ACK;
 }
 
+#ifdef LONG
+struct long_event {
+	rk_event known;
+	uint32_t size;
+	rk_str   more;
+};
+#endif
+
+/* Nothing is read that the host has not. */
+static void
+look_beyond(const rk_event *ev)
+{
+#ifdef LONG
+	if (ev->size >= sizeof(struct long_event) ||
+	    host->size > sizeof *host)
+		abort();
+#endif
+#ifndef OLD
+	if (!RK_HAS(ev, rk_event, json) || ev->json.p[0] != '{' ||
+	    ev->json.p[ev->json.n] != '\0')
+		abort();
+#endif
+	(void)ev;
+}
+
+/* Its reply is there, and nobody has been told that it is done. */
+static void
+on_result(rk_ctx *ctx, const rk_result *r, void *first)
+{
+	(void)r;
+	if (first != NULL)
+		abort();
+	host->finish(ctx, RK_ACK);
+}
+
+static void
+get_stuck(void *arg)
+{
+	(void)arg;
+	pause();
+}
+
 static rk_rc
 on_event(void *state, rk_ctx *ctx, const rk_event *ev)
 {
 	(void)state;
+	look_beyond(ev);
 	if (is(ev, "/echo "))
 		host->reply_text(ctx, ev->text.p + 6, ev->text.n - 6);
 	else if (is(ev, "/later"))
@@ -154,6 +198,18 @@ on_event(void *state, rk_ctx *ctx, const rk_event *ev)
 		abort();
 	else if (is(ev, "/hang") && ev->attempt == 1)
 		pause();
+	else if (is(ev, "/reply")) {
+		say(ctx, "again");
+		if (ev->attempt == 1)
+			abort();
+	} else if (is(ev, "/result")) {
+		host->reply(ctx, "{\"text\":\"again\"}", 16, on_result,
+		    ev->attempt == 1 ? &host : NULL);
+		return RK_LATER;
+	} else if (is(ev, "/stuck") && ev->attempt == 1)
+		host->post(get_stuck, NULL);
+	else if (is(ev, "/odd") && ev->attempt == 1)
+		return (rk_rc)17;
 	else if (is(ev, "/retry") && ev->attempt == 1)
 		return RK_RETRY;
 	else if (is(ev, "/fail"))
@@ -166,12 +222,17 @@ on_event(void *state, rk_ctx *ctx, const rk_event *ev)
 	return RK_ACK;
 }
 
-static const rk_plugin plugin = {
+static const struct {
+	rk_plugin known;
+	void     *more[4];
+} plugin = { {
 	ABI,
-#ifdef OLD
+#if defined OLD
 	offsetof(rk_plugin, fini),
-#else
+#elif defined LONG
 	sizeof plugin,
+#else
+	sizeof(rk_plugin),
 #endif
 	"test", "1.0", "message.*", init, on_event,
 #ifdef OLD
@@ -179,10 +240,10 @@ static const rk_plugin plugin = {
 #else
 	NULL
 #endif
-};
+}, { NULL } };
 
 const rk_plugin *
 rk_plugin_entry(uint32_t host_abi)
 {
-	return host_abi == RK_ABI ? &plugin : NULL;
+	return host_abi == RK_ABI ? &plugin.known : NULL;
 }

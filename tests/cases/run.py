@@ -869,7 +869,7 @@ def options_of(argv):
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("names", nargs="*", metavar="NAME")
-    p.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1))
+    p.add_argument("--jobs", type=int, default=3 * (os.cpu_count() or 1))
     p.add_argument("--programs", default=rigs.ASAN)
     p.add_argument("--keep", action="store_true")
     p.add_argument("--steps", action="store_true")

@@ -157,6 +157,10 @@ ACTIONS = {
     "kill gateway": Action("gateway", 12, ["gatewayd0"], kill("gatewayd")),
     "kill rookeryd": Action("rookeryd", 5, ["rookeryd0"], lambda rng: (
         [(0, "kill", "rookeryd", 0)], ALL_S)),
+    # Any one of the processes of exec handlers.
+    "kill handler": Action("handler", 8, ["handler"], lambda rng: (
+        [(0, "kill", "handler", rng.randrange(64))],
+        {"handler": rng.uniform(0.1, 3)})),
     "kill two": Action("worker+api+gateway", 4,
                        ["workerd0", "apid0", "gatewayd0"], kill_together),
     # What hangs.
@@ -212,6 +216,7 @@ ACTIONS = {
         outage("refuse_connect", {"status": 503}, {"status": 0}))),
     "clock": Action("clock", 3, ["clock"], jump),
 }
+HANDLERS = ("builtin", "exec", "plugin")
 KINDS = sorted({k for a in ACTIONS.values() for k in a.kind.split("+")})
 
 
@@ -219,6 +224,11 @@ def settings(rng):
     """What the system is started with."""
     return {"workers": rng.choice((2, 3, 4)),
             "unsure": rng.choice(("once", "again"))}
+
+
+def handler(seed):
+    """What answers, where nobody says."""
+    return random.Random(f"handler/{seed}").choice(HANDLERS)
 
 
 def make(seed, seconds, kinds):

@@ -3,7 +3,7 @@
 """Everything at once: kills, hangs, orders and faults, under a steady load.
 
   run.py [--seconds N] [--seed N] [--kinds A,B] [--programs FOLDER]
-         [--rate N] [--keep WHICH] [--plan]
+         [--rate N] [--handler builtin|exec|plugin] [--keep WHICH] [--plan]
 
 What happens and when follows from the seed (plan.py); the judge is qqsim's
 ledger.  Without arguments: the short form for make test.  docs/testing.md
@@ -30,6 +30,15 @@ from rig import Failed, TOP, until    # noqa: E402
 
 BUILD = os.path.join(TOP, "build")
 SECOND_BOT, SECOND_SECRET = plans.BOTS[1], "0123456789abcdef0123456789abcdef"
+HANDLERS = {
+    "builtin": {"ROOKERY_HANDLER": "builtin:echo"},
+    "exec": {"ROOKERY_HANDLER": "exec:" + os.path.join(
+        os.path.dirname(HERE), "cases", "bot.py") + " wide",
+             "ROOKERY_HANDLER_PROCS": "2"},
+    # It crashes by itself, and its neighbours in the worker pay for it too.
+    "plugin": {"ROOKERY_HANDLER": "plugin:" + os.path.join(
+        BUILD, "chaos", "plugin.so"), "ROOKERY_ATTEMPTS": "20"},
+}
 CONVERSATIONS = 64          # of each scope
 CONNECTIONS = 16            # ROOKERY_SEND_CONNECTIONS
 WEBHOOK_EVERY_S = 0.1       # an event for the second bot
@@ -85,6 +94,7 @@ class Chaos:
             "ROOKERY_SEND_TIMEOUT_MS": "1500",
             "ROOKERY_SEND_CONNECTIONS": str(CONNECTIONS),
             "ROOKERY_HELLO_TIMEOUT_MS": "2000",
+            **HANDLERS[self.options.handler],
         })
         self.write_env(None)
         rig.start_sim()
@@ -120,9 +130,17 @@ class Chaos:
         if name == "rookeryd":
             p = self.rig.system
             return p.pid if p is not None and p.poll() is None else None
-        pids = sorted(p for p, who in rigs.family(os.getpid()).items()
-                      if who == name)
+        pids = self.pids_of(name)
         return pids[n % len(pids)] if pids else None
+
+    def pids_of(self, name):
+        if name != "handler":
+            return sorted(p for p, who in rigs.family(os.getpid()).items()
+                          if who == name)
+        if self.options.handler != "exec":
+            return []
+        return sorted(p for w in self.pids_of("workerd")
+                      for p in rigs.family(w) if p != w)
 
     def send(self, what, pid, number):
         if pid is None:
@@ -353,7 +371,7 @@ class Chaos:
 
 def command(options):
     return (f"make chaos SECONDS={options.seconds} SEED={options.seed} "
-            f"RATE={options.rate} KINDS={','.join(options.kinds)} "
+            f"RATE={options.rate} HANDLER={options.handler} KINDS={','.join(options.kinds)} "
             f"FROM={os.path.relpath(options.programs, TOP)}")
 
 
@@ -396,7 +414,8 @@ def show(chaos, report):
 def one_run(options):
     chaos = Chaos(options)
     print(f"# seed {options.seed}, {options.seconds} s, {options.rate} "
-          f"events/s, {chaos.settings}", flush=True)
+          f"events/s, {options.handler}, {chaos.settings}",
+          flush=True)
     try:
         report, wrong, story = chaos.run()
     except KeyboardInterrupt:
@@ -426,11 +445,14 @@ def read_options(argv):
     p.add_argument("--settle", type=float, default=SETTLE_S,
                    help="seconds for the last reply, once all faults are over")
     p.add_argument("--rate", type=int, default=200)
+    p.add_argument("--handler", choices=plans.HANDLERS,
+                   help="what answers; without it, by the seed")
     p.add_argument("--keep", choices=("never", "failed", "always"),
                    default="failed", help="the folder of a run")
     p.add_argument("--plan", action="store_true", help="print it only")
     o = p.parse_args(argv)
     o.kinds = sorted(o.kinds.split(","))
+    o.handler = o.handler or plans.handler(o.seed)
     o.programs = os.path.join(TOP, o.programs)
     if set(o.kinds) - set(plans.KINDS):
         p.error("kinds are " + " ".join(plans.KINDS))
@@ -456,7 +478,7 @@ def test_plan():
         wrong.append("the steps are not in order")
     said = {" ".join(map(str, s[1:3])) for s in first[1]}
     wrong += [f"an hour without {what}" for what in (
-        "kill workerd", "kill apid", "kill gatewayd", "kill rookeryd",
+        "kill workerd", "kill handler", "kill apid", "kill gatewayd", "kill rookeryd",
         "hold gatewayd", "clock 90", "queue 16", "scale 0")
         if what not in said]
     return wrong
@@ -481,7 +503,7 @@ def test_judge():
     verdict says so."""
     chaos = Chaos(read_options([
         "--seconds", "4", "--kinds", "gateway", "--durability", "none",
-        "--settle", "1"]))
+        "--settle", "1", "--handler", "builtin"]))
     chaos.steps = [(0, "scale", 0), (2.0, "kill", "gatewayd", 0),
                    (2.5, "scale", None)]
     _, wrong, _ = chaos.run()
@@ -491,11 +513,11 @@ def test_judge():
     return ["a bot without a journal has passed", *wrong]
 
 
-def chaos_test(seed, programs, rate):
+def chaos_test(seed, programs, rate, handler):
     def test():
         return one_run(read_options([
             "--seconds", "35", "--seed", str(seed), "--programs", programs,
-            "--rate", str(rate), "--keep", "never"]))
+            "--rate", str(rate), "--handler", handler, "--keep", "never"]))
     return test
 
 
@@ -507,8 +529,8 @@ def short_form():
             ("the-judge-sees-a-loss", test_judge),
             ("backlog", test_backlog),
             ("backlog-killed", test_backlog_killed),
-            ("chaos", chaos_test(1, "build", 200)),
-            ("chaos-sanitized", chaos_test(2, "build/asan", 60))):
+            ("chaos", chaos_test(1, "build", 200, "plugin")),
+            ("chaos-sanitized", chaos_test(2, "build/asan", 60, "exec"))):
         wrong = test()
         passed, failed = passed + (not wrong), failed + bool(wrong)
         print(f"{'not ok' if wrong else 'ok'} {name}", flush=True)

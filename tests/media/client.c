@@ -3,7 +3,7 @@
  * play the platform, and kill it.
  *
  *   client API TOKEN_URL STATE_DIR MEDIA_DIR INLINE_MAX TIMEOUT_MS PRIVATE
- *          FETCH_MAX INBOX_BYTES
+ *          FETCH_MAX INBOX_BYTES LIMITS
  *
  *   media TAG SCOPE TARGET TYPE FOR_MS NAME SOURCE    (tabs between)
  *   fetch TAG FOR_MS URL
@@ -20,6 +20,7 @@
 
 #include "../../apid/fetch.h"
 #include "../../apid/media.h"
+#include "../../apid/request.h"
 #include "log.h"
 
 enum { WORDS = 8 };
@@ -40,6 +41,7 @@ static struct {
 	struct fetch *fetch;
 	struct conf   conf;
 	struct bot    bot;
+	struct requests rs;   /* its limits and allowances */
 	struct task  *tasks;
 	struct buf    in;
 	bool          end;
@@ -212,10 +214,25 @@ on_input(void *self, int fd, unsigned what)
 }
 
 static void
+open_limits(const char *dir, const char *percent)
+{
+	struct sent_guest allowances;
+
+	w.rs.loop = w.loop;
+	w.rs.pace.limits.percent = (unsigned)strtoul(percent, NULL, 10);
+	allowances_open(&w.rs.pace.allowances);
+	allowances = allowances_guest(&w.rs.pace.allowances);
+	if (sent_open(&w.rs.sent, dir, STORE_PROCESS, loop_wall_ms()) !=
+	        ERR_OK || sent_join(&w.rs.sent, &allowances) != ERR_OK ||
+	    requests_open(&w.rs) != ERR_OK)
+		exit(70);
+}
+
+static void
 open_all(char *argv[])
 {
 	struct http_options  http = { .connections = 8, .timeout_ms = 5000 };
-	struct media_options media = { .state_dir = argv[3], .dir = argv[4],
+	struct media_options media = { .pace = &w.rs.pace, .state_dir = argv[3], .dir = argv[4],
 		.durability = STORE_PROCESS,
 		.inline_max = strtoull(argv[5], NULL, 10),
 		.timeout_ms = strtoull(argv[6], NULL, 10) };
@@ -227,6 +244,7 @@ open_all(char *argv[])
 
 	if (loop_new(&w.loop) != ERR_OK)
 		exit(70);
+	open_limits(argv[3], argv[10]);
 	w.conf.qq_app_id = strdup("102000001");
 	w.conf.qq_api_url = argv[1];
 	w.conf.qq_token_url = argv[2];
@@ -254,6 +272,7 @@ close_all(void)
 		free(t->line);
 		free(t);
 	}
+	requests_close(&w.rs);
 	media_free(&w.media);
 	fetch_free(&w.fetch);
 	bot_close(&w.bot);
@@ -267,7 +286,7 @@ close_all(void)
 int
 main(int argc, char *argv[])
 {
-	if (argc != 10)
+	if (argc != 11)
 		return 64;
 	log_open("media", LOG_INFO, false);
 	open_all(argv);

@@ -11,11 +11,13 @@ is fetched for handlers.
 Prints "ok NAME" or "not ok NAME", and at the end "# N passed, M failed".
 """
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -59,7 +61,11 @@ class Platform:
         self.ttl, self.delay_s, self.numbers = 3600, 0, False
         self.flat = False           # as the platform's own library has it
         self.uploads, self.seen, self.puts = {}, [], []
-        self.answers = []           # (path's end, status, body) that come first
+        self.times = []             # of each in seen
+        self.open = threading.Event()       # uploads are answered
+        self.open.set()
+        # (path's end, status, body[, headers]) that come first
+        self.answers = []
         self.cuts = {}              # part -> how often its connection is cut
         self.statuses = {}          # part -> statuses that come first
         self.again = {}             # part -> how often 40093001
@@ -123,6 +129,7 @@ class Platform:
         body = json.loads(raw)
         with self.lock:
             self.seen.append((h.path, body))
+            self.times.append(time.monotonic())
             first = next((a for a in self.answers if h.path.endswith(a[0])),
                          None)
             if first:
@@ -130,7 +137,7 @@ class Platform:
         if not h.headers.get("Authorization", "").startswith("QQBot T"):
             h.say(401, {"code": 11241, "message": "no token"})
         elif first:
-            h.say(first[1], first[2])
+            h.say(first[1], first[2], **(first[3:] or ({},))[0])
         elif h.path.endswith("/upload_prepare"):
             self.prepare(h, body)
         elif h.path.endswith("/upload_part_finish"):
@@ -221,6 +228,7 @@ class Platform:
         target = h.path.split("/")[3]
         if self.delay_s:
             time.sleep(self.delay_s)
+        self.open.wait(30)
         if target in self.muted:
             h.say(400, {"code": 850018, "message": "muted"})
             return
@@ -246,7 +254,7 @@ class Platform:
 
 class Client:
     def __init__(self, rig, asan=True, inline=524288, timeout=10000,
-                 private="yes", fetch_max=100000, inbox=MIB):
+                 private="yes", fetch_max=100000, inbox=MIB, limits=0):
         program = os.path.join(TOP, "build", "asan" if asan else "",
                                "media-client")
         env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1")
@@ -254,8 +262,9 @@ class Client:
         self.proc = subprocess.Popen(
             [program, rig.platform.url, rig.platform.url + "/token",
              rig.state, rig.media, str(inline), str(timeout), private,
-             str(fetch_max), str(inbox)], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=self.log, env=env)
+             str(fetch_max), str(inbox), str(limits)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
+            env=env)
         self.lines, self.changed = [], threading.Condition()
         self.tags = 0
         threading.Thread(target=self.read, daemon=True).start()
@@ -404,7 +413,15 @@ def test_by_path(rig):
     with open(os.path.join(rig.dir, "secret.png"), "wb") as f:
         f.write(PNG)
     os.symlink("../secret.png", os.path.join(rig.media, "out.png"))
+    os.symlink("..", os.path.join(rig.media, "up"))
+    os.symlink("a.png", os.path.join(rig.media, "in.png"))
+    os.mkfifo(os.path.join(rig.media, "pipe.png"))
+    os.mkdir(os.path.join(rig.media, "folder"))
+    equal(c.send("in.png")[3], "info1", "a link that stays inside")
     for bad in ("../secret.png", "out.png", "/etc/passwd", "none.png",
+                "up/secret.png", "folder/../../secret.png", "folder",
+                "pipe.png", ".", "/", "//etc/passwd", "/proc/self/environ",
+                os.path.join(rig.media, "..", "secret.png"),
                 os.path.join(rig.dir, "secret.png")):
         got = c.send(bad)
         equal(got[0], "MEDIA", bad)
@@ -474,6 +491,34 @@ def test_MU05_kept_by_scope_and_ttl(rig):
     equal(c.ask("counts")[2], 1, "cached")
 
 
+def test_what_an_address_leads_to_may_change(rig):
+    """Its content is not known here: what is kept of it is kept for a minute,
+    even where the platform says for ever."""
+    c, p = rig.client(), rig.platform
+    p.ttl = 0
+    equal(c.send("https://x.example/now.png")[3], "info1")
+    equal(c.send("https://x.example/now.png", target="U2")[3], "info1")
+    rig.file("a.png", PNG)
+    equal(c.send("a.png")[3], "info2")
+    c.close()
+    with contextlib.closing(sqlite3.connect(
+            os.path.join(rig.state, "media.db"))) as db:
+        until_ms = dict(db.execute("SELECT CAST(value AS TEXT), until_ms "
+                                   "FROM shelf"))
+    equal(until_ms["info2"], 0)
+    left = until_ms["info1"] / 1000 - time.time()
+    expect(40 < left <= 60, f"{left} s")
+
+
+def test_small_ones_do_not_wait_for_sums(rig):
+    c, p = rig.client(), rig.platform
+    rig.file("a.png", PNG)
+    tag = c.order(rig.video("l.mp4", 190 * MIB), kind=2)
+    equal(c.send("a.png")[0], "OK")
+    equal(p.count("/upload_prepare"), 0, "the large one is summed already")
+    c.tell("cancel", tag)
+
+
 def test_one_for_all(rig):
     c, p = rig.client(), rig.platform
     p.delay_s = 0.5
@@ -532,6 +577,39 @@ def test_MU07_slow_answer(rig):
     time.sleep(2)
     p.delay_s = 0
     equal(c.wait(tag)[0], "OK")
+
+
+def test_the_limits_of_uploads_are_kept(rig):
+    """... also of those that messages need; what is kept costs nothing."""
+    c, p = rig.client(limits=100), rig.platform
+    for i in range(60):
+        rig.file(f"{i}.png", PNG + str(i).encode())
+    for _ in range(2):
+        tags = [c.order(f"{i}.png") for i in range(60)]
+        equal({c.wait(t)[0] for t in tags}, {"OK"})
+    equal(p.count("/files"), 60)
+    expect(p.times[50] - p.times[0] > 0.98,
+           f"51 in {p.times[50] - p.times[0]:.2f} s")
+    # 429 is about the route: who comes later waits, too.
+    p.answers = [("/files", 429, {"code": 22009}, {"Retry_After": "2"})]
+    rig.file("x.png", PNG + b"x")
+    rig.file("y.png", PNG + b"y")
+    x = c.order("x.png")
+    until(lambda: p.count("/files") == 61)
+    y = c.order("y.png", for_ms=1000)
+    got = c.wait(y)
+    equal(got[0], "RATE_LIMITED")
+    expect("a pause" in got[4], got)
+    equal(c.wait(x)[0], "OK")
+    expect(p.times[61] - p.times[60] > 1.9, "Retry-After")
+    # Ten uploads in parts begin in a second, and no more.
+    p.block = MIB
+    tags = [c.order(rig.video(f"{i}.mp4", MIB + i), kind=2)
+            for i in range(12)]
+    equal({c.wait(t)[0] for t in tags}, {"OK"})
+    for end, most in (("upload_prepare", 10), ("part_finish", 10)):
+        at = [t for t, s in zip(p.times, p.seen) if s[0].endswith(end)]
+        equal(min(b - a > 0.98 for a, b in zip(at, at[most:])), True, end)
 
 
 # --- parts ------------------------------------------------------------------------
@@ -639,6 +717,24 @@ def test_a_file_that_changes(rig):
     equal(c.wait(tag)[::4], ["MEDIA", "the file changed while it was sent"])
     p.part_s = 0
     equal(c.send(path, kind=2)[0], "OK")
+
+
+def test_a_small_file_that_changes(rig):
+    """... between its sum and its turn: what is sent is not what was summed,
+    and must not be kept under its name."""
+    c, p = rig.client(), rig.platform
+    p.open.clear()
+    tags = []
+    for i in range(9):
+        path = rig.file(f"{i}.png", PNG + bytes([i]))
+        tags.append(c.order(path))
+    until(lambda: p.count("/files") == 8)
+    rig.file("8.png", PNG + b"other")
+    p.open.set()
+    got = c.wait(tags[8])
+    equal(got[0], "MEDIA")
+    expect("changed" in got[4], got)
+    equal({c.wait(t)[0] for t in tags[:8]}, {"OK"})
 
 
 def test_cancelled_and_ordered_again(rig):
@@ -777,6 +873,62 @@ def test_slow_servers(rig):
     expect("ROOKERY_FETCH_TIMEOUT_MS" in got[4], got)
     expect(time.monotonic() - began < 4, "too late")
     equal(os.listdir(os.path.join(rig.media, "inbox")), [])
+
+
+def test_too_large_is_known_at_once(rig):
+    c, p = rig.client(), rig.platform
+    over = threading.Event()
+
+    def large(h):
+        h.send_response(200)
+        h.send_header("Content-Length", "100001")
+        h.end_headers()
+        h.wfile.write(b"x")
+        h.wfile.flush()
+        over.wait(20)
+    p.served = {"/large": (200, {}, large)}
+    got = c.fetch(p.url + "/large", for_ms=15000)
+    over.set()
+    equal(got[0], "MEDIA")
+    expect("ROOKERY_FETCH_MAX" in got[4], got)
+
+
+def test_half_a_file_does_not_stay(rig):
+    """Killed while it fetches, and another that shares the folder."""
+    p, go = rig.platform, threading.Event()
+    inbox = os.path.join(rig.media, "inbox")
+
+    def half(h):
+        h.send_response(200)
+        h.send_header("Content-Length", "2000")
+        h.end_headers()
+        try:
+            h.wfile.write(b"x" * 1000)
+            h.wfile.flush()
+            go.wait(20)
+            h.wfile.write(b"x" * 1000)
+        except OSError:
+            pass
+    p.served = {"/half": (200, {}, half), "/a": (200, {}, PNG)}
+
+    def parts():
+        return [x for x in os.listdir(inbox) if x.startswith(".part-")]
+    first = rig.client()
+    first.tell("fetch", "first", 20000, p.url + "/half")
+    until(lambda: os.path.isdir(inbox) and len(parts()) == 1)
+    rig.state += "2"
+    os.mkdir(rig.state)
+    second = rig.client()
+    second.tell("fetch", "second", 20000, p.url + "/half")
+    until(lambda: len(parts()) == 2)
+    second.kill()
+    equal(len(parts()), 2)
+    third = rig.client()
+    third.ask("counts")
+    equal(len(parts()), 1, "what is left of the killed one, and no other")
+    go.set()
+    equal(first.wait("first")[0], "OK")
+    equal(parts(), [])
 
 
 def test_the_inbox_is_bounded(rig):

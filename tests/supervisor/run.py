@@ -1858,7 +1858,9 @@ def test_log_file():
     s.ask(cmd="restart", name="worker/1")
     until("the files are put aside", lambda: "number 003999" in "".join(read(os.path.join(d, n))
                                                                         for n in sorted(os.listdir(d), reverse=True)))
-    expect(sorted(os.listdir(d)) == ["log", "log.1", "log.2"], str(os.listdir(d)))
+    # one write may be larger than a file should be
+    s.ask(cmd="restart", name="worker/1")
+    until("no more are kept than asked for", lambda: sorted(os.listdir(d)) == ["log", "log.1", "log.2"])
     expect(s.ask(cmd="dump")["dump"]["log_files_put_aside"] > 0, "not counted")
     expect(s.snapshot()["supervisor"]["dropped_log_lines"] == 0, "lines are lost")
     # moved away by another; the same again by the next program

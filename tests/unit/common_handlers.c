@@ -161,6 +161,30 @@ TEST(commands_in_words)
 	EXPECT(handlers_argv("a 'b") == NULL);
 }
 
+TEST(another_list_has_another_print)
+{
+	static const char *const lists[] = {
+		"handler a builtin:echo\n",
+		"# a word\n\nhandler a  builtin:echo\n",
+		"handler a builtin:echo prefix /x\n",
+		"handler a builtin:echo users /x\n",
+		"handler a builtin:echo\nhandler b builtin:ping\n",
+	};
+	struct handlers all;
+	uint64_t        print[5];
+
+	for (size_t i = 0; i < 5; i++) {
+		EXPECT_INT(handlers_parse(&all, slice_of(lists[i]), "f",
+		    NULL, NULL), ERR_OK);
+		print[i] = handlers_print(&all);
+		handlers_free(&all);
+	}
+	EXPECT(print[0] == print[1]); /* it says the same */
+	for (size_t i = 1; i < 5; i++)
+		for (size_t k = i + 1; k < 5; k++)
+			EXPECT(print[i] != print[k]);
+}
+
 int
 main(void)
 {
@@ -168,5 +192,6 @@ main(void)
 	RUN(problems_name_their_line);
 	RUN(the_first_that_matches_owns);
 	RUN(commands_in_words);
+	RUN(another_list_has_another_print);
 	return test_done();
 }

@@ -330,6 +330,29 @@ TEST(from_the_third_attempt_it_goes_alone)
 }
 
 /* A worker that never runs empty must not keep it waiting for ever. */
+/* A worker that keeps its events apart by itself need not be idle for it. */
+TEST(a_worker_that_keeps_them_apart_gets_all)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *w = worker(d, "w", "*", 4);
+	struct delivery_item    item;
+
+	delivery_worker_apart(w, true);
+	put(d, "bad", "u:A");
+	for (int i = 1; i <= 2; i++) {
+		EXPECT(delivery_offer(d, 0, &item));
+		delivery_nack(d, w, text("bad"), 1, false, text(""), 0);
+		delivery_tick(d, 10);
+	}
+	put(d, "long", "u:B");
+	put(d, "more", "u:C");
+	for (int i = 1; i <= 3; i++)
+		EXPECT(delivery_offer(d, 10, &item));
+	EXPECT(!delivery_offer(d, 10, &item));
+	EXPECT_INT(delivery_worker_info(w).in_flight, 3);
+	delivery_free(&d);
+}
+
 TEST(what_goes_alone_is_not_starved)
 {
 	struct delivery        *d = delivery_new(&limits);
@@ -1007,6 +1030,7 @@ main(void)
 	RUN(a_nack_waits_or_drops);
 	RUN(what_was_not_begun_does_not_count);
 	RUN(from_the_third_attempt_it_goes_alone);
+	RUN(a_worker_that_keeps_them_apart_gets_all);
 	RUN(what_goes_alone_is_not_starved);
 	RUN(a_crowded_conversation_does_not_starve_others);
 	RUN(each_worker_gets_what_it_asked_for);

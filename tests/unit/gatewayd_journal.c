@@ -161,6 +161,7 @@ TEST(a_new_one_is_empty)
 	struct budget_memory b;
 	struct stat          st;
 	struct buf           body = { 0 };
+	int64_t              set_by;
 
 	begin();
 	j = opened();
@@ -169,7 +170,7 @@ TEST(a_new_one_is_empty)
 	EXPECT(journal_recall_sessions(j, see_session, NULL) == ERR_OK);
 	EXPECT_STR(text_seen(), "");
 	EXPECT(journal_recall_budget(j, "b", &b) == ERR_NOT_FOUND);
-	EXPECT(journal_body(j, 1, &body) == ERR_NOT_FOUND);
+	EXPECT(journal_body(j, 1, &body, &set_by) == ERR_NOT_FOUND);
 	EXPECT_INT(journal_dead_count(j), 0);
 	EXPECT_STR(journal_info(j).file, file);
 	EXPECT(journal_info(j).moved == NULL);
@@ -184,6 +185,7 @@ TEST(what_was_written_comes_back)
 {
 	struct journal *j;
 	struct buf      body = { 0 };
+	int64_t         set_by;
 
 	begin();
 	j = opened();
@@ -205,11 +207,11 @@ TEST(what_was_written_comes_back)
 	EXPECT(memmem(seen.p, seen.n, "\n7 seven u:a message.c2c 1 3 70\n",
 	    32) != NULL);
 	buf_free(&seen);
-	EXPECT(journal_body(j, 7, &body) == ERR_OK);
-	EXPECT(journal_body(j, 8, &body) == ERR_OK); /* after it */
-	EXPECT(journal_body(j, 2, &body) == ERR_OK);
+	EXPECT(journal_body(j, 7, &body, &set_by) == ERR_OK);
+	EXPECT(journal_body(j, 8, &body, &set_by) == ERR_OK); /* after it */
+	EXPECT(journal_body(j, 2, &body, &set_by) == ERR_OK);
 	EXPECT(body.n == 3 && memcmp(body.p, "x\0\xff", 3) == 0);
-	EXPECT(journal_body(j, 1, &body) == ERR_NOT_FOUND); /* done */
+	EXPECT(journal_body(j, 1, &body, &set_by) == ERR_NOT_FOUND); /* done */
 	buf_free(&body);
 	end(&j);
 }
@@ -718,6 +720,7 @@ TEST(a_full_disk_is_told_of)
 	struct journal *j;
 	struct buf      body = { 0 };
 	uint64_t        no;
+	int64_t         set_by;
 
 	begin();
 	no = (uint64_t)in_a_child(fill_the_disk) - 100;
@@ -725,8 +728,9 @@ TEST(a_full_disk_is_told_of)
 	EXPECT_INT(in_a_child(open_on_a_full_disk), 0);
 	j = opened();
 	EXPECT(journal_info(j).moved == NULL);
-	EXPECT(journal_body(j, no - 1, &body) == ERR_OK && body.n == 1000);
-	EXPECT(journal_body(j, no, &body) == ERR_NOT_FOUND);
+	EXPECT(journal_body(j, no - 1, &body, &set_by) == ERR_OK);
+	EXPECT(body.n == 1000 && set_by == 0);
+	EXPECT(journal_body(j, no, &body, &set_by) == ERR_NOT_FOUND);
 	EXPECT(append(j, no, "a", "x") == ERR_OK);
 	EXPECT(journal_commit(j) == ERR_OK);
 	buf_free(&body);
@@ -785,13 +789,14 @@ TEST(in_memory_there_is_no_file)
 {
 	struct journal *j, *second;
 	struct buf      body = { 0 };
+	int64_t         set_by;
 
 	begin();
 	EXPECT(open_with(&j, STORE_NONE, 3) == ERR_OK);
 	EXPECT(open_with(&second, STORE_NONE, 3) == ERR_OK);
 	append(j, 1, "a", "body");
 	EXPECT(journal_commit(j) == ERR_OK);
-	EXPECT(journal_body(j, 1, &body) == ERR_OK);
+	EXPECT(journal_body(j, 1, &body, &set_by) == ERR_OK);
 	EXPECT_SLICE(buf_slice(&body), "body");
 	EXPECT_STR(recalled(second), "");
 	journal_close(&j);

@@ -617,12 +617,13 @@ static void
 read_bodies(struct world *w, const struct found *f)
 {
 	struct buf b = { 0 };
+	int64_t    set_by;
 
 	for (unsigned no = 1; no < EVENTS; no++) {
 		if (f->state[no] != WAITING)
 			continue;
 		buf_reset(&b);
-		if (journal_body(w->j, no, &b) != ERR_OK ||
+		if (journal_body(w->j, no, &b, &set_by) != ERR_OK ||
 		    !slice_eq(buf_slice(&b), body_of(no)))
 			wrong(w, "a body is not what it was");
 	}

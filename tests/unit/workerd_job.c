@@ -146,9 +146,9 @@ host_take(struct handler *h, struct job *j, const struct msg_event *ev)
 }
 
 void
-host_changed(struct worker *w)
+host_freed(struct handler *h, bool done)
 {
-	(void)w;
+	(void)h, (void)done;
 }
 
 enum err
@@ -480,6 +480,8 @@ TEST(operations_that_are_no_replies)
 		.conv = SLICE("g:B") };
 	struct job_order keyed = { .do_ = SLICE("send"), .text = SLICE("hi"),
 		.conv = SLICE("g:B"), .key = SLICE("mine") };
+	struct job_order place = { .do_ = SLICE("send"), .text = SLICE("hi"),
+		.conv = SLICE("g:B"), .key = SLICE("1") };
 	struct job_order typing = { .do_ = SLICE("typing") };
 
 	worker_new(&w, &many, "");
@@ -491,14 +493,40 @@ TEST(operations_that_are_no_replies)
 	EXPECT_INT(job_call(&w, j, &keyed), ERR_OK);
 	EXPECT_INT(job_call(&w, j, &keyed), ERR_DUPLICATE);
 	EXPECT_INT(job_call(&w, j, &typing), ERR_OK);
+	EXPECT_INT(job_call(&w, j, &place), ERR_OK);
 	EXPECT_STR(heard(),
 	    "call m:1/1 n=0 ev=m:1 conv=g:B msg= \"hi\"\n"
 	    "call m:1/mine n=0 ev=m:1 conv=g:B msg= \"hi\"\n"
-	    "call m:1/4 n=0 ev=m:1 conv=u:A msg=M \"\"\n");
+	    "call m:1/4 n=0 ev=m:1 conv=u:A msg=M \"\"\n"
+	    "call m:1/=1 n=0 ev=m:1 conv=g:B msg= \"hi\"\n");
 	job_fail(&w, j, 0, false, "why not");
 	EXPECT_STR(heard(), "nack m:1 why not\n");
 	result(&w, "m:1/1", true); /* to nobody */
 	EXPECT(w.jobs == NULL);
+}
+
+TEST(no_longer_than_a_reply_may_take)
+{
+	struct worker    w;
+	struct msg_event ev = { .id = SLICE("m:1"), .bot = SLICE("1"),
+		.type = SLICE("message.group"), .conv = SLICE("g:A"),
+		.msg = SLICE("M"), .text = SLICE("x"), .attempt = 1,
+		.time = 1000, .deadline = 301000 };
+
+	worker_new(&w, &many, "");
+	keeps = true;
+	replies_per_event = 0;
+	hosted.timeout_ms = 3600000;
+	job_on_event(&w, (msg_peer){ NULL, 0 }, &ev);
+	EXPECT_INT(job_timeout_ms(w.jobs), 300000);
+	hosted.timeout_ms = 30000;
+	EXPECT_INT(job_timeout_ms(w.jobs), 30000);
+	jobs_free(&w);
+	ev.deadline = 0; /* nothing can be said to it, but done */
+	job_on_event(&w, (msg_peer){ NULL, 0 }, &ev);
+	hosted.timeout_ms = 3600000;
+	EXPECT_INT(job_timeout_ms(w.jobs), 3600000);
+	jobs_free(&w);
 }
 
 TEST(what_is_given_back_is_unbegun)
@@ -601,6 +629,7 @@ main(void)
 	RUN(no_text_gets_into_the_log);
 	RUN(a_number_is_given_away_once);
 	RUN(operations_that_are_no_replies);
+	RUN(no_longer_than_a_reply_may_take);
 	RUN(what_is_given_back_is_unbegun);
 	RUN(loose_calls);
 	RUN(what_is_over_the_bounds_is_refused);
