@@ -1955,6 +1955,7 @@ main(void)
 	RUN(too_many_guilds_reshards_or_parks);
 	RUN(a_parked_session_tries_again_for_ever);
 	RUN(refused_intents_are_found_by_one_for_all);
+	RUN(whoever_searched_may_go);
 	RUN(another_session_is_wanted);
 	RUN(refused_credentials_park_with_the_reason);
 	RUN(reconnect_is_obeyed_at_once);
