@@ -8,8 +8,11 @@
     /exit N      ends with this status      /where       its pid and attempt
     and the words of DOES, each a way to misbehave.
 """
+import heapq
 import json
 import os
+import random
+import select
 import signal
 import sys
 import time
@@ -128,6 +131,30 @@ def command(ev):
     return None
 
 
+def dawdle(fd):
+    """Every event has its reply and ack at some time within 0.2 s, in no
+    order; two of a conversation at once are an error of the host."""
+    held, rest = [], b""
+    while True:
+        wait = max(0, held[0][0] - time.monotonic()) if held else None
+        if select.select([fd], [], [], wait)[0]:
+            got = os.read(fd, 1 << 16)
+            if not got:
+                return
+            *lines, rest = (rest + got).split(b"\n")
+            for ev in map(json.loads, lines):
+                if ev["op"] != "event":
+                    continue
+                if any(ev["conv"] == h["conv"] for _, _, h in held):
+                    sys.exit(f"two of {ev['conv']} at once")
+                heapq.heappush(held, (
+                    time.monotonic() + random.uniform(0, 0.2), ev["id"], ev))
+        while held and held[0][0] <= time.monotonic():
+            _, i, ev = heapq.heappop(held)
+            send(op="reply", ev=i, text=ev["text"])
+            send(op="ack", ev=i)
+
+
 if MODE == "silent":
     time.sleep(600)
 if MODE == "config":
@@ -142,6 +169,9 @@ for word in MODE.split(",") if "=" in MODE else ():
 send(op="hello", v=2 if MODE == "future" else 1, name="bot",
      events=["message.*"],
      **{"slots": 4 if MODE == "wide" else 1, **wishes})
+if "slots" in wishes:
+    dawdle(0)
+    sys.exit(0)
 if MODE == "deaf" or "deaf" in wishes:
     time.sleep(600)
 for line in sys.stdin:

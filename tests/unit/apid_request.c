@@ -540,6 +540,56 @@ TEST(a_session_that_stays_away_holds_nothing_for_long)
 	teardown();
 }
 
+/* Refused twice, or until a person has acted: the bot is told.  What had left
+ * before that was known waits with the others. */
+TEST(a_refusal_is_about_the_bot)
+{
+	setup(false);
+	w.advice = TOKEN_SAME;
+	reply("a", "u:A", 1);
+	answer(0, 401, "{\"code\":11244}");
+	EXPECT_INT(w.refusals, 0);
+	answer(1, 401, "{\"code\":11244}");
+	EXPECT_INT(w.refusals, 1);
+	EXPECT_INT(w.nresults, 1);
+	reply("b", "u:B", 1);
+	answer(2, 400, "{\"code\":40023002}");
+	EXPECT_INT(w.refusals, 2);
+	EXPECT_INT(w.nresults, 2);
+	EXPECT_INT(w.taken, 0);
+	reply("c", "u:C", 1);
+	w.bot.breaker.state = BREAKER_CONFIG;
+	w.has_token = false;
+	answer(3, 400, "{\"code\":40023002}");
+	EXPECT_INT(w.nresults, 2);
+	EXPECT_INT(w.nstarted, 4);
+	w.bot.breaker.state = BREAKER_CLOSED;
+	w.has_token = true;
+	requests_on_token(&w.rs, &w.bot);
+	turn();
+	EXPECT_INT(w.nstarted, 5);
+	answer(4, 200, OK_BODY);
+	EXPECT(w.results[2].ok);
+	EXPECT_INT(w.taken, 1);
+	teardown();
+}
+
+/* Who is to wait for longer than he can is told so at once. */
+TEST(the_platform_says_when)
+{
+	struct http_answer a = { .status = 429, .reached = true,
+		.retry_after = SLICE("3") };
+
+	setup(false);
+	reply_from("p", "a", "u:A", 1, 2500);
+	turn();
+	w.started[0]->on_done(w.started[0]->self, &a);
+	turn();
+	EXPECT_INT(w.nresults, 1);
+	EXPECT_STR(w.results[0].code, "RATE_LIMITED");
+	teardown();
+}
+
 /* One that ends at once, when the session is back, takes the next with it. */
 TEST(a_session_comes_back_and_nothing_may_go)
 {
@@ -1256,6 +1306,30 @@ TEST(waits_for_its_tokens_in_nobodys_way)
 	teardown();
 }
 
+/* It waits anew, as what it is then. */
+TEST(late_in_the_line_and_then_unasked)
+{
+	char id[8];
+
+	setup(false);
+	w.rs.pace.limits.percent = 100;
+	w.rs.expired_active = true;
+	for (uint64_t n = 1; n <= 6; n++) {
+		snprintf(id, sizeof id, "c%d", (int)n);
+		reply_from("p", id, "c:A", n, n == 6 ? 200 : 60000);
+		turn();
+		if (n <= 5)
+			answer(w.nstarted - 1, 200, OK_BODY);
+	}
+	EXPECT_INT(w.nstarted, 5);
+	turn_until(6, 5);
+	EXPECT_INT(w.rs.counts.unasked, 1);
+	EXPECT_INT(w.rs.pace.limits.waiting, 0);
+	answer(5, 200, OK_BODY);
+	EXPECT(w.results[5].ok);
+	teardown();
+}
+
 /* With nothing else to wake us, they leave when their tokens come back. */
 TEST(tokens_come_back_to_who_sleeps)
 {
@@ -1829,6 +1903,8 @@ main(void)
 	RUN(a_refused_token_is_renewed_and_the_call_sent_once_more);
 	RUN(waits_for_a_session_where_it_is_asked_for);
 	RUN(a_session_that_stays_away_holds_nothing_for_long);
+	RUN(a_refusal_is_about_the_bot);
+	RUN(the_platform_says_when);
 	RUN(a_session_comes_back_and_nothing_may_go);
 	RUN(a_bot_goes_with_a_call_under_way);
 	RUN(windows_close);
@@ -1845,6 +1921,7 @@ main(void)
 	RUN(a_long_line_that_is_refused);
 	RUN(who_waits_for_a_review_is_told);
 	RUN(waits_for_its_tokens_in_nobodys_way);
+	RUN(late_in_the_line_and_then_unasked);
 	RUN(tokens_come_back_to_who_sleeps);
 	RUN(a_pause_is_everybodys);
 	RUN(refused_markdown_and_late_replies_change_their_form_once);
