@@ -20,6 +20,9 @@ import time
 MODE = sys.argv[1] if len(sys.argv) > 1 else ""
 
 
+KNOWN = {}
+
+
 def send(**frame):
     sys.stdout.write(json.dumps(frame, ensure_ascii=False) + "\n")
     sys.stdout.flush()
@@ -104,6 +107,9 @@ def command(ev):
     elif name == "raw":
         raw = ev.get("raw", {})
         send(op="reply", ev=i, text=str(raw.get("d", raw).get("content")))
+    elif name == "count":       # what this process remembers
+        KNOWN[ev["conv"]] = KNOWN.get(ev["conv"], 0) + 1
+        send(op="reply", ev=i, text=str(KNOWN[ev["conv"]]))
     elif name == "slow":
         time.sleep(float(rest))
         send(op="reply", ev=i, text=rest)
