@@ -5,6 +5,7 @@
 #   make test        every test, under ASan and UBSan    (ONLY=part-of-a-name)
 #   make soak        twenty minutes, and what grows meanwhile (MINUTES=20)
 #   make backlog     events that no worker takes, then workers (EVENTS=60000)
+#   make scale       10,000 replies at once, 200 MiB, 100 bots
 #   make bench       what it costs, as ratios to a floor (BENCH_ARGS=--quick)
 #   make fuzz        mutated input for each parser of outside bytes (SECONDS=60)
 #   make chaos       kills, hangs and faults at once, by a seed (SECONDS=600 SEED=n)
@@ -276,6 +277,12 @@ soak: build/deps-test all
 	@tests/soak/soak.py --minutes $(MINUTES)
 backlog: build/deps-test all
 	@tests/soak/backlog.py --events $(EVENTS) $(ARGS)
+
+# make scale: what tests/scale does in short, in the promised sizes.
+
+.PHONY: scale
+scale: build/deps-test all
+	@tests/scale/run.py --long
 
 # --- bench --------------------------------------------------------------------
 

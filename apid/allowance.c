@@ -26,7 +26,7 @@ struct allowance_entry {
 	struct slice                 bot;       /* in key */
 	int64_t                      day;       /* the last it holds for */
 	unsigned                     used;
-	bool                         unsaved, erased;
+	bool                         unsaved, erased, in_file;
 	char                         key[];
 };
 
@@ -82,14 +82,20 @@ entry_free(struct allowances *as, struct allowance_entry *e)
 	free(e);
 }
 
-/* It is gone, and shall go from the file. */
+/* It is gone, and shall go from the file, if it is there: however long that
+ * cannot be written, no more wait to be erased than it holds. */
 static void
 forget(struct allowances *as, struct allowance_entry *e)
 {
 	table_remove(&as->table, &e->entry);
 	TAILQ_REMOVE(&as->all, e, age);
 	as->n--;
+	if (!e->in_file) {
+		entry_free(as, e);
+		return;
+	}
 	e->erased = true;
+	as->erased++;
 	changed(as, e);
 }
 
@@ -314,6 +320,7 @@ load(struct allowances *as, struct store *store)
 		if (table_find(&as->table, store_bytes(rows, 0)) != NULL ||
 		    (e = add(as, store_bytes(rows, 0))) == NULL)
 			continue;
+		e->in_file = true;
 		e->day = store_int(rows, 1);
 		e->used = (unsigned)store_int(rows, 2);
 	}
@@ -379,6 +386,8 @@ guest_saved(void *self)
 	while ((e = TAILQ_FIRST(&as->unsaved)) != NULL) {
 		TAILQ_REMOVE(&as->unsaved, e, save);
 		e->unsaved = false;
+		e->in_file = true;
+		as->erased -= e->erased;
 		if (e->erased)
 			free(e);
 	}

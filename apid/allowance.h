@@ -45,7 +45,7 @@ struct allowances {
 	struct allowance_list unsaved;
 	struct store_stmt    *save, *erase;
 	bool                  loaded;
-	size_t                n;
+	size_t                n, erased;  /* erased: but for the file's row */
 	struct buf            scratch;
 };
 

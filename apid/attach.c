@@ -162,6 +162,12 @@ attach_start(struct request *r)
 	struct attachment *a = &r->files;
 	enum err           e;
 
+	/* An upload that others join may outlive the bot. */
+	if (r->bot->leaving) {
+		fail(r, RESULT_MEDIA,
+		    SLICE("its bot has been changed or removed meanwhile"));
+		return;
+	}
 	r->state = WANTS_FILES;
 	if (a->work == WORK_DOWNLOAD) {
 		a->fetch = (struct fetch_order){ .url = a->want.source,

@@ -192,3 +192,29 @@ fallback_plain(struct slice body, struct buf *out)
 	buf_free(&text);
 	return put(&doc, &made, out);
 }
+
+static void
+put_flag(void *self, const char *key, const struct json *value)
+{
+	(void)value;
+	json_put_int(self, key, 1);
+}
+
+enum err
+fallback_role(struct slice body, struct buf *out)
+{
+	struct json *doc, *made, *filter;
+
+	if (json_parse(&doc, body) != ERR_OK)
+		return ERR_SYNTAX;
+	if (json_get(doc, "info") != NULL) {
+		json_free(&doc);
+		return ERR_SYNTAX;
+	}
+	filter = json_new_object();
+	json_each(doc, put_flag, filter);
+	made = json_new_object();
+	json_put_take(made, "filter", filter);
+	json_put_ref(made, "info", doc);
+	return put(&doc, &made, out);
+}

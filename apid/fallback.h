@@ -1,7 +1,7 @@
 /*
  * fallback: a message in another form, when the platform will not have it in
- * the first: without what it answers, or without its markdown.  Bodies in,
- * bodies out.  No I/O.
+ * the first: without what it answers, or without its markdown; a role as it
+ * was told before.  Bodies in, bodies out.  No I/O.
  */
 #ifndef FALLBACK_H
 #define FALLBACK_H
@@ -18,6 +18,9 @@ enum err fallback_active(struct slice body, struct buf *out);
 /* As plain text, its keyboard left out.  SYNTAX: it has no markdown, or none
  * that holds a text. */
 enum err fallback_plain(struct slice body, struct buf *out);
+/* A role in the older form: {filter: {name: 1, ...}, info: {name, ...}}, the
+ * first naming what of the second is set.  SYNTAX: it has it already. */
+enum err fallback_role(struct slice body, struct buf *out);
 /* Quick: does it hold markdown? */
 bool fallback_has_markdown(struct slice body);
 /* Does this code refuse markdown?  lasting: the bot may not send any there;

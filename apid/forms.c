@@ -6,6 +6,8 @@
 #include "fallback.h"
 #include "log.h"
 
+enum { STATUS_BAD = 400 };
+
 /* The body that it is sent with from now on; taken. */
 void
 request_use_body(struct request *r, struct buf *body)
@@ -73,6 +75,27 @@ request_make_plain(struct request *r, uint64_t code)
 	return true;
 }
 
+/* A role in the older form, where the newer is not understood: the platform's
+ * pages show the one, its own libraries send the other.  Once, as the body is
+ * then of that form. */
+static bool
+make_older(struct request *r, const struct reply *p)
+{
+	struct buf body = { 0 };
+
+	if (p->status != STATUS_BAD || p->cls != CLASS_PERMANENT ||
+	    (r->row != catalog_row(CALL_role_create) &&
+	        r->row != catalog_row(CALL_role_update)) ||
+	    fallback_role(r->body, &body) != ERR_OK) {
+		buf_free(&body);
+		return false;
+	}
+	request_use_body(r, &body);
+	log_info("call.older_form", KV("bot", r->bot->app),
+	    KV("op", r->operation->name), KV("code", p->code));
+	return true;
+}
+
 /* The platform has surely not sent it, and would not. */
 bool
 request_change_form(struct request *r, const struct reply *p)
@@ -82,6 +105,8 @@ request_change_form(struct request *r, const struct reply *p)
 
 	if (r->attempt.unsure)
 		return false;
+	if (make_older(r, p))
+		return true;
 	if (p->result == RESULT_REPLY_EXPIRED)
 		return request_make_unasked(r, p->code);
 	if (!fallback_is_markdown(p->code, &lasting) ||

@@ -213,7 +213,7 @@ quotas_array(const struct report *r)
 	struct json *list = json_new_array();
 
 	for (size_t i = 0; i < r->nbots; i++) {
-		if (r->bots[i].conf == NULL)
+		if (r->bots[i].conf == NULL || r->bots[i].leaving)
 			continue;
 		add_limits(r, &r->bots[i], list);
 		add_allowances(r, &r->bots[i], list);

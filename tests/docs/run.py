@@ -85,7 +85,7 @@ def settings_of(reader):
 
 def pages_name_the_settings_that_are_read():
     ours = {"ROOKERY_ENV_FILE", "ROOKERY_CHILD_FD", "ROOKERY_CHILD_KEPT",
-            "ROOKERY_CHILD_NAME"}
+            "ROOKERY_CHILD_NAME", "ROOKERY_HANDLERS_PRINT"}
     for name, reader in (("gatewayd.8", "G"), ("apid.8", "A"),
                          ("workerd.8", "W"), ("qqsim.1", "Q")):
         part = page(name).split(".Sh ENVIRONMENT")[1].split("\n.Sh ")[0]

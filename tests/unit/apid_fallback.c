@@ -71,6 +71,19 @@ static const struct {
 	{ "", "" }, { "#", "" }, { "![", "![" }, { "[", "[" }, { "你好", "你好" },
 };
 
+TEST(roles_in_the_older_form)
+{
+	struct buf out = { 0 };
+
+	EXPECT_INT(fallback_role(SLICE("{\"name\":\"n\",\"hoist\":0}"), &out),
+	    ERR_OK);
+	EXPECT_SLICE(buf_slice(&out), "{\"filter\":{\"name\":1,\"hoist\":1},"
+	    "\"info\":{\"name\":\"n\",\"hoist\":0}}");
+	EXPECT_INT(fallback_role(buf_slice(&out), &out), ERR_SYNTAX);
+	EXPECT_INT(fallback_role(SLICE(""), &out), ERR_SYNTAX);
+	buf_free(&out);
+}
+
 TEST(marks_are_taken_away)
 {
 	for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
@@ -162,6 +175,7 @@ int
 main(void)
 {
 	RUN(bodies_in_another_form);
+	RUN(roles_in_the_older_form);
 	RUN(marks_are_taken_away);
 	RUN(which_codes);
 	RUN(audits_in_either_order);

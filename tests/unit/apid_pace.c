@@ -333,6 +333,28 @@ TEST(bounded)
 	teardown();
 }
 
+/* Also what waits to be erased, while the file cannot be written. */
+TEST(bounded_without_a_file)
+{
+	static char         name[32];
+	struct allowance_of of = { SLICE("7"), { NULL, 0 } };
+
+	setup();
+	for (int i = 0; i < 3 * ALLOWANCES_MAX; i++) {
+		snprintf(name, sizeof name, "u:%d", i);
+		of.conv = slice_of(name);
+		allowance_take(&p.allowances, ALLOWANCE_user_day, &of, DAY);
+	}
+	EXPECT_INT(p.allowances.n, ALLOWANCES_MAX);
+	EXPECT_INT(p.allowances.erased, 0);
+	EXPECT_INT(sent_commit(&sent, 1000), ERR_OK);
+	allowance_renew(&p.allowances, ALLOWANCE_user_day, &of, DAY);
+	EXPECT_INT(p.allowances.erased, 1);
+	EXPECT_INT(sent_commit(&sent, 1000), ERR_OK);
+	EXPECT_INT(p.allowances.erased, 0);
+	teardown();
+}
+
 /* A clock that was years ahead for a while must not keep a conversation from
  * its messages for years; one set back over midnight makes no new day. */
 TEST(days_of_a_clock_that_was_wrong)
@@ -371,5 +393,6 @@ main(void)
 	RUN(a_refusal_pauses_what_it_is_about);
 	RUN(the_verified_may_more);
 	RUN(bounded);
+	RUN(bounded_without_a_file);
 	return test_done();
 }

@@ -540,6 +540,56 @@ TEST(a_session_that_stays_away_holds_nothing_for_long)
 	teardown();
 }
 
+/* Refused twice, or until a person has acted: the bot is told.  What had left
+ * before that was known waits with the others. */
+TEST(a_refusal_is_about_the_bot)
+{
+	setup(false);
+	w.advice = TOKEN_SAME;
+	reply("a", "u:A", 1);
+	answer(0, 401, "{\"code\":11244}");
+	EXPECT_INT(w.refusals, 0);
+	answer(1, 401, "{\"code\":11244}");
+	EXPECT_INT(w.refusals, 1);
+	EXPECT_INT(w.nresults, 1);
+	reply("b", "u:B", 1);
+	answer(2, 400, "{\"code\":40023002}");
+	EXPECT_INT(w.refusals, 2);
+	EXPECT_INT(w.nresults, 2);
+	EXPECT_INT(w.taken, 0);
+	reply("c", "u:C", 1);
+	w.bot.breaker.state = BREAKER_CONFIG;
+	w.has_token = false;
+	answer(3, 400, "{\"code\":40023002}");
+	EXPECT_INT(w.nresults, 2);
+	EXPECT_INT(w.nstarted, 4);
+	w.bot.breaker.state = BREAKER_CLOSED;
+	w.has_token = true;
+	requests_on_token(&w.rs, &w.bot);
+	turn();
+	EXPECT_INT(w.nstarted, 5);
+	answer(4, 200, OK_BODY);
+	EXPECT(w.results[2].ok);
+	EXPECT_INT(w.taken, 1);
+	teardown();
+}
+
+/* Who is to wait for longer than he can is told so at once. */
+TEST(the_platform_says_when)
+{
+	struct http_answer a = { .status = 429, .reached = true,
+		.retry_after = SLICE("3") };
+
+	setup(false);
+	reply_from("p", "a", "u:A", 1, 2500);
+	turn();
+	w.started[0]->on_done(w.started[0]->self, &a);
+	turn();
+	EXPECT_INT(w.nresults, 1);
+	EXPECT_STR(w.results[0].code, "RATE_LIMITED");
+	teardown();
+}
+
 /* One that ends at once, when the session is back, takes the next with it. */
 TEST(a_session_comes_back_and_nothing_may_go)
 {
@@ -1256,6 +1306,30 @@ TEST(waits_for_its_tokens_in_nobodys_way)
 	teardown();
 }
 
+/* It waits anew, as what it is then. */
+TEST(late_in_the_line_and_then_unasked)
+{
+	char id[8];
+
+	setup(false);
+	w.rs.pace.limits.percent = 100;
+	w.rs.expired_active = true;
+	for (uint64_t n = 1; n <= 6; n++) {
+		snprintf(id, sizeof id, "c%d", (int)n);
+		reply_from("p", id, "c:A", n, n == 6 ? 200 : 60000);
+		turn();
+		if (n <= 5)
+			answer(w.nstarted - 1, 200, OK_BODY);
+	}
+	EXPECT_INT(w.nstarted, 5);
+	turn_until(6, 5);
+	EXPECT_INT(w.rs.counts.unasked, 1);
+	EXPECT_INT(w.rs.pace.limits.waiting, 0);
+	answer(5, 200, OK_BODY);
+	EXPECT(w.results[5].ok);
+	teardown();
+}
+
 /* With nothing else to wake us, they leave when their tokens come back. */
 TEST(tokens_come_back_to_who_sleeps)
 {
@@ -1434,6 +1508,21 @@ TEST(another_form_is_left_to_the_next_run)
 	teardown();
 }
 
+/* Neither does it when its time is over while it waits to be sent again. */
+TEST(unsure_and_late_is_not_sent_unasked)
+{
+	setup(false);
+	w.rs.expired_active = true;
+	reply_from("p", "a", "g:A", 1, 1500);
+	turn();
+	answer(0, 0, "");
+	w.has_token = false;
+	turn_until(1, 1);
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	EXPECT_INT(w.rs.counts.unasked, 0);
+	teardown();
+}
+
 TEST(a_message_waits_for_its_file)
 {
 	setup(false);
@@ -1483,6 +1572,62 @@ form_has(size_t i, const char *name)
 }
 
 /* A picture of ours goes along as a form, also when the reply goes unasked. */
+TEST(a_role_in_the_older_form)
+{
+	setup(false);
+	ask("role_create", "", "guild_id", "G", "name", "n");
+	EXPECT(!body_has(0, "filter"));
+	answer(0, 400, "{\"code\":10013}");
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT(body_has(1, "\"filter\":{\"name\":1}"));
+	answer(1, 400, "{\"code\":10013}"); /* once */
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT_INT(w.nresults, 1);
+	ask("role_create", "", "guild_id", "H", "name", "n");
+	answer(2, 403, "{\"code\":11253}"); /* that is not about its form */
+	EXPECT_INT(w.nstarted, 3);
+	ask("role_create", "", "guild_id", "I", "name", "n");
+	answer(3, 0, ""); /* it may be there: no second one */
+	EXPECT_INT(w.nstarted, 4);
+	EXPECT_STR(w.results[2].code, "TIMEOUT");
+	ask("channel_message_send", "", "channel_id", "C", "content", "x");
+	answer(4, 400, "{\"code\":10013}");
+	EXPECT_INT(w.nstarted, 5);
+	teardown();
+}
+
+/* It may have been sent with the first: there is no second. */
+TEST(an_unsure_message_has_no_other_file)
+{
+	setup(true);
+	ask("send", "u:A", "image", "https://x/a.png", NULL, NULL);
+	file_is(0, RESULT_OK, "F1");
+	answer(0, 0, "");
+	turn_until(2, 0);
+	answer(1, 400, "{\"code\":304080}");
+	EXPECT_INT(w.norders, 1);
+	EXPECT_INT(w.nstarted, 2);
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	teardown();
+}
+
+/* Other orders may join an upload, and outlive the bot that it is begun by. */
+TEST(a_bot_that_goes_begins_no_upload)
+{
+	setup(false);
+	ask("send", "u:A", "image", "https://x/a.png", NULL, NULL);
+	file_is(0, RESULT_OK, "F1");
+	EXPECT_INT(w.nstarted, 1);
+	w.bot.leaving = true;
+	requests_let_go(&w.rs, &w.bot);
+	answer(0, 400, "{\"code\":304080}");
+	EXPECT_INT(w.norders, 1);
+	EXPECT_INT(w.nresults, 1);
+	EXPECT_STR(w.results[0].code, "MEDIA");
+	EXPECT(!requests_use(&w.rs, &w.bot));
+	teardown();
+}
+
 TEST(a_form_in_another_form)
 {
 	struct media_answer a = { .result = RESULT_OK,
@@ -1758,6 +1903,8 @@ main(void)
 	RUN(a_refused_token_is_renewed_and_the_call_sent_once_more);
 	RUN(waits_for_a_session_where_it_is_asked_for);
 	RUN(a_session_that_stays_away_holds_nothing_for_long);
+	RUN(a_refusal_is_about_the_bot);
+	RUN(the_platform_says_when);
 	RUN(a_session_comes_back_and_nothing_may_go);
 	RUN(a_bot_goes_with_a_call_under_way);
 	RUN(windows_close);
@@ -1774,12 +1921,17 @@ main(void)
 	RUN(a_long_line_that_is_refused);
 	RUN(who_waits_for_a_review_is_told);
 	RUN(waits_for_its_tokens_in_nobodys_way);
+	RUN(late_in_the_line_and_then_unasked);
 	RUN(tokens_come_back_to_who_sleeps);
 	RUN(a_pause_is_everybodys);
 	RUN(refused_markdown_and_late_replies_change_their_form_once);
 	RUN(markdown_that_may_have_been_sent_stays_markdown);
 	RUN(another_form_is_left_to_the_next_run);
+	RUN(unsure_and_late_is_not_sent_unasked);
 	RUN(a_message_waits_for_its_file);
+	RUN(a_role_in_the_older_form);
+	RUN(an_unsure_message_has_no_other_file);
+	RUN(a_bot_that_goes_begins_no_upload);
 	RUN(a_form_in_another_form);
 	RUN(files_by_themselves);
 	RUN(starts_without_its_record);

@@ -476,6 +476,26 @@ TEST(refused_intents_are_found_by_one_for_all)
 	EXPECT_INT(a.s.state, SESSION_PARKED);
 }
 
+TEST(whoever_searched_may_go)
+{
+	struct rights rights = { .wanted = 1u << 25 | 1u << 26 };
+	struct rig    a, b;
+
+	rig_open(&a);
+	rig_open(&b);
+	a.s.rights = b.s.rights = &rights;
+	feed(&a, IN_START, 0);
+	up_to_hello(&a);
+	feed(&a, IN_CLOSED, 4014);
+	feed(&b, IN_START, 0);
+	EXPECT_INT(b.s.state, SESSION_WAITING);
+	rights.searcher = NULL;
+	wait_due(&b);
+	up_to_hello(&b);
+	EXPECT(did(&b, DO_IDENTIFY) != NULL);
+	EXPECT(rights.searcher == &b.s);
+}
+
 TEST(another_session_is_wanted)
 {
 	struct rig r;
@@ -1935,6 +1955,7 @@ main(void)
 	RUN(too_many_guilds_reshards_or_parks);
 	RUN(a_parked_session_tries_again_for_ever);
 	RUN(refused_intents_are_found_by_one_for_all);
+	RUN(whoever_searched_may_go);
 	RUN(another_session_is_wanted);
 	RUN(refused_credentials_park_with_the_reason);
 	RUN(reconnect_is_obeyed_at_once);
