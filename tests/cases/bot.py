@@ -44,8 +44,12 @@ def eat():
 
 
 def leave_others():
-    if os.fork() == 0:
-        time.sleep(600)     # with our pipes
+    """A process in our group, with our pipes, that nothing else is known of."""
+    pid = os.fork()
+    if pid == 0:
+        os.execve("/bin/sleep", ["sleep", "600"], {})
+    with open("left", "w", encoding="ascii") as f:
+        f.write(str(pid))
     os._exit(3)
 
 
