@@ -17,9 +17,17 @@
 #include "log.h"
 #include "orphan.h"
 
-enum { TROUBLE_ENDS = 3 };   /* one after the other */
+enum { TROUBLE_ENDS = 3,     /* one after the other */
+	STAYS = 4096 };
+
+/* A conversation that is not with the child it belongs to, which was away. */
+struct stay {
+	uint64_t conv, start;     /* its hash; which life of the child */
+	size_t   child;
+};
 
 struct exec {
+	struct stay  *stays;      /* by the hash; a later one takes its place */
 	struct child *children;
 	size_t        n;
 	char        **argv;
@@ -333,7 +341,8 @@ exec_open(struct handler *h)
 	x->n = h->row->procs > 0 ? h->row->procs : h->worker->conf.handler_procs;
 	x->argv = handlers_argv(h->row->arg);
 	x->children = calloc(x->n, sizeof *x->children);
-	if (x->argv == NULL || x->children == NULL)
+	x->stays = calloc(STAYS, sizeof *x->stays);
+	if (x->argv == NULL || x->children == NULL || x->stays == NULL)
 		return ERR_NOMEM;
 	x->print = print_of(h);
 	reap(h->worker);
@@ -344,17 +353,32 @@ exec_open(struct handler *h)
 	return ERR_OK;
 }
 
-/* A conversation has one child as long as that one lives. */
+static bool
+takes(const struct child *c)
+{
+	return c->state == CHILD_READY && !c->retiring;
+}
+
+/* A conversation has one child as long as that one lives: also when the one it
+ * belongs to is back, for what was said meanwhile is in the memory of another. */
 static struct child *
 home_of(struct exec *x, const char *conv)
 {
-	size_t first = slice_hash(slice_of(conv)) % x->n;
+	uint64_t      hash = slice_hash(slice_of(conv));
+	struct stay  *stay = &x->stays[hash / x->n % STAYS];
+	struct child *c = &x->children[stay->child];
 
+	if (stay->conv == hash && stay->start == c->starts && takes(c))
+		return c;
 	for (size_t i = 0; i < x->n; i++) {
-		struct child *c = &x->children[(first + i) % x->n];
+		size_t n = (hash + i) % x->n;
 
-		if (c->state == CHILD_READY && !c->retiring)
-			return c;
+		c = &x->children[n];
+		if (!takes(c))
+			continue;
+		if (i > 0)
+			*stay = (struct stay){ hash, c->starts, n };
+		return c;
 	}
 	return NULL;
 }
@@ -455,6 +479,7 @@ exec_close(struct handler *h)
 		if (x->children[i].h != NULL)
 			child_close(&x->children[i]);
 	free(x->children);
+	free(x->stays);
 	free(x->argv);
 	free(x);
 	h->own = NULL;
