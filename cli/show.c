@@ -224,7 +224,8 @@ add_bot(void *self, const char *app, const struct json *b)
 	set_text(t, 1, b, "name");
 	set_state(t, 2, json_text_at(b, "state"));
 	set_age(t, 3, b, "left_s", 1000);
-	set_text(t, 4, b, "breaker");
+	table_set(t, 4, slice_is(json_text_at(b, "breaker"), "closed")
+	        ? SLICE("sent") : SLICE("held"));
 	set_text(t, 5, b, "trouble");
 }
 
