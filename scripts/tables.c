@@ -751,6 +751,34 @@ print_allowances(void)
 	puts(".El");
 }
 
+/* Kinds of files: as what each goes, up to where, and what it may be. */
+static void
+print_media(void)
+{
+	enum { NONE, PICTURE, VIDEO, VOICE, FILE };
+	static const struct {
+		int         kind;
+		const char *word, *meaning;
+		unsigned    soft, hard;
+	} kinds[] = {
+#define KIND(NAME, number, word, soft, hard, meaning)                        \
+	{ NAME, word, meaning, soft, hard },
+#include "../apid/formats.def"
+	};
+
+	puts(".Bl -tag -width Ds");
+	for (size_t i = 0; i < COUNT(kinds); i++) {
+		printf(".It Cm %s , No up to %u MiB", kinds[i].word,
+		    kinds[i].hard >> 20);
+		if (kinds[i].soft < kinds[i].hard)
+			printf("; above %u MiB as a file",
+			    kinds[i].soft >> 20);
+		putchar('\n');
+		put_sentences(kinds[i].meaning);
+	}
+	puts(".El");
+}
+
 static const struct {
 	const char *name;
 	void      (*print)(void);
@@ -760,6 +788,7 @@ static const struct {
 	{ "errors", print_errors },     { "closes", print_closes },
 	{ "refusals", print_refusals }, { "events", print_events },
 	{ "limits", print_limits },     { "allowances", print_allowances },
+	{ "media", print_media },
 	{ "operations", print_operations },
 	{ "catalog", print_catalog },   { "withdrawn", print_withdrawn },
 	{ "results", print_results },   { "classes", print_classes },
