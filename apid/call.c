@@ -258,13 +258,29 @@ read_upload(struct call *c)
 	return RESULT_OK;
 }
 
+/* The scheme may be missing (fetch.c), the host may not. */
+static bool
+is_address(struct slice s)
+{
+	if (slice_starts(s, SLICE("https://")))
+		s = slice_from(s, 8);
+	else if (slice_starts(s, SLICE("http://")))
+		s = slice_from(s, 7);
+	else if (slice_starts(s, SLICE("//")))
+		s = slice_from(s, 2);
+	else if (memmem(s.p, s.n, "://", 3) != NULL)
+		return false;
+	return s.n > 0 && s.p[0] != '/' && s.p[0] != '.';
+}
+
 static enum result
 read_download(struct call *c)
 {
 	c->work = WORK_DOWNLOAD;
 	c->media.source = argument(c, "url");
-	return c->media.source.n > 0 ? RESULT_OK
-	    : call_wrong(c, RESULT_BAD_ARG, "url: is missing");
+	return c->media.source.n > 0 && is_address(c->media.source)
+	    ? RESULT_OK
+	    : call_wrong(c, RESULT_BAD_ARG, "url: an address with https://");
 }
 
 static enum result

@@ -228,7 +228,13 @@ static const struct {
 	    RESULT_UNSUPPORTED, "conv:" },
 	{ "download", "", 0, "", "{\"url\":\"https://x.example/a\"}",
 	    RESULT_OK, "" },
+	{ "download", "", 0, "", "{\"url\":\"x.example/a\"}", RESULT_OK, "" },
+	{ "download", "", 0, "", "{\"url\":\"//x.example/a\"}", RESULT_OK, "" },
 	{ "download", "", 0, "", "{\"url\":\"/etc/passwd\"}", RESULT_BAD_ARG,
+	    "url:" },
+	{ "download", "", 0, "", "{\"url\":\"file:///etc/passwd\"}",
+	    RESULT_BAD_ARG, "url:" },
+	{ "download", "", 0, "", "{\"url\":\"https://\"}", RESULT_BAD_ARG,
 	    "url:" },
 };
 
