@@ -1,4 +1,4 @@
-// links: workerd/job.c workerd/builtin.c common/frame.c common/buf.c common/slice.c common/err.c common/json.c common/pack.c
+// links: workerd/job.c workerd/stream.c workerd/builtin.c common/frame.c common/buf.c common/slice.c common/err.c common/json.c common/pack.c
 /*
  * job: from an event to its ack.  The bus is ours here: what a worker says
  * goes into a list of lines, and so does every line of the log.
