@@ -21,6 +21,8 @@ struct call {
 	struct buf   with;
 	struct stream *stream;       /* the call is a part of it, or NULL */
 	struct part  part;
+	struct buf   words;          /* of the part, where they are not text */
+	bool         looking;        /* an end that looks for its place */
 	bool         ours;           /* no handler has asked for it */
 	void        *ref;            /* the handler's, freed with the call */
 };

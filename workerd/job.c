@@ -60,7 +60,9 @@ send_call(struct worker *w, struct job *j, struct call *c)
 		.event = slice_of(answer ? j->event : ""),
 		.ref = slice_of(answer && c->msg == NULL ? j->ref : ""),
 		.deadline = answer ? j->deadline : 0,
-		.text = slice_of(c->text), .with = buf_slice(&c->with) };
+		.text = c->words.n > 0 ? buf_slice(&c->words)
+		                       : slice_of(c->text),
+		.with = buf_slice(&c->with) };
 	enum err e = bus_send(w->api, server, MSG_call, &call);
 
 	/* It stays open; apid's next greeting or answer sends it again. */
@@ -82,6 +84,7 @@ call_free(struct call *c)
 	free(c->bot);
 	free(c->ref);
 	part_free(&c->part);
+	buf_free(&c->words);
 	buf_free(&c->with);
 	free(c);
 }
@@ -136,6 +139,16 @@ find_stream(struct job *j, struct call *c, const struct job_order *o)
 		c->n = c->stream->n;
 }
 
+/* On a later attempt an earlier one may have shown other words. */
+static bool
+set_words(const struct job *j, struct call *c)
+{
+	buf_reset(&c->words);
+	return c->stream == NULL || j->attempt < 2 ||
+	    stream_words(c->stream, &c->part, slice_of(c->text),
+	        &c->words) == ERR_OK;
+}
+
 static struct call *
 call_new(struct job *j, const struct job_order *o, uint64_t n)
 {
@@ -152,7 +165,7 @@ call_new(struct job *j, const struct job_order *o, uint64_t n)
 	buf_put(&c->with, o->with);
 	if (c->text != NULL && c->do_ != NULL && c->id != NULL &&
 	    !c->with.failed && copy(o->conv, &c->conv) &&
-	    copy(o->msg, &c->msg) && copy(o->bot, &c->bot))
+	    copy(o->msg, &c->msg) && copy(o->bot, &c->bot) && set_words(j, c))
 		return c;
 	call_free(c);
 	return NULL;
@@ -189,16 +202,75 @@ forget_call(struct job *j, struct call *c)
 	call_free(c);
 }
 
+/* The same call at another place, or as its end. */
+static bool
+move_part(struct job *j, struct call *c, int64_t index, bool final)
+{
+	struct buf with = { 0 };
+	char      *id;
+
+	c->part.index = index;
+	c->part.final = final;
+	if (part_write(buf_slice(&c->with), index, final, &with) != ERR_OK ||
+	    !set_words(j, c) ||
+	    (id = call_id(j, c, SLICE(""))) == NULL) {
+		buf_free(&with);
+		return false;
+	}
+	free(c->id);
+	c->id = id;
+	j->bytes -= c->with.n;
+	j->bytes += with.n;
+	buf_free(&c->with);
+	c->with = with;
+	return true;
+}
+
+/* An earlier attempt may have sent more parts than this one, and the platform
+ * takes none but the next.  The end of the stream goes as a part until a place
+ * is found where none was sent (parts that were are answered from the record),
+ * and once more as the end behind that.  False: the result is the call's. */
+static bool
+look_for_place(struct worker *w, struct job *j, struct call *c,
+    const struct msg_result *m)
+{
+	bool found;
+
+	if (c->stream == NULL || j->attempt < 2 ||
+	    c->part.index >= CALLS_MAX)
+		return false;
+	if (!c->looking) {
+		if (m->ok || !c->part.final || m->status < 400)
+			return false;
+		c->looking = true;
+		if (!move_part(j, c, c->part.index, false))
+			return false;
+	} else {
+		if (!m->ok || c->part.final)
+			return false;
+		found = m->tries > 0;
+		stream_taken(c->stream, &c->part, c->words.n > 0
+		    ? buf_slice(&c->words) : slice_of(c->text), m->data);
+		if (!move_part(j, c, c->part.index + 1, found))
+			return false;
+	}
+	send_call(w, j, c);
+	return true;
+}
+
 static void
 close_call(struct worker *w, struct job *j, struct call *c,
     const struct msg_result *m)
 {
+	if (look_for_place(w, j, c, m))
+		return;
 	c->open = false;
 	set_unsent(w, j, c, false);
 	j->open--;
 	j->bytes -= weight(c);
 	if (c->stream != NULL && m->ok)
-		stream_taken(c->stream, &c->part, slice_of(c->text), m->data);
+		stream_taken(c->stream, &c->part, c->words.n > 0
+		    ? buf_slice(&c->words) : slice_of(c->text), m->data);
 	else if (c->stream != NULL)
 		c->stream->failed = c->part.first && c->stream->id == NULL;
 	if (m->ok)
@@ -214,6 +286,7 @@ close_call(struct worker *w, struct job *j, struct call *c,
 		j->handler->kind->on_result(j->handler, j, c, m);
 	free(c->text); /* what is kept is small: its id */
 	c->text = NULL;
+	buf_free(&c->words);
 	buf_free(&c->with);
 	if (j->loose) /* there is no repetition to be recognised */
 		forget_call(j, c);

@@ -4,6 +4,7 @@
 #include "stream.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "json.h"
 
@@ -78,23 +79,80 @@ stream_taken(struct stream *s, const struct part *p, struct slice text,
     struct slice data)
 {
 	struct json *doc = NULL;
-	struct slice id;
+	struct slice id, shown;
 
-	if (p->first && s->id == NULL && data.n > 0 &&
-	    json_from_msgpack(&doc, data) == ERR_OK) {
-		id = json_text_at(doc, "id");
-		s->id = id.n > 0 ? slice_dup(id) : NULL;
-	}
-	json_free(&doc);
+	if (data.n > 0)
+		(void)json_from_msgpack(&doc, data);
+	id = json_text_at(doc, "id");
+	if (p->first && s->id == NULL && id.n > 0)
+		s->id = slice_dup(id);
+	if ((shown = json_text_at(doc, "shown")).n > 0)
+		text = shown;
 	s->append = p->append;
 	s->text = p->text;
 	s->over = s->over || p->final;
-	if (p->index <= s->index)
-		return;
-	s->index = p->index;
-	buf_reset(&s->shown);
-	if (!p->append)
-		buf_put(&s->shown, text);
+	if (p->index > s->index) {
+		s->index = p->index;
+		buf_reset(&s->shown);
+		if (!p->append)
+			buf_put(&s->shown, text);
+	}
+	json_free(&doc);
+}
+
+enum err
+stream_words(struct stream *s, const struct part *p, struct slice text,
+    struct buf *out)
+{
+	struct slice shown = buf_slice(&s->shown);
+
+	if (p->append || shown.n == 0) {
+		buf_put(out, text);
+		return out->failed ? ERR_NOMEM : ERR_OK;
+	}
+	buf_put(out, buf_slice(&s->before));
+	buf_put(out, text);
+	if (out->failed)
+		return ERR_NOMEM;
+	if (slice_starts(buf_slice(out), shown))
+		return ERR_OK;
+	if (slice_starts(shown, buf_slice(out))) {
+		buf_reset(out);
+		buf_put(out, shown);
+		return out->failed ? ERR_NOMEM : ERR_OK;
+	}
+	buf_reset(&s->before);
+	buf_put(&s->before, shown);
+	buf_put(&s->before, SLICE("\n\n"));
+	buf_reset(out);
+	buf_put(out, buf_slice(&s->before));
+	buf_put(out, text);
+	return out->failed || s->before.failed ? ERR_NOMEM : ERR_OK;
+}
+
+static void
+copy_member(void *self, const char *key, const struct json *value)
+{
+	if (strcmp(key, "index") != 0 && strcmp(key, "final") != 0)
+		json_put_ref(self, key, value);
+}
+
+enum err
+part_write(struct slice with, int64_t index, bool final, struct buf *out)
+{
+	struct json *doc = NULL, *to;
+	enum err     e = json_from_msgpack(&doc, with);
+
+	if (e != ERR_OK)
+		return e;
+	to = json_new_object();
+	json_each(doc, copy_member, to);
+	json_put_int(to, "index", index);
+	json_put_bool(to, "final", final);
+	e = to == NULL ? ERR_NOMEM : json_to_msgpack(to, out);
+	json_free(&to);
+	json_free(&doc);
+	return e;
 }
 
 void
@@ -106,6 +164,7 @@ streams_free(struct stream **first)
 		*first = s->next;
 		free(s->id);
 		buf_free(&s->shown);
+		buf_free(&s->before);
 		free(s);
 	}
 }

@@ -26,6 +26,8 @@ struct stream {
 	char          *id;           /* NULL: the platform has not told it */
 	int64_t        index;        /* of the last part that was taken */
 	bool           failed;       /* its first part was not taken */
+	struct buf     before;       /* other words, of an earlier attempt,
+	                                that must stay before ours */
 	bool           over;         /* or to be left alone */
 	bool           append, text; /* as it began; text: not markdown */
 	struct buf     shown;        /* what the user sees, if not append */
@@ -43,6 +45,14 @@ struct stream *stream_of(struct stream **first, const struct part *,
 /* A part was taken: text is what it carried, data what came back, packed. */
 void stream_taken(struct stream *, const struct part *, struct slice text,
     struct slice data);
+/* The words of a part as they may be sent, appended: what the user sees of a
+ * stream can only grow.  What an earlier attempt has shown and this one does
+ * not say stays before it. */
+enum err stream_words(struct stream *, const struct part *, struct slice text,
+    struct buf *out);
+/* The arguments of a part at another place, packed; appended. */
+enum err part_write(struct slice with, int64_t index, bool final,
+    struct buf *out);
 void streams_free(struct stream **first);
 
 /* Arguments of the part that ends it as it is, packed; appended. */

@@ -132,7 +132,12 @@ def streams(name, ev, text):
     if name == "stream-kill" and first:     # in the middle of it
         stream(ev, text, whole=False)
         die()
-    if name == "stream-half":               # and never ends it
+    if name == "stream-other" and first:    # and says something else then
+        stream(ev, text.split("/")[0], whole=False)
+        die()
+    if name == "stream-other":
+        stream(ev, text.split("/")[1])
+    elif name == "stream-half":               # and never ends it
         stream(ev, text, whole=False)
     elif name == "stream-again" and first:  # ends it, then is not done
         stream(ev, text)
