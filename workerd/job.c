@@ -236,7 +236,7 @@ look_for_place(struct worker *w, struct job *j, struct call *c,
 {
 	bool found;
 
-	if (c->stream == NULL || j->attempt < 2 ||
+	if (c->stream == NULL || j->attempt < 2 || c->part.append ||
 	    c->part.index >= CALLS_MAX)
 		return false;
 	if (!c->looking) {
