@@ -278,6 +278,19 @@ conf_log_problems(const struct conf *c)
 		    KV("remedy", c->problems[i].remedy));
 }
 
+void
+conf_tell_problem(const struct conf *c, struct buf *out)
+{
+	const struct conf_problem *p = c->problems;
+
+	if (c->nproblems == 0)
+		return;
+	buf_putf(out, "%s%s%s %s: %s", p->name, p->value[0] != '\0' ? " = " : "",
+	    p->value, p->why, p->remedy);
+	if (c->nproblems > 1)
+		buf_putf(out, " (and %zu more)", c->nproblems - 1);
+}
+
 /* --- checks: NULL is good, else why not --------------------------------------- */
 
 static const char *
