@@ -264,7 +264,8 @@ open_journal(struct gateway *g)
 	enum err e;
 
 	/* A disk that became read-only is mended without us. */
-	if ((e = proc_make_dir(g->conf.state_dir, 0700)) != ERR_OK ||
+	if ((e = proc_make_dir("ROOKERY_STATE_DIR", g->conf.state_dir,
+	         0700)) != ERR_OK ||
 	    (e = journal_open(&g->journal, &o)) != ERR_OK ||
 	    (e = recall(g)) == ERR_OK)
 		return e;

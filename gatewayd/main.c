@@ -201,7 +201,8 @@ gateway_open(struct gateway *g)
 	if ((e = loop_new(&g->loop)) != ERR_OK ||
 	    (e = proc_open(&g->proc, g->loop, &g->conf, &parent_takes, g)) !=
 	        ERR_OK ||
-	    (e = proc_make_dir(g->conf.run_dir, 0750)) != ERR_OK ||
+	    (e = proc_make_dir("ROOKERY_RUN_DIR", g->conf.run_dir, 0750)) !=
+	        ERR_OK ||
 	    (e = bots_open(g)) != ERR_OK || (e = handout_open(g)) != ERR_OK ||
 	    (e = open_net(g)) != ERR_OK || (e = open_trust(g)) != ERR_OK)
 		return e;

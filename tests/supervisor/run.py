@@ -367,6 +367,42 @@ def test_second_instance_is_refused():
     expect(s.snapshot()["state"] == "ready", "the first one is disturbed")
 
 
+def test_folders_that_cannot_be_used_are_named():
+    """The setting, the folder and the true reason, before anything is started."""
+    if os.geteuid() != 0:
+        print("# skipped: needs root to become somebody else")
+        return
+    s = System()
+    s.stop()
+    os.chmod(s.dir, 0o755)
+    place = tempfile.mkdtemp(prefix="rk-")
+    os.chmod(place, 0o755)
+    at = lambda *parts: os.path.join(place, *parts)
+    open(at("file"), "w").close()
+    for name in ("mine", "locked"):
+        os.mkdir(at(name))
+    for name in ("ours", "run"):
+        os.mkdir(at(name))
+        os.chown(at(name), 65534, 65534)
+    os.chmod(at("locked"), 0o777)
+    os.close(os.open(at("locked", "rookeryd.lock"), os.O_CREAT, 0o600))
+    for settings, wanted in (
+            ({"ROOKERY_STATE_DIR": at("file")}, ("ROOKERY_STATE_DIR", at("file"), "Not a directory")),
+            ({"ROOKERY_STATE_DIR": at("mine")}, ("ROOKERY_STATE_DIR", at("mine"), "Permission denied")),
+            ({"ROOKERY_STATE_DIR": at("mine", "below")}, ("ROOKERY_STATE_DIR", "below", "Permission denied")),
+            ({"ROOKERY_STATE_DIR": "/proc/rookery"}, ("ROOKERY_STATE_DIR", "/proc/rookery", "No such file")),
+            ({"ROOKERY_RUN_DIR": at("mine")}, ("ROOKERY_RUN_DIR", at("mine"), "Permission denied")),
+            ({"ROOKERY_RUN_DIR": at("locked")}, ("ROOKERY_RUN_DIR", "rookeryd.lock", "Permission denied"))):
+        env = dict(s.env, ROOKERY_STATE_DIR=at("ours"), ROOKERY_RUN_DIR=at("run"))
+        p = subprocess.run([os.path.join(s.bin, "rookeryd")], env=dict(env, **settings), cwd=s.dir, user=65534,
+                           group=65534, extra_groups=[], capture_output=True, text=True, timeout=DEADLINE_S)
+        expect(p.returncode != 0 and all(w in p.stderr for w in wanted) and "child.state" not in p.stderr,
+               "%s: %d %s" % (settings, p.returncode, p.stderr))
+        other = {"ROOKERY_RUN_DIR", "ROOKERY_STATE_DIR"} - set(settings)
+        expect(not any(n in p.stderr for n in other), p.stderr)
+    shutil.rmtree(place)
+
+
 def test_next_start_after_kill_is_clean():
     s = System()
     pids = [c["pid"] for c in s.snapshot()["children"]]
