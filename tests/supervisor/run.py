@@ -1093,12 +1093,17 @@ def test_100_children():
         most = max(most, now)
     expect(most == 8, "%d starts at once" % most)
     c = s.connect()
-    cpu = s.ask(cmd="dump")["dump"]["cpu_ms"]
-    start = time.monotonic()
-    for _ in range(200):
-        c.ask(cmd="status")
-    print("# status of 100 children: %.2f ms to an answer, %.2f ms of the supervisor" % (
-        (time.monotonic() - start) * 5, (s.ask(cmd="dump")["dump"]["cpu_ms"] - cpu) / 200))
+    costs = []
+    for _ in range(3):
+        cpu = s.ask(cmd="dump")["dump"]["cpu_ms"]
+        start = time.monotonic()
+        for _ in range(200):
+            c.ask(cmd="status")
+        costs.append((s.ask(cmd="dump")["dump"]["cpu_ms"] - cpu) / 200)
+        print("# status of 100 children: %.2f ms to an answer, %.2f ms of the supervisor" % (
+            (time.monotonic() - start) * 5, costs[-1]))
+    # others on this machine make it dearer, never cheaper
+    expect(min(costs) < 1, "a status takes %s ms of processor time" % costs)
     c.close()
     expect(s.stop()[0] == 0, "stop")
 
