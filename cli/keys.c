@@ -110,7 +110,7 @@ own_pair(const char *dir, const char *name, char public_key[KEY_TEXT + 1])
 	bool  there = false, good;
 
 	good = folder != NULL && asprintf(&path, "%s/%s.key", folder, name) > 0;
-	if (good && proc_make_dir(folder, 0700) != ERR_OK)
+	if (good && proc_make_dir("FOLDER", folder, 0700) != ERR_OK)
 		good = false;
 	good = good && read_pair(path, public_key, &there);
 	if (good && !there)

@@ -87,7 +87,9 @@ struct gateway {
 	struct delivery     *delivery;
 	struct journal      *journal;          /* NULL: cannot be opened yet */
 	enum err             journal_err;      /* the first failed write */
+	enum err             shut;             /* why it cannot be opened */
 	char                *moved;            /* a damaged one, found late */
+	uint64_t             began_ms;         /* this run */
 	uint64_t             opened_ms;        /* the journal, in this run */
 	uint64_t             prune_ms;         /* old ids go then */
 	struct wall          wall;
@@ -229,6 +231,8 @@ void keep_tick(struct gateway *);
 void keep_clock(struct gateway *);
 /* The result of a write. */
 void keep_note(struct gateway *, enum err);
+/* The journal is there, and what is put into it is there for the next run. */
+bool keep_outlives(const struct gateway *);
 /* An answer that waits for the commit. */
 enum err keep_ack(struct gateway *, uint64_t request);
 /* What is wrong with the journal, for status; "" when nothing is. */
