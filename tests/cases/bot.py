@@ -2,8 +2,11 @@
 """A handler that does what it is told, much of it badly.
 
     /echo TEXT   replies, then acks         /numbers N   N replies, then acks
-    /kill-before /kill-reply /kill-ack      kill -9 of itself before the reply,
-                                            after it, after the ack: on the
+    /kill-before /kill-reply /kill-result /kill-between /kill-ack TEXT
+                                            kill -9 of itself, or of its worker
+                                            (WHOM=worker), before the reply,
+                                            after it, when its result is there,
+                                            between two, after the ack: on the
                                             first attempt
     /exit N      ends with this status      /where       its pid and attempt
     and the words of DOES, each a way to misbehave.
@@ -29,6 +32,11 @@ def send(**frame):
 
 
 def die():
+    if os.environ.get("WHOM") == "worker":
+        worker = os.getppid()
+        os.kill(worker, signal.SIGKILL)
+        while os.getppid() == worker:
+            time.sleep(0.001)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -103,6 +111,16 @@ def command(ev):
     name, first, i = word[1:], ev["attempt"] == 1, ev["id"]
     if name == "kill-before" and first:
         die()
+    if name == "kill-result" and first:
+        send(op="reply", ev=i, text=rest, id="mine")
+        while json.loads(sys.stdin.readline()).get("id") != "mine":
+            pass            # what has come beside comes again
+        die()
+    if name == "kill-between":
+        send(op="reply", ev=i, text="first of " + rest)
+        if first:
+            time.sleep(float(os.environ.get("PAUSE", "0")))
+            die()
     if name == "numbers":
         for n in range(int(rest)):
             send(op="reply", ev=i, text=f"{n + 1}")
