@@ -121,6 +121,42 @@ def compose_passes_every_setting_on():
         assert re.search(rf"(?m)^ +(?:# )?{name}:", text), name
 
 
+def containers_are_what_their_page_says():
+    """Names on the page are in docker-compose.yml, and the way of a handler
+    into its container is what the page says."""
+    text, said = read("docker-compose.yml"), read("docs", "containers.md")
+    services = dict(re.findall(
+        r"(?ms)^  ([a-z]+):\n(    .*?)(?=^\S|^  [a-z#]|\Z)", text))
+    assert {"keys", "sim", "api", "gateway", "worker"} <= set(services)
+    for name in re.findall(r"(?m)^\| `([a-z]+)` \|", said) + re.findall(
+            r"(?m)^ +docker compose (?:exec|logs -f|build|kill -s HUP) (\w+)",
+            said):
+        assert name in services, name
+    for port in re.findall(r"(?m)^\| (\d{4}) ", said):
+        assert f":{port}" in text, port
+    worker = services["worker"]
+    folder = re.search(r"\$\{BOT_DIR:-\./(\w+)\}:(/\S+):ro", worker)
+    assert folder and f"working_dir: {folder[2]}\n" in worker, worker
+    assert f"`{folder[2]}`" in said and f"it is `{folder[1]}`" in said
+    assert f"COPY {folder[1]}/ {folder[2]}/\n" in read("Dockerfile")
+    assert re.search(r"(?m)^ .* python3\b", read("Dockerfile"))
+    program = re.search(r"ROOKERY_HANDLER=exec:\./(\S+) docker compose up",
+                        said)[1]
+    assert os.access(path(folder[1], program), os.X_OK), program
+    first = read(folder[1], program).splitlines()[0]
+    assert f"`{first}`" in said, first
+    size = re.search(r"- /tmp:\S*size=(\d+)m", worker)[1]
+    assert f"`/tmp` ({size} MiB" in said, size
+    # nothing but the folder's mount may be missing for it outside either
+    for name in ("ROOKERY_HANDLER", "ROOKERY_HANDLERS_FILE",
+                 "ROOKERY_HANDLER_ENV_FILE", "ROOKERY_HANDLER_WATCH"):
+        assert re.search(rf"(?m)^  {name}:$", text), name
+    for name in ("ROOKERY_HANDLERS_FILE", "ROOKERY_HANDLER_ENV_FILE"):
+        default = re.search(rf'CONF\(text, {name}, \w+, "([\w.]+)"',
+                            read("common", "conf.def"))[1]
+        assert f"`{default}`" in said, default
+
+
 def pages_know_every_error_line():
     """What a person may have to act upon is in DIAGNOSTICS."""
     for name, section, folder in (("rookeryd", 8, "supervisor"),
@@ -271,7 +307,8 @@ TESTS = (another_compiler_must_be_there,
          env_example_is_the_table, env_example_is_a_good_file,
          pages_know_every_option, pages_know_every_setting,
          pages_name_the_settings_that_are_read,
-         compose_passes_every_setting_on, pages_know_every_error_line,
+         compose_passes_every_setting_on,
+         containers_are_what_their_page_says, pages_know_every_error_line,
          pages_know_every_message, pages_know_every_event, versions_agree,
          the_example_worker_works)
 
