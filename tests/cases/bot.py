@@ -9,6 +9,13 @@
                                             between two, after the ack: on the
                                             first attempt
     /exit N      ends with this status      /where       its pid and attempt
+    /do NAME JSON    calls it, and replies what came of it: the names of what
+                     is in its data, or the code; "LAST" in the JSON is the
+                     message last sent
+    /tell JSON       replies this, and then what came of that; "FILE" is what
+                     the last upload gave
+    /every FILE      calls all that this file names, with nothing; replies
+                     which codes came, when all results have
     and the words of DOES, each a way to misbehave.
 """
 import heapq
@@ -106,6 +113,34 @@ DOES = {
 }
 
 
+def ask(**frame):
+    """Its result; with one event at a time nothing else comes meanwhile."""
+    send(id="mine", **frame)
+    while (got := json.loads(sys.stdin.readline())).get("id") != "mine":
+        pass
+    data = got.get("data")
+    if frame.get("do", "send") == "send" and got["ok"]:
+        KNOWN["last"] = data["msg"]
+    if isinstance(data, dict) and "file_info" in data:
+        KNOWN["file"] = data["file_info"]
+    if not got["ok"]:
+        return got["code"]
+    return " ".join(["ok"] + sorted(data or {}))
+
+
+def every(file, i):
+    with open(file, encoding="ascii") as f:
+        names = f.read().split()
+    for name in names:
+        send(op="call", id=name, ev=i, do=name, **{"with": {}})
+    left, codes = set(names), set()
+    while left:
+        got = json.loads(sys.stdin.readline())
+        left.discard(got.get("id"))
+        codes.add("ok" if got["ok"] else got["code"])
+    return "all: " + " ".join(sorted(codes))
+
+
 def command(ev):
     word, _, rest = ev["text"].partition(" ")
     name, first, i = word[1:], ev["attempt"] == 1, ev["id"]
@@ -132,6 +167,17 @@ def command(ev):
     elif name == "count":       # what this process remembers
         KNOWN[ev["conv"]] = KNOWN.get(ev["conv"], 0) + 1
         send(op="reply", ev=i, text=str(KNOWN[ev["conv"]]))
+    elif name == "do":
+        do, _, given = rest.partition(" ")
+        given = (given or "{}").replace("LAST", KNOWN.get("last", ""))
+        send(op="reply", ev=i, text=ask(op="call", do=do, ev=i,
+                                        **{"with": json.loads(given)}))
+    elif name == "tell":
+        send(op="reply", ev=i,
+             text=ask(op="reply", ev=i, **json.loads(
+                 rest.replace("FILE", KNOWN.get("file", "")))))
+    elif name == "every":
+        send(op="reply", ev=i, text=every(rest, i))
     elif name == "slow":
         time.sleep(float(rest))
         send(op="reply", ev=i, text=rest)
