@@ -157,6 +157,38 @@ def containers_are_what_their_page_says():
         assert f"`{default}`" in said, default
 
 
+def handlers_on_the_page_work():
+    """Those of handlers.md are the examples, byte for byte, and they answer."""
+    said = read("docs", "handlers.md")
+    for name in ("echo.py", "echo.sh"):
+        block = said.split(f"[examples/{name}](../examples/{name}):\n\n")[1]
+        source = re.match(r"(?:    .*\n|\n)+", block)[0].rstrip("\n") + "\n"
+        source = re.sub(r"(?m)^    ", "", source)
+        assert source == read("examples", name), name
+        with tempfile.TemporaryDirectory(prefix="rookery-docs-") as d:
+            program = os.path.join(d, name)
+            with open(program, "w", encoding="utf-8") as f:
+                f.write(source)
+            os.chmod(program, 0o755)
+            done = subprocess.run(
+                [path("build", "rookery"), "exec", program], cwd=d,
+                input="/echo it's `id` $(id)\n", encoding="utf-8",
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                timeout=DEADLINE_S, check=True)
+            assert "\nbot: it's `id` $(id)\n" in done.stdout, done.stdout
+
+
+def frames_on_the_page_are_json():
+    """What is left out of one says so by its dots."""
+    frames = re.findall(r"(?m)^    (?:(?:host|child) +)?(\{\"op\".*(?:\n     .*)*)$",
+                        read("docs", "handlers.md"))
+    assert len(frames) > 10
+    for text in frames:
+        frame = json.loads(text.replace(",...}", "}"))
+        assert frame["op"] in ("hello", "event", "reply", "call", "result",
+                               "ack", "bye"), text
+
+
 def pages_know_every_error_line():
     """What a person may have to act upon is in DIAGNOSTICS."""
     for name, section, folder in (("rookeryd", 8, "supervisor"),
