@@ -340,7 +340,9 @@ TESTS = (another_compiler_must_be_there,
          pages_know_every_option, pages_know_every_setting,
          pages_name_the_settings_that_are_read,
          compose_passes_every_setting_on,
-         containers_are_what_their_page_says, pages_know_every_error_line,
+         containers_are_what_their_page_says,
+         handlers_on_the_page_work, frames_on_the_page_are_json,
+         pages_know_every_error_line,
          pages_know_every_message, pages_know_every_event, versions_agree,
          the_example_worker_works)
 
