@@ -723,36 +723,59 @@ keep_text(char *to, size_t size, struct slice s)
 	snprintf(to, size, "%.*s", (int)s.n, s.n > 0 ? s.p : "");
 }
 
-/* Ids in place of names, and the first of its kind where nothing is said. */
-static void
-choose_place(struct chat *c, const struct json *known)
+/* Of what the simulator knows of this kind, that which is called so, or goes by
+ * this id; NULL, where nothing is said, stands for the one whose id is the
+ * first of those that have a name: it lists them in no order. */
+static const struct json *
+known_as(const struct chat *c, const struct json *known, const char *scope,
+    const char *who)
 {
-	const char *as = c->cli->given & OPT_AS ? c->cli->text[OPT_NUMBER_AS]
-	                                        : NULL;
+	const struct json *best = NULL;
 
 	for (size_t i = 0; i < json_count(known); i++) {
 		const struct json *k = json_at(known, i);
-		struct slice       scope = json_text_at(k, "scope");
 		struct slice       id = json_text_at(k, "id");
 		struct slice       name = json_text_at(k, "name");
+		struct slice       first = json_text_at(best, "id");
 
-		if (!slice_is(json_text_at(k, "bot"), c->bot))
+		if (!slice_is(json_text_at(k, "bot"), c->bot) ||
+		    !slice_is(json_text_at(k, "scope"), scope))
 			continue;
-		if (slice_is(scope, c->scope->name) && c->place[2] == '\0' &&
-		    c->scope != &scopes[0])
-			keep_text(c->place + 2, ID_MAX, id);
-		if (slice_is(scope, "c2c") && c->user[0] == '\0' && (as == NULL
-		    || slice_is(id, as) || slice_is(name, as))) {
-			keep_text(c->user, ID_MAX, id);
-			keep_text(c->name, ID_MAX, name);
-		}
+		if (who != NULL ? slice_is(id, who) || slice_is(name, who)
+		    : name.n > 0 && (best == NULL || strncmp(id.p, first.p,
+		        id.n < first.n ? id.n : first.n) < 0))
+			best = k;
 	}
-	if (c->user[0] == '\0')
+	return best;
+}
+
+static enum status
+choose_place(struct chat *c, const struct json *known)
+{
+	const char        *as = c->cli->given & OPT_AS
+	        ? c->cli->text[OPT_NUMBER_AS] : NULL;
+	const struct json *user = known_as(c, known, "c2c", as), *place;
+
+	/* In guilds people have other ids; the simulator has one to give. */
+	if (as != NULL || c->scope == &scopes[0] || c->scope == &scopes[1])
+		keep_text(c->user, ID_MAX, json_text_at(user, "id"));
+	keep_text(c->name, ID_MAX, json_text_at(user, "name"));
+	if (as != NULL && c->user[0] == '\0')
 		keep_text(c->user, ID_MAX, slice_of(as));
-	if (c->name[0] == '\0')
+	if (as != NULL && c->name[0] == '\0')
 		keep_text(c->name, ID_MAX, slice_of(as));
-	if (c->scope == &scopes[0])
+	if (c->scope == &scopes[0]) {
 		keep_text(c->place + 2, ID_MAX, slice_of(c->user));
+	} else if (c->place[2] == '\0') {
+		place = known_as(c, known, c->scope->name, NULL);
+		keep_text(c->place + 2, ID_MAX, json_text_at(place, "id"));
+	}
+	if (c->place[2] != '\0')
+		return STATUS_DONE;
+	fprintf(stderr, "rookery: the simulator names no %s: say %s\n",
+	    c->scope->name, c->scope == &scopes[0] ? "--as USER"
+	    : "--in PLACE with an id");
+	return STATUS_USAGE;
 }
 
 static bool
@@ -796,7 +819,7 @@ meet(struct chat *c)
 		} else if (c->bot[0] == '\0') {
 			status = choose_bot(c, json_get(state, "bots"));
 			if (status == STATUS_DONE)
-				choose_place(c, json_get(state,
+				status = choose_place(c, json_get(state,
 				    "conversations"));
 		}
 		online = loop_clock_ms() >= until ||

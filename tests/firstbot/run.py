@@ -88,6 +88,9 @@ class Reader:
         self.said = p.stdout.decode()
         if p.returncode != 0 and "rookery status" not in command:
             raise Failed(f"{command}: status {p.returncode}\n{self.said}")
+        if command.endswith("rookery chat"):    # which has heard it all
+            self.seen = self.ask("GET", "/sim/messages?after="
+                                 f"{self.seen}")["messages"][-1]["serial"]
         if command.endswith("rookery stop"):
             self.end()
         return None
