@@ -543,6 +543,17 @@ serve(void *self)
 
 /* --- the beginning -------------------------------------------------------- */
 
+static int
+on_leaving(void *self, char *to, char *from, int to_port, int from_port)
+{
+	struct http_request *r = ((struct http_slot *)self)->request;
+
+	(void)to, (void)from, (void)to_port, (void)from_port;
+	if (r != NULL && r->on_leave != NULL)
+		r->on_leave(r->self);
+	return CURL_PREREQFUNC_OK;
+}
+
 static bool
 slot_set(struct http_slot *s, struct http *h)
 {
@@ -571,6 +582,8 @@ slot_set(struct http_slot *s, struct http *h)
 	c |= curl_easy_setopt(e, CURLOPT_HEADERDATA, s);
 	c |= curl_easy_setopt(e, CURLOPT_READFUNCTION, on_upload);
 	c |= curl_easy_setopt(e, CURLOPT_READDATA, s);
+	c |= curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_leaving);
+	c |= curl_easy_setopt(e, CURLOPT_PREREQDATA, s);
 	c |= curl_easy_setopt(e, CURLOPT_USERAGENT, "rookery/" ROOKERY_VERSION);
 	c |= curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	c |= curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);

@@ -86,6 +86,9 @@ struct http_request {
 	unsigned             stall_s;    /* without a byte; 0: any time */
 	bool                 once;       /* never sent twice by the library */
 	bool                 urgent;     /* waits for no connection */
+	/* May be NULL.  Its connection stands, and its first byte leaves now;
+	 * again when the library sends it anew. */
+	void               (*on_leave)(void *self);
 	/* The answer's slices are good until it returns. */
 	void               (*on_done)(void *self, const struct http_answer *);
 	void                *self;

@@ -540,6 +540,8 @@ open_record(struct apid *a)
 		e = sent_join(&rs->sent, &allowances);
 	else if (e == ERR_FULL || e == ERR_SYSTEM)
 		rs->sent.guest = allowances;
+	if (rs->sent.path != NULL)
+		sent_watch(&rs->sent);
 	return e == ERR_FULL || e == ERR_SYSTEM ? ERR_OK : e;
 }
 

@@ -168,6 +168,15 @@ expire(struct request *r)
 
 static void on_answer(void *, const struct http_answer *);
 
+static void
+on_leave(void *self)
+{
+	struct request *r = self;
+
+	if (r->begun)
+		sent_leaves(&r->owner->sent, r->entry.key);
+}
+
 void
 request_submit(struct request *r)
 {
@@ -183,7 +192,7 @@ request_submit(struct request *r)
 		.until_ms = r->rules.until_ms,
 		.slow_ms = r->row->slow ? rs->slow_ms : 0,
 		.once = r->body.n > 0 && !r->rules.has_seq && !rs->again,
-		.on_done = on_answer, .self = r };
+		.on_leave = on_leave, .on_done = on_answer, .self = r };
 	if (r->files.form != NULL)
 		r->http.form = &r->files.form->http;
 	else

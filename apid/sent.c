@@ -7,7 +7,9 @@
  */
 #include "sent.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conf.h"
 #include "log.h"
@@ -19,7 +21,10 @@ enum {
 };
 
 /* What stands in the column; never given another meaning. */
-enum { OUTCOME_UNDER_WAY = 0, OUTCOME_OK = 1, OUTCOME_TIMEOUT = 2 };
+enum {
+	OUTCOME_UNDER_WAY = 0, OUTCOME_OK = 1, OUTCOME_TIMEOUT = 2,
+	OUTCOME_NOTED = 3       /* under way; left.h knows whether it left */
+};
 
 static const char *const upgrades[VERSION] = {
 	"CREATE TABLE sent ("
@@ -45,6 +50,7 @@ struct sent_entry {
 	enum result             result;
 	unsigned                status;
 	bool                    ended, erased, unsaved, in_file;
+	bool                    noted;      /* that it leaves, will be */
 	size_t                  bytes, ndata, ntrace;
 	char                   *told;       /* data, trace; until saved */
 	char                    key[];
@@ -204,8 +210,19 @@ sent_begin(struct sent *s, struct slice key, int64_t until_ms, int64_t now_ms)
 	e->until_ms = now_ms + SENT_KEEP_MS;
 	if (e->until_ms < until_ms)
 		e->until_ms = until_ms;
+	/* Ids are not final until the file was read. */
+	e->noted = s->loaded && s->left.page != NULL;
 	needs_saving(s, e);
 	return ERR_OK;
+}
+
+void
+sent_leaves(struct sent *s, struct slice key)
+{
+	const struct sent_entry *e = find(s, key);
+
+	if (e != NULL && e->noted)
+		left_mark(&s->left, e->id);
 }
 
 /* Its data and trace, kept until they are in the file. */
@@ -350,7 +367,7 @@ save_entry(struct sent *s, struct sent_entry *e)
 	store_bind_int(s->save, ID, e->id);
 	store_bind_int(s->save, UNTIL, e->until_ms);
 	store_bind_int(s->save, OUTCOME,
-	    !e->ended                    ? OUTCOME_UNDER_WAY
+	    !e->ended ? (e->noted ? OUTCOME_NOTED : OUTCOME_UNDER_WAY)
 	        : e->result == RESULT_OK ? OUTCOME_OK
 	                                 : OUTCOME_TIMEOUT);
 	store_bind_bytes(s->save, KEY, key);
@@ -523,7 +540,8 @@ load_row(struct sent *s, struct store_stmt *rows, int64_t now_ms)
 	e->in_file = true;
 	e->until_ms = until > now_ms + SENT_KEEP_MS ? until
 	                                            : now_ms + SENT_KEEP_MS;
-	e->ended = outcome != OUTCOME_UNDER_WAY;
+	e->noted = outcome == OUTCOME_NOTED;
+	e->ended = !e->noted && outcome != OUTCOME_UNDER_WAY;
 	e->result = outcome == OUTCOME_OK ? RESULT_OK : RESULT_TIMEOUT;
 	e->status = (unsigned)store_int(rows, 4);
 	e->bytes += (size_t)store_int(rows, 5);
@@ -548,6 +566,50 @@ load(struct sent *s, int64_t now_ms)
 	return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+/* Of what the file holds: this run has sent nothing of it yet. */
+static void
+forget_unsent(struct sent *s)
+{
+	struct sent_entry *e = TAILQ_FIRST(&s->all), *next;
+	size_t             n = 0;
+
+	for (; e != NULL; e = next) {
+		next = TAILQ_NEXT(e, age);
+		if (!e->in_file || e->ended || !e->noted ||
+		    !left_never(&s->left, e->id))
+			continue;
+		sent_undo(s, e->entry.key);
+		n++;
+	}
+	if (n > 0)
+		log_info("record.unsent", KV("rows", n));
+}
+
+static void
+watch(struct sent *s)
+{
+	char     *end = strrchr(s->path, '/');
+	enum err  e;
+
+	if (!s->watched || s->left.page != NULL)
+		return;
+	*end = '\0';
+	e = left_open(&s->left, s->path, s->next_id);
+	*end = '/';
+	if (e != ERR_OK)
+		log_warn("record.unwatched", KV("file", (const char *)s->path),
+		    KV("err", err_name(e)), KV("errno", strerror(errno)));
+	forget_unsent(s);
+}
+
+void
+sent_watch(struct sent *s)
+{
+	s->watched = true;
+	if (s->loaded)
+		watch(s);
+}
+
 /* What was begun before the file could be read is younger than all in it. */
 static enum err
 load_late(struct sent *s, int64_t now_ms)
@@ -568,6 +630,8 @@ load_late(struct sent *s, int64_t now_ms)
 		TAILQ_INSERT_TAIL(&s->all, e, age);
 		e->id = s->next_id++;
 	}
+	if (s->loaded)
+		watch(s);
 	return x;
 }
 
@@ -645,6 +709,7 @@ sent_close(struct sent *s)
 		free(e);
 	}
 	buf_free(&s->found);
+	left_close(&s->left);
 	free(s->path);
 	free(s->moved);
 	s->path = s->moved = NULL;

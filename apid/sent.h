@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "left.h"
 #include "reply.h"
 #include "store.h"
 #include "table.h"
@@ -65,6 +66,8 @@ struct sent {
 	struct store_stmt   *save, *erase, *prune, *fetch;
 	enum err             trouble;   /* OK while the store serves */
 	bool                 loaded;    /* what earlier runs left is known */
+	bool                 watched;   /* sent_watch() */
+	struct left          left;
 	struct sent_guest    guest;
 	/* What a key has in common with others of its family, for
 	 * sent_family(); nothing: it has none. */
@@ -87,6 +90,11 @@ enum err sent_open(struct sent *, const char *dir, enum store_durability,
     int64_t now_ms);
 /* After sent_open(), once. */
 enum err sent_join(struct sent *, const struct sent_guest *);
+/* After sent_open(), once: from now on it is noted which calls have begun to
+ * leave, and what an earlier run has begun and surely not sent is forgotten,
+ * now or as soon as the file can be read.  A folder where nothing can be noted
+ * is logged, and served without. */
+void sent_watch(struct sent *);
 /* Before anything is begun. */
 void sent_count_families(struct sent *, struct slice (*)(struct slice key));
 /* Commits first. */
@@ -101,6 +109,8 @@ size_t sent_family(const struct sent *, struct slice family);
  * NOMEM; DUPLICATE: it is there. */
 enum err sent_begin(struct sent *, struct slice key, int64_t until_ms,
     int64_t now_ms);
+/* Its first byte is about to leave, committed or not.  May come again. */
+void sent_leaves(struct sent *, struct slice key);
 /* It has come to this.  Copies; a key that is not there is begun first. */
 enum err sent_end(struct sent *, struct slice key,
     const struct sent_outcome *, int64_t now_ms);

@@ -7,10 +7,14 @@
 #include <sys/stat.h>
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "log.h"
 
-enum { CODE_TRY_AGAIN = 40093001 };
+enum {
+	CODE_TRY_AGAIN = 40093001,
+	SUM_TURN = 16               /* reads in one turn of the loop */
+};
 
 /* One of the parts under way. */
 struct put {
@@ -21,6 +25,7 @@ struct put {
 	struct sum          md5;
 	bool                torn;       /* md5 has not seen it in order */
 	bool                numbers;    /* as it was told */
+	bool                refused;    /* by the storage: is it finished? */
 	char                sum[SUM_HEX];
 	struct errand       finish;
 	struct timer        timer;      /* until it is tried again */
@@ -338,6 +343,8 @@ on_finished(void *self, const struct errand_end *x)
 	struct put    *p = self;
 	struct upload *u = p->upload;
 	uint64_t       now = loop_now(u->o.loop);
+	bool           later = x->reply != NULL &&
+	             x->reply->code == CODE_TRY_AGAIN;
 
 	if (x->result == RESULT_OK) {
 		u->o.counts->parts++;
@@ -350,17 +357,17 @@ on_finished(void *self, const struct errand_end *x)
 	}
 	if (p->since_ms == 0)
 		p->since_ms = now;
-	if (x->reply != NULL && x->reply->code == CODE_TRY_AGAIN &&
+	if (later && !p->refused &&
 	    now - p->since_ms < u->parts.patience_ms &&
 	    now < u->o.until_ms) {
 		u->o.counts->retried++;
 		loop_after(u->o.loop, &p->timer, u->parts.delay_ms, on_retry,
 		    p);
-	} else if (x->reply != NULL && x->reply->code == CODE_TRY_AGAIN)
+	} else if (later && !p->refused)
 		fail_as(u, x);
-	else if (try_numbers(u, x, p->numbers))
+	else if (!p->refused && try_numbers(u, x, p->numbers))
 		loop_after(u->o.loop, &p->timer, 0, on_retry, p);
-	else if (is_final(x))
+	else if (!later && is_final(x))
 		fail_as(u, x);
 	else {
 		snprintf(u->why, sizeof u->why, "part %lld: %.*s",
@@ -397,6 +404,53 @@ finish_part(struct put *p)
 		fail(u, RESULT_PLATFORM, "out of memory");
 }
 
+/* Its bytes, summed without being sent: some at a time, others wait. */
+static void
+on_sum(void *self)
+{
+	struct put    *p = self;
+	struct upload *u = p->upload;
+	char           bytes[1 << 16];
+	uint64_t       left = p->file.n - p->md5.n;
+	ssize_t        n;
+
+	for (int i = 0; i < SUM_TURN && left > 0; i++, left -= (uint64_t)n) {
+		n = pread(p->file.fd, bytes,
+		    left < sizeof bytes ? (size_t)left : sizeof bytes,
+		    (off_t)(p->file.at + p->md5.n));
+		if (n <= 0) {
+			fail(u, RESULT_MEDIA, "the file cannot be read");
+			return;
+		}
+		sum_add(&p->md5, (struct slice){ bytes, (size_t)n });
+	}
+	if (left > 0) {
+		loop_after(u->o.loop, &p->timer, 0, on_sum, p);
+		return;
+	}
+	sum_end(&p->md5, p->sum);
+	finish_part(p);
+}
+
+/*
+ * Its address is too old, or the part was finished by a process that died
+ * before it could note it: a storage that takes no part twice says the same
+ * of both.  The platform knows.
+ */
+static void
+ask_finished(struct put *p, unsigned status)
+{
+	struct upload *u = p->upload;
+
+	log_info("upload.part_refused", KV("bot", u->o.bot->app),
+	    KV("upload", u->parts.id), KV("part", p->part->order),
+	    KV("status", status));
+	p->refused = true;
+	p->tries = 0;
+	sum_reset(&p->md5);
+	loop_after(u->o.loop, &p->timer, 0, on_sum, p);
+}
+
 static void
 on_put(void *self, const struct http_answer *a)
 {
@@ -418,9 +472,7 @@ on_put(void *self, const struct http_answer *a)
 	}
 	if (a->err == ERR_OK && (a->status == 403 || a->status == 404 ||
 	        a->status == 410)) {
-		snprintf(why, sizeof why,
-		    "the storage refuses its address with %u", a->status);
-		begin_anew(u, why);
+		ask_finished(p, a->status);
 		return;
 	}
 	if (a->err == ERR_OK)
@@ -490,6 +542,7 @@ go_on(struct upload *u)
 		p->part = part;
 		p->tries = 0;
 		p->since_ms = 0;
+		p->refused = false;
 		put_start(p);
 	}
 }

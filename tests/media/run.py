@@ -61,6 +61,7 @@ class Platform:
         self.ttl, self.delay_s, self.numbers = 3600, 0, False
         self.flat = False           # as the platform's own library has it
         self.uploads, self.seen, self.puts = {}, [], []
+        self.once, self.untold = False, None
         self.times = []             # of each in seen
         self.open = threading.Event()       # uploads are answered
         self.open.set()
@@ -178,6 +179,8 @@ class Platform:
         with self.lock:
             self.puts.append((name, part, n, dict(h.headers)))
             status = (self.statuses.get(part) or [200]).pop(0)
+            if self.once and part in up["finished"]:
+                status = 403
             cut = self.cuts.get(part, 0) > 0
             if cut:
                 self.cuts[part] -= 1
@@ -222,6 +225,9 @@ class Platform:
             h.say(400, {"code": 40093004, "message": "md5"})
         else:
             up["finished"].add(part)
+            if part == self.untold:
+                self.untold = None
+                return
             h.say(200, {})
 
     def files(self, h, body):
@@ -696,6 +702,25 @@ def test_addresses_expire(rig):
     got = c.send(rig.video("b.mp4", 3 * MIB), kind=2)
     equal(got[0], "PLATFORM")
     equal(len(p.uploads), 5, "prepared")
+
+
+def test_finished_and_not_noted(rig):
+    """Killed while the platform's answer is on its way: the storage takes
+    the part no second time, and nothing of the others is sent again."""
+    p = rig.platform
+    path = rig.video("a.mp4", 6 * MIB)
+    p.at_once, p.once, p.untold = 1, True, 2
+    c = rig.client()
+    c.order(path, kind=2)
+    until(lambda: p.untold is None)
+    c.kill()
+    equal(sorted(p.uploads["up1"]["finished"]), [0, 1, 2], "finished")
+    sent = len(p.puts)
+    c = rig.client()
+    equal(c.send(path, kind=2)[0], "OK")
+    check_upload(rig, "up1", path)
+    equal(len(p.uploads), 1, "prepared")
+    equal([x[1] for x in p.puts[sent:]], [2, 3, 4, 5], "parts sent")
 
 
 def test_forgotten_by_the_platform(rig):

@@ -1,4 +1,4 @@
-// links: apid/pace.c apid/allowance.c apid/limit.c apid/reply.c apid/sent.c apid/table.c common
+// links: apid/pace.c apid/allowance.c apid/limit.c apid/reply.c apid/left.c apid/left.c apid/sent.c apid/table.c common
 /*
  * What calls count against, the allowances of a day and who refuses, over
  * restarts; and what a refusal means for the calls after it.

@@ -1,4 +1,4 @@
-// links: apid/request.c apid/lines.c apid/forms.c apid/reviews.c apid/commits.c apid/attach.c apid/form.c apid/allowance.c apid/attempt.c apid/audit.c apid/body.c apid/call.c apid/fallback.c apid/limit.c apid/pace.c apid/params.c apid/reply.c apid/sent.c apid/shape.c apid/table.c common
+// links: apid/request.c apid/lines.c apid/forms.c apid/reviews.c apid/commits.c apid/attach.c apid/form.c apid/allowance.c apid/attempt.c apid/audit.c apid/body.c apid/call.c apid/fallback.c apid/limit.c apid/pace.c apid/params.c apid/reply.c apid/left.c apid/left.c apid/sent.c apid/shape.c apid/table.c common
 /*
  * The life of calls against a bot and a platform of our own: order, waiting,
  * joining, repeating, leaving, and what an earlier run has left.  http.c and

@@ -1,4 +1,4 @@
-// links: apid/sent.c apid/peers.c apid/reply.c apid/table.c common
+// links: apid/left.c apid/left.c apid/sent.c apid/peers.c apid/reply.c apid/table.c common
 /*
  * The memories: what was sent, on disk too, and who was heard.  Earlier runs
  * are children that end without a word.
@@ -361,6 +361,148 @@ TEST(the_last_row_of_a_key_counts)
 	teardown();
 }
 
+/* --- what had not left ------------------------------------------------------ */
+
+static void
+leaves(const char *k)
+{
+	begin(k);
+	commit();
+	sent_leaves(&s, slice_of(k));
+}
+
+static void
+one_of_two_leaves(void)
+{
+	sent_watch(&s);
+	leaves("left");
+	begin("never");
+	begin("done");
+	commit();
+	EXPECT_INT(sent_end(&s, SLICE("done"), &good, NOW), ERR_OK);
+	commit();
+}
+
+static void
+watch_after_kill(void)
+{
+	open_at(NOW);
+	sent_watch(&s);
+}
+
+TEST(what_has_not_left_may_be_sent)
+{
+	setup();
+	killed_after(one_of_two_leaves);
+	watch_after_kill();
+	EXPECT_INT(state_of("left"), SENT_UNDER_WAY);
+	EXPECT_INT(state_of("done"), SENT_ENDED);
+	EXPECT_INT(state_of("never"), SENT_NOT);
+	commit(); /* of the file, too */
+	sent_close(&s);
+	watch_after_kill();
+	EXPECT_INT(s.n, 2);
+	leaves("never");
+	sent_close(&s);
+	watch_after_kill();
+	EXPECT_INT(state_of("never"), SENT_UNDER_WAY);
+	teardown();
+}
+
+static void
+not_watched(void)
+{
+	begin("unwatched");
+	commit();
+}
+
+TEST(nothing_is_said_of_a_run_that_noted_nothing)
+{
+	setup();
+	killed_after(not_watched);
+	watch_after_kill();
+	EXPECT_INT(state_of("unwatched"), SENT_UNDER_WAY);
+	teardown();
+}
+
+static void
+mark_file(size_t at, const char *bytes, size_t n)
+{
+	char  path[80];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/apid.left", dir);
+	f = fopen(path, "r+");
+	EXPECT(f != NULL && fseek(f, (long)at, SEEK_SET) == 0);
+	EXPECT(fwrite(bytes, 1, n, f) == n && fclose(f) == 0);
+}
+
+TEST(marks_of_another_boot_say_nothing)
+{
+	setup();
+	killed_after(one_of_two_leaves);
+	mark_file(8, "another", 7);
+	watch_after_kill();
+	EXPECT_INT(state_of("left"), SENT_UNDER_WAY);
+	EXPECT_INT(state_of("never"), SENT_UNDER_WAY);
+	teardown();
+}
+
+TEST(marks_that_were_removed_say_nothing)
+{
+	char path[80];
+
+	setup();
+	killed_after(one_of_two_leaves);
+	snprintf(path, sizeof path, "%s/apid.left", dir);
+	EXPECT(unlink(path) == 0);
+	watch_after_kill();
+	EXPECT_INT(state_of("left"), SENT_UNDER_WAY);
+	EXPECT_INT(state_of("never"), SENT_UNDER_WAY);
+	teardown();
+}
+
+static void
+many_leave_after_two(void)
+{
+	char k[32];
+
+	one_of_two_leaves();
+	for (size_t i = 0; i < LEFT_MARKS; i++)
+		EXPECT_INT(sent_begin(&s, key(k, i), 0, NOW), ERR_OK);
+	commit();
+	for (size_t i = 0; i < LEFT_MARKS; i++)
+		sent_leaves(&s, key(k, i));
+}
+
+TEST(a_mark_that_was_written_over_says_nothing)
+{
+	setup();
+	killed_after(many_leave_after_two);
+	watch_after_kill();
+	EXPECT_INT(state_of("never"), SENT_UNDER_WAY);
+	EXPECT_INT(state_of("left"), SENT_UNDER_WAY);
+	EXPECT_INT(state_of("key 0"), SENT_UNDER_WAY);
+	teardown();
+}
+
+TEST(without_room_for_marks_it_serves)
+{
+	char path[80];
+
+	setup();
+	snprintf(path, sizeof path, "%s/apid.left", dir);
+	EXPECT(mkdir(path, 0700) == 0);
+	open_at(NOW);
+	sent_watch(&s);
+	EXPECT(s.left.page == NULL);
+	leaves("k");
+	sent_close(&s);
+	watch_after_kill();
+	EXPECT_INT(state_of("k"), SENT_UNDER_WAY);
+	teardown();
+}
+
 /* --- the disk is full, the file damaged ------------------------------------- */
 
 static void
@@ -532,6 +674,12 @@ main(void)
 	RUN(a_file_that_is_read_late);
 	RUN(what_was_committed_is_there_after_a_kill);
 	RUN(the_last_row_of_a_key_counts);
+	RUN(what_has_not_left_may_be_sent);
+	RUN(nothing_is_said_of_a_run_that_noted_nothing);
+	RUN(marks_of_another_boot_say_nothing);
+	RUN(marks_that_were_removed_say_nothing);
+	RUN(a_mark_that_was_written_over_says_nothing);
+	RUN(without_room_for_marks_it_serves);
 	RUN(a_full_disk_loses_nothing);
 	RUN(a_damaged_file_is_replaced_from_memory);
 	RUN(damage_is_found_while_reading);
