@@ -10,8 +10,6 @@ The commands, the files, what is said to the bot and what is expected of it are
 the page's, byte for byte; here stands only who does what with them.  Prints
 "ok NAME" or "not ok NAME", and at the end "# N passed, M failed".
 """
-import http.client
-import json
 import os
 import re
 import shutil
@@ -24,9 +22,11 @@ import time
 sys.dont_write_bytecode = True
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(TOP, "tests", "cases"))
+for part in "cases", "chat":
+    sys.path.insert(0, os.path.join(TOP, "tests", part))
 import rig as rigs                       # noqa: E402
 from rig import Failed, until            # noqa: E402
+from browser import Browser, last_bubble, pick, start_driver  # noqa: E402
 
 WAIT_S = 60
 # What of build/ a build needs in order to find itself done.
@@ -66,14 +66,12 @@ def pattern(expected):
 class Reader:
     """Who follows the page in this folder."""
 
-    def __init__(self, folder, env):
-        self.dir, self.env = folder, env
+    def __init__(self, folder, env, browser):
+        self.dir, self.env, self.browser = folder, env, browser
         self.up = None           # what runs in the first terminal
         self.log = os.path.join(folder, "terminal.log")
         self.command = self.said = ""    # the last one, and what it said
-        self.port = None         # of the simulator
-        self.user = None
-        self.seen = 0            # serial of the last message of the bot
+        self.opened = None       # address of the chat page
         self.done = set()        # kinds of parts
         self.answered_at = self.built_at = None
 
@@ -88,9 +86,6 @@ class Reader:
         self.said = p.stdout.decode()
         if p.returncode != 0 and "rookery status" not in command:
             raise Failed(f"{command}: status {p.returncode}\n{self.said}")
-        if command.endswith("rookery chat"):    # which has heard it all
-            self.seen = self.ask("GET", "/sim/messages?after="
-                                 f"{self.seen}")["messages"][-1]["serial"]
         if command.endswith("rookery stop"):
             self.end()
         return None
@@ -139,54 +134,25 @@ class Reader:
             raise Failed(f"expected\n{expected}\nand it said\n"
                          f"{self.said}") from None
 
-    # --- the chat page ---
+    # --- the chat page, in the reader's browser ---
 
-    def ask(self, method, path, body=None):
-        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
-        try:
-            c.request(method, path, None if body is None else json.dumps(body),
-                      {"Content-Type": "application/json"})
-            answer = c.getresponse()
-            data = json.loads(answer.read())
-        finally:
-            c.close()
-        if answer.status != 200:
-            raise Failed(f"{method} {path}: {data}")
-        return data
-
-    def open_page(self):
-        found = re.search(r"chat with the bot at http://127\.0\.0\.1:(\d+)/",
-                          rigs.read(self.log))
-        self.port = int(found[1])
-        self.user = next(c for c in self.ask("GET", "/sim/state")
-                         ["conversations"] if c["scope"] == "c2c")
-        self.await_bot()
-
-    def await_bot(self):
-        """As a person does, to whom the page says who is online."""
-        until("the bot is online", lambda: any(
-            s["live"] for b in self.ask("GET", "/sim/state")["bots"]
-            for s in b["sessions"]), WAIT_S)
+    def open_page(self, address):
+        self.browser.ask("POST", "/url", {"url": address})
+        until("the bot is online",
+              lambda: "online" in self.browser.texts("#state")[0], WAIT_S)
+        pick(self.browser, "c2c")
+        self.opened = address
 
     def say(self, text):
-        """As the page does it."""
-        if self.port is None:
-            self.open_page()
-        self.ask("POST", "/sim/event", {
-            "bot": self.user["bot"], "scope": "c2c", "expect": -1,
-            "name": self.user["name"], "user": self.user["id"],
-            "t": "C2C_MESSAGE_CREATE", "text": text})
+        if self.opened is None:
+            self.open_page(re.search(r"chat with the bot at (\S+)",
+                                     rigs.read(self.log))[1])
+        self.browser.write("#text", text)
+        self.browser.click("#send")
 
     def hear(self, text):
-        def heard():
-            for m in self.ask("GET", f"/sim/messages?after={self.seen}")[
-                    "messages"]:
-                self.seen = m["serial"]
-                if m["text"] != text:
-                    raise Failed(f"not {text!r} but {m['text']!r}")
-                return True
-            return False
-        until(f"the bot answers {text!r}", heard, WAIT_S)
+        until(f"the bot answers {text!r}",
+              lambda: last_bubble(self.browser) == text, WAIT_S)
         self.answered_at = self.answered_at or time.monotonic()
 
     # --- the page ---
@@ -263,7 +229,8 @@ def environment(clean):
 
 
 def start_platform(folder, env):
-    """A simulator as the platform that knows the bot of .env; its process."""
+    """A simulator as the platform that knows the bot of .env: its process, and
+    its address."""
     bot = rigs.settings_of(os.path.join(folder, ".env"))
     home = os.path.join(folder, "platform")
     with open(os.path.join(folder, "platform.log"), "wb") as out:
@@ -283,7 +250,7 @@ def start_platform(folder, env):
         raise
     env.update(QQ_API_URL=told["QQ_API_URL"],
                QQ_TOKEN_URL=told["QQ_TOKEN_URL"])
-    return sim, int(told["QQ_API_URL"].rsplit(":", 1)[1])
+    return sim, told["QQ_API_URL"]
 
 
 # --- the steps ----------------------------------------------------------------
@@ -296,12 +263,9 @@ def make_it_real(reader, parts):
     try:
         for what, part in parts:
             if what == "commands" and sim is None:
-                sim, reader.port = start_platform(reader.dir, reader.env)
-                reader.seen = 0
+                sim, address = start_platform(reader.dir, reader.env)
             reader.follow(what, part)
-        reader.await_bot()
-        reader.user = dict(reader.user, bot=rigs.settings_of(
-            os.path.join(reader.dir, ".env"))["QQ_APP_ID"])
+        reader.open_page(address)
         reader.say(first)
         reader.hear("Good day! You said: " + first)
         reader.said = ""
@@ -342,28 +306,43 @@ def follow_page(reader):
     return results + [whole]
 
 
+def follow(folder, tools, clean):
+    """[good] of what was done in this folder, with a browser of the other."""
+    driver, port = start_driver(tools)
+    browser = Browser(port, tools)
+    began = time.monotonic()
+    if clean:
+        subprocess.run(["git", "clone", "-q", TOP, folder], check=True)
+    else:
+        copy(folder)
+    reader = Reader(folder, environment(clean), browser)
+    with open(os.path.join(folder, "docs", "first-bot.md"),
+              encoding="utf-8") as f:
+        reader.steps = steps_of(f.read())
+    results = follow_page(reader)
+    browser.close()
+    driver.stop()
+    if clean and reader.answered_at:
+        print(f"# from the clone to the first answer "
+              f"{reader.answered_at - began:.0f} s, of it clone and build "
+              f"{reader.built_at - began:.0f} s")
+    return results
+
+
 def main():
-    clean = sys.argv[1:] == ["--clone"]
     rigs.become_subreaper()
     folder = tempfile.mkdtemp(prefix="rk-first-")
-    began = time.monotonic()
+    tools = tempfile.mkdtemp(prefix="rk-reader-")
+    results = []
     try:
-        if clean:
-            subprocess.run(["git", "clone", "-q", TOP, folder], check=True)
-        else:
-            copy(folder)
-        reader = Reader(folder, environment(clean))
-        with open(os.path.join(folder, "docs", "first-bot.md"),
-                  encoding="utf-8") as f:
-            reader.steps = steps_of(f.read())
-        results = follow_page(reader)
-        if clean and reader.answered_at:
-            print(f"# from the clone to the first answer "
-                  f"{reader.answered_at - began:.0f} s, of it clone and build "
-                  f"{reader.built_at - began:.0f} s")
+        results = follow(folder, tools, sys.argv[1:] == ["--clone"])
+    except Exception as e:          # there is nothing to follow it with
+        results.append(False)
+        print(f"not ok a clone and a browser\n#   {e}", flush=True)
     finally:
         rigs.kill_all()
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(tools, ignore_errors=True)
     print(f"# {sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if all(results) else 1
 
