@@ -12,6 +12,7 @@ the page's, byte for byte; here stands only who does what with them.  Prints
 """
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -73,7 +74,7 @@ class Reader:
         self.command = self.said = ""    # the last one, and what it said
         self.opened = None       # address of the chat page
         self.done = set()        # kinds of parts
-        self.answered_at = self.built_at = None
+        self.answered_at = self.built_at = self.built_cpu = None
 
     # --- terminals ---
 
@@ -284,6 +285,8 @@ def do_step(reader, title, parts):
         reader.follow(what, part)
     if "Build" in title:
         reader.built_at = time.monotonic()
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        reader.built_cpu = used.ru_utime + used.ru_stime
 
 
 def follow_page(reader):
@@ -324,8 +327,10 @@ def follow(folder, tools, clean):
     driver.stop()
     if clean and reader.answered_at:
         print(f"# from the clone to the first answer "
-              f"{reader.answered_at - began:.0f} s, of it clone and build "
-              f"{reader.built_at - began:.0f} s")
+              f"{reader.answered_at - began:.0f} s; of it clone and build "
+              f"{reader.built_at - began:.0f} s, with "
+              f"{reader.built_cpu:.0f} s of processor time, on "
+              f"{len(os.sched_getaffinity(0))} processors")
     return results
 
 
