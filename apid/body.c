@@ -11,7 +11,9 @@
 #include "shape.h"
 
 enum { TYPE_OF_TEXT = 0, TYPE_OF_TYPING = 6, TYPE_OF_MEDIA = 7 };
-enum { TYPING_MAX_S = 60, TYPING_SEQ = 0x8000 };
+/* Replies count 1, 2, ...: far above them streams have a range of numbers, and
+ * typing signs have theirs. */
+enum { TYPING_MAX_S = 60, STREAM_SEQ = 0x4000, TYPING_SEQ = 0x8000 };
 
 /* What a message can be, besides a text: one of these. */
 static const struct {
@@ -417,7 +419,8 @@ check_stream(struct call *c, int64_t *at, bool *markdown)
 	return RESULT_OK;
 }
 
-/* A part that replaces the whole may come twice. */
+/* A part that replaces the whole may come twice.  All parts have one number,
+ * that of their stream within what it answers. */
 enum result
 body_stream(struct call *c)
 {
@@ -429,6 +432,9 @@ body_stream(struct call *c)
 
 	if (result != RESULT_OK)
 		return result;
+	if (m->n >= STREAM_SEQ)
+		return call_wrong(c, RESULT_BAD_ARG, "n: streams are numbered "
+		    "1, 2, ...");
 	if (wakeup && (m->msg.n > 0 || m->event.n > 0))
 		return call_wrong(c, RESULT_BAD_ARG,
 		    "wakeup: answers nothing");
@@ -445,7 +451,8 @@ body_stream(struct call *c)
 	    m->text.n > 0 ? m->text : SLICE(""));
 	put_anchor(c);
 	json_put_ref(c->body, "stream_msg_id", json_get(c->with, "id"));
-	json_put_int(c->body, "msg_seq", m->n > 0 ? (int64_t)m->n : 1);
+	json_put_int(c->body, "msg_seq", STREAM_SEQ + (m->n > 0 ? (int64_t)m->n
+	                                                       : 1));
 	if (wakeup)
 		json_put_bool(c->body, "is_wakeup", true);
 	c->speaks = at == 0;

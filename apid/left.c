@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,7 +21,8 @@ struct left_page {
 	uint32_t magic, marks;
 	char     boot[BOOT_MAX];
 	int64_t  since;                  /* the first id that was marked here */
-	int64_t  mark[LEFT_MARKS];       /* by id modulo their number */
+	int64_t  mark[LEFT_MARKS];       /* by id modulo their number; the id
+	                                  * of who has left, negative: done */
 };
 
 static bool
@@ -92,17 +94,29 @@ left_close(struct left *l)
 }
 
 void
-left_mark(struct left *l, int64_t id)
+left_mark(struct left *l, int64_t id, enum left_state state)
 {
+	int64_t *mark;
+
+	if (l->page == NULL)
+		return;
+	mark = &l->page->mark[id % LEFT_MARKS];
+	if (state == LEFT_NEVER && *mark != id)
+		return;
 	/* The compiler may not put it off until after the system call. */
-	if (l->page != NULL)
-		__atomic_store_n(&l->page->mark[id % LEFT_MARKS], id,
-		    __ATOMIC_SEQ_CST);
+	__atomic_store_n(mark, state == LEFT_BEGUN ? id
+	    : state == LEFT_DONE ? -id : 0, __ATOMIC_SEQ_CST);
 }
 
-bool
-left_never(const struct left *l, int64_t id)
+enum left_state
+left_state(const struct left *l, int64_t id)
 {
-	return l->page != NULL && id >= l->page->since &&
-	    l->page->mark[id % LEFT_MARKS] < id;
+	int64_t mark;
+
+	if (l->page == NULL || id < l->page->since)
+		return LEFT_UNKNOWN;
+	mark = l->page->mark[id % LEFT_MARKS];
+	if (mark == id || mark == -id)
+		return mark == id ? LEFT_BEGUN : LEFT_DONE;
+	return mark < id && -mark < id ? LEFT_NEVER : LEFT_UNKNOWN;
 }

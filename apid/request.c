@@ -473,6 +473,36 @@ note(struct request *r, const struct reply *p)
 		note_error(r);
 }
 
+static void
+copy_member(void *self, const char *key, const struct json *value)
+{
+	json_put_ref(self, key, value);
+}
+
+/* What the user sees of a stream: who goes on with it after a crash must know,
+ * for it can only grow. */
+static bool
+pack_shown(struct request *r, const struct reply *p)
+{
+	struct json *doc = NULL, *made;
+	bool         ok;
+
+	if (r->operation->makes != MAKES_STREAM ||
+	    json_parse(&doc, r->body) != ERR_OK)
+		return false;
+	made = json_new_object();
+	json_each(p->doc, copy_member, made);
+	if (slice_is(json_text_at(doc, "input_mode"), "replace"))
+		json_put_ref(made, "shown", json_get(doc, "content_raw"));
+	ok = json_to_msgpack(made, &r->data) == ERR_OK &&
+	    r->data.n <= CALL_DATA_MAX;
+	if (!ok)
+		buf_free(&r->data);
+	json_free(&made);
+	json_free(&doc);
+	return ok;
+}
+
 /* {msg time audit}, or the object itself where that was asked for. */
 static void
 pack_data(struct request *r, const struct reply *p)
@@ -480,6 +510,8 @@ pack_data(struct request *r, const struct reply *p)
 	struct pack k;
 
 	if (r->whole) {
+		if (pack_shown(r, p))
+			return;
 		if (p->doc != NULL && json_to_msgpack(p->doc, &r->data) !=
 		        ERR_OK)
 			r->data.failed = true;

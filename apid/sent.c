@@ -222,7 +222,7 @@ sent_leaves(struct sent *s, struct slice key)
 	const struct sent_entry *e = find(s, key);
 
 	if (e != NULL && e->noted)
-		left_mark(&s->left, e->id);
+		left_mark(&s->left, e->id, LEFT_BEGUN);
 }
 
 /* Its data and trace, kept until they are in the file. */
@@ -264,6 +264,8 @@ sent_end(struct sent *s, struct slice key, const struct sent_outcome *o,
 	e->ended = true;
 	e->result = o->result;
 	e->status = o->status;
+	if (e->noted && o->result == RESULT_OK)
+		left_mark(&s->left, e->id, LEFT_DONE);
 	needs_saving(s, e);
 	return keep_told(s, e, o);
 }
@@ -289,6 +291,8 @@ sent_undo(struct sent *s, struct slice key)
 
 	if (e == NULL || e->ended)
 		return;
+	if (e->noted)
+		left_mark(&s->left, e->id, LEFT_NEVER);
 	forget(s, e);
 	if (e->in_file) {
 		e->erased = true;
@@ -566,23 +570,33 @@ load(struct sent *s, int64_t now_ms)
 	return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-/* Of what the file holds: this run has sent nothing of it yet. */
+/* What the file calls under way; this run has sent nothing of it yet.  What the
+ * platform said of what is done is lost, but not that it is. */
 static void
-forget_unsent(struct sent *s)
+settle(struct sent *s)
 {
 	struct sent_entry *e = TAILQ_FIRST(&s->all), *next;
-	size_t             n = 0;
+	size_t             n[LEFT_DONE + 1] = { 0 };
 
 	for (; e != NULL; e = next) {
+		enum left_state state = left_state(&s->left, e->id);
+
 		next = TAILQ_NEXT(e, age);
-		if (!e->in_file || e->ended || !e->noted ||
-		    !left_never(&s->left, e->id))
+		if (!e->in_file || e->ended || !e->noted)
 			continue;
-		sent_undo(s, e->entry.key);
-		n++;
+		n[state]++;
+		if (state == LEFT_NEVER)
+			sent_undo(s, e->entry.key);
+		if (state != LEFT_DONE)
+			continue;
+		e->ended = true;
+		e->result = RESULT_OK;
+		e->status = 200;
+		needs_saving(s, e);
 	}
-	if (n > 0)
-		log_info("record.unsent", KV("rows", n));
+	if (n[LEFT_NEVER] + n[LEFT_BEGUN] + n[LEFT_DONE] > 0)
+		log_info("record.settled", KV("unsent", n[LEFT_NEVER]),
+		    KV("done", n[LEFT_DONE]), KV("in_doubt", n[LEFT_BEGUN]));
 }
 
 static void
@@ -599,7 +613,7 @@ watch(struct sent *s)
 	if (e != ERR_OK)
 		log_warn("record.unwatched", KV("file", (const char *)s->path),
 		    KV("err", err_name(e)), KV("errno", strerror(errno)));
-	forget_unsent(s);
+	settle(s);
 }
 
 void

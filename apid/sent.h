@@ -91,8 +91,9 @@ enum err sent_open(struct sent *, const char *dir, enum store_durability,
 /* After sent_open(), once. */
 enum err sent_join(struct sent *, const struct sent_guest *);
 /* After sent_open(), once: from now on it is noted which calls have begun to
- * leave, and what an earlier run has begun and surely not sent is forgotten,
- * now or as soon as the file can be read.  A folder where nothing can be noted
+ * leave, and which were done; what an earlier run has begun and surely not sent
+ * is forgotten, and what was done has ended with OK, now or as soon as the file
+ * can be read.  A folder where nothing can be noted
  * is logged, and served without. */
 void sent_watch(struct sent *);
 /* Before anything is begun. */

@@ -493,13 +493,16 @@ note_ack(struct step *st)
 /* --- leaving -------------------------------------------------------------------- */
 
 /* Resumes that fail again and again end the session too: it is dead, whatever
- * the codes say.  When it is we who do not read, nothing has failed. */
+ * the codes say.  When it is we who do not read, nothing has failed.  What may
+ * be resumed once ends with an answer; a connection that is lost before there
+ * was one says nothing of the session. */
 static void
-note_failed_resume(struct session *s)
+note_failed_resume(struct session *s, bool answered)
 {
 	if (s->state != SESSION_RESUMING || s->held)
 		return;
-	if (s->resume_once || ++s->resume_failures >= RESUME_FAILURES_MAX)
+	if ((answered && s->resume_once) ||
+	    ++s->resume_failures >= RESUME_FAILURES_MAX)
 		forget_session(s);
 }
 
@@ -519,7 +522,7 @@ is_steady(const struct step *st)
 
 /* The session stays ours; the connection does not. */
 static void
-leave(struct step *st, unsigned code, const char *why)
+leave(struct step *st, unsigned code, const char *why, bool answered)
 {
 	struct session *s = st->s;
 	uint64_t        ms;
@@ -527,7 +530,7 @@ leave(struct step *st, unsigned code, const char *why)
 	if (is_steady(st))
 		backoff_reset(&s->backoff);
 	ms = first_or_backoff(st);
-	note_failed_resume(s);
+	note_failed_resume(s, answered);
 	drop_connection(st, code);
 	wait_for(st, ms, why);
 }
@@ -536,7 +539,7 @@ leave(struct step *st, unsigned code, const char *why)
 static void
 lost(struct step *st, const char *why)
 {
-	leave(st, 0, why);
+	leave(st, 0, why, false);
 }
 
 /* The platform wants another connection and nothing is wrong: at once, so that
@@ -549,7 +552,7 @@ move(struct step *st, unsigned code, const char *why)
 	bool            steady = st->now - s->live_ms >= STEADY_MS;
 
 	if (s->state != SESSION_LIVE || (!steady && s->backoff.at > 0)) {
-		leave(st, code, why);
+		leave(st, code, why, false);
 		return;
 	}
 	if (!steady)
@@ -570,7 +573,7 @@ static void
 garbage(struct step *st)
 {
 	leave(st, CLOSE_TO_RESUME,
-	    "the platform sent a frame that is none");
+	    "the platform sent a frame that is none", false);
 }
 
 /* What the platform's pages ask for after a refusal: 1 to 5 s. */
@@ -634,7 +637,7 @@ close_ONCE(struct step *st, const struct session_close *row)
 {
 	struct session *s = st->s;
 
-	lost(st, row->meaning);
+	leave(st, 0, row->meaning, true);
 	if (s->id[0] != '\0')
 		s->resume_once = true;
 }

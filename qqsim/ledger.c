@@ -401,7 +401,8 @@ out_of_order(const struct event *e, int64_t seq)
 	const struct conversation *c = e->conversation;
 
 	return e->place < c->answered ||
-	    (e->place == c->answered && seq < c->answered_seq);
+	    (e->place == c->answered && seq < c->answered_seq &&
+	        seq != LEDGER_NO_ORDER);
 }
 
 void
@@ -427,8 +428,9 @@ ledger_replied(struct ledger *l, struct event *e, int64_t seq, int64_t now_us)
 		ledger_tally(l, c->scope, TALLY_out_of_order, 1);
 		return;
 	}
+	if (seq != LEDGER_NO_ORDER || e->place != c->answered)
+		c->answered_seq = seq;
 	c->answered = e->place;
-	c->answered_seq = seq;
 }
 
 const struct event_reply *

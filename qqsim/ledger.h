@@ -108,6 +108,8 @@ struct histogram {
 	uint64_t buckets[HISTOGRAM_BUCKETS];
 };
 
+enum { LEDGER_NO_ORDER = -1 };
+
 struct ledger {
 	struct event   *events;           /* LEDGER_EVENTS rows, by serial */
 	struct message *messages;         /* LEDGER_MESSAGES rows */
@@ -160,7 +162,8 @@ struct event *ledger_by_interaction(const struct ledger *, const char *bot,
 
 /* What became of it on its way to the bot. */
 void ledger_state(struct ledger *, struct event *, enum event_state);
-/* A visible message in answer to it was accepted. */
+/* A visible message in answer to it was accepted; seq LEDGER_NO_ORDER: one
+ * that may come before or after others to the same event. */
 void ledger_replied(struct ledger *, struct event *, int64_t seq,
     int64_t now_us);
 /* Has this msg_seq been used?  NULL: not yet. */

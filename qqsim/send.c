@@ -370,7 +370,8 @@ send_take(struct ledger *l, const struct send *s, struct slice id,
 		return e;
 	s->conversation->woken |= s->wakes;
 	if (s->event != NULL)
-		ledger_replied(l, s->event, s->seq, s->now_us);
+		ledger_replied(l, s->event, s->stream ? LEDGER_NO_ORDER
+		                                      : s->seq, s->now_us);
 	return ERR_OK;
 }
 

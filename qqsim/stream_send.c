@@ -70,6 +70,8 @@ begin(struct call *c)
 		return;
 	}
 	talk_keep(&c->bot->talks, t);
+	if (!t->over)
+		ledger_count(&p->ledger, COUNT_growing);
 	show_text(c, t);
 	part_done(c, t);
 }
@@ -98,6 +100,8 @@ on_stream(struct call *c)
 		call_refuse(c, r);
 		return;
 	}
+	if (t->over)
+		ledger_drop(l, COUNT_growing);
 	show_text(c, t);
 	part_done(c, t);
 }

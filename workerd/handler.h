@@ -8,16 +8,22 @@
 #define HANDLER_H
 
 #include "handlers.h"
+#include "stream.h"
 #include "worker.h"
 
 /* --- a job: one delivery of one event -------------------------------------------- */
 
 struct call {
 	struct call *next;
-	uint64_t     n;              /* of a reply; 0: another operation */
+	uint64_t     n;              /* of a reply or stream; 0: neither */
 	bool         open, unsent;
 	char        *id, *do_, *text, *conv, *msg, *bot;
 	struct buf   with;
+	struct stream *stream;       /* the call is a part of it, or NULL */
+	struct part  part;
+	struct buf   words;          /* of the part, where they are not text */
+	bool         looking;        /* an end that looks for its place */
+	bool         ours;           /* no handler has asked for it */
 	void        *ref;            /* the handler's, freed with the call */
 };
 
@@ -26,6 +32,7 @@ struct job {
 	struct handler *handler;
 	void           *own;           /* the handler's: which child has it */
 	struct call    *calls, **last;
+	struct stream  *streams;
 	uint64_t        replies, others, ncalls, open, unsent, bytes;
 	bool            begun;         /* the handler has, or had, it */
 	bool            done;          /* the handler has said so */
@@ -40,10 +47,11 @@ struct job {
 	struct timer    late;
 };
 
-/* Loans, copied.  n 0: the next reply, or no reply at all; with: packed. */
+/* Loans, copied.  n 0: the next reply or stream, or neither; with: packed. */
 struct job_order {
 	struct slice do_, text, conv, msg, bot, key, with;
 	uint64_t     n;
+	bool         ours;             /* the job's own: also when it is done */
 	void        *ref;              /* taken when OK */
 };
 

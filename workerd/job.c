@@ -1,7 +1,9 @@
 /*
  * One event from delivery to ack.  Its replies are numbered 1, 2, ... so that
  * a second attempt, here or in another worker, sends the same numbers, and
- * the platform sees each once.  The ack waits for every result.
+ * the platform sees each once.  Its streams are numbered likewise, and one that
+ * the handler leaves unfinished is ended as it is.  The ack waits for every
+ * result.
  */
 #include "handler.h"
 
@@ -58,7 +60,9 @@ send_call(struct worker *w, struct job *j, struct call *c)
 		.event = slice_of(answer ? j->event : ""),
 		.ref = slice_of(answer && c->msg == NULL ? j->ref : ""),
 		.deadline = answer ? j->deadline : 0,
-		.text = slice_of(c->text), .with = buf_slice(&c->with) };
+		.text = c->words.n > 0 ? buf_slice(&c->words)
+		                       : slice_of(c->text),
+		.with = buf_slice(&c->with) };
 	enum err e = bus_send(w->api, server, MSG_call, &call);
 
 	/* It stays open; apid's next greeting or answer sends it again. */
@@ -79,6 +83,8 @@ call_free(struct call *c)
 	free(c->msg);
 	free(c->bot);
 	free(c->ref);
+	part_free(&c->part);
+	buf_free(&c->words);
 	buf_free(&c->with);
 	free(c);
 }
@@ -105,6 +111,11 @@ call_id(const struct job *j, const struct call *c, struct slice key)
 
 	if (strcmp(c->do_, "reply") == 0)
 		buf_putf(&id, "%s#%llu", j->id, (unsigned long long)c->n);
+	else if (c->stream != NULL && c->part.final) /* it has one end */
+		buf_putf(&id, "%s~%llu.end", j->id, (unsigned long long)c->n);
+	else if (c->stream != NULL)
+		buf_putf(&id, "%s~%llu.%lld", j->id,
+		    (unsigned long long)c->n, (long long)c->part.index);
 	else if (key.n > 0) /* not to be taken for a place among the calls */
 		buf_putf(&id, "%s/%s%.*s", j->id, is_number(key) ? "=" : "",
 		    (int)key.n, key.p);
@@ -116,6 +127,28 @@ call_id(const struct job *j, const struct call *c, struct slice key)
 	return id.p;
 }
 
+/* The number of a part is its stream's.  Arguments that are none are apid's
+ * to refuse. */
+static void
+find_stream(struct job *j, struct call *c, const struct job_order *o)
+{
+	if (j->loose || !slice_is(o->do_, "stream") ||
+	    part_read(o->with, &c->part) != ERR_OK)
+		return;
+	if ((c->stream = stream_of(&j->streams, &c->part, o->n)) != NULL)
+		c->n = c->stream->n;
+}
+
+/* On a later attempt an earlier one may have shown other words. */
+static bool
+set_words(const struct job *j, struct call *c)
+{
+	buf_reset(&c->words);
+	return c->stream == NULL || j->attempt < 2 ||
+	    stream_words(c->stream, &c->part, slice_of(c->text),
+	        &c->words) == ERR_OK;
+}
+
 static struct call *
 call_new(struct job *j, const struct job_order *o, uint64_t n)
 {
@@ -124,23 +157,26 @@ call_new(struct job *j, const struct job_order *o, uint64_t n)
 	if (c == NULL)
 		return NULL;
 	c->n = n;
+	find_stream(j, c, o);
 	c->text = slice_dup(o->text.n > 0 ? o->text : SLICE(""));
 	c->do_ = slice_dup(o->do_);
+	j->others += !slice_is(o->do_, "reply") && c->stream == NULL;
 	c->id = call_id(j, c, o->key);
 	buf_put(&c->with, o->with);
 	if (c->text != NULL && c->do_ != NULL && c->id != NULL &&
 	    !c->with.failed && copy(o->conv, &c->conv) &&
-	    copy(o->msg, &c->msg) && copy(o->bot, &c->bot))
+	    copy(o->msg, &c->msg) && copy(o->bot, &c->bot) && set_words(j, c))
 		return c;
 	call_free(c);
 	return NULL;
 }
 
+/* A part that was not taken may be tried again, at the same place. */
 static bool
 is_given_away(const struct job *j, const char *id)
 {
 	for (const struct call *c = j->calls; c != NULL; c = c->next)
-		if (strcmp(c->id, id) == 0)
+		if ((c->open || c->stream == NULL) && strcmp(c->id, id) == 0)
 			return true;
 	return false;
 }
@@ -153,7 +189,6 @@ weight(const struct call *c)
 	    (c->msg != NULL ? strlen(c->msg) : 0);
 }
 
-/* Without an event there is no repetition to be recognised. */
 static void
 forget_call(struct job *j, struct call *c)
 {
@@ -167,14 +202,77 @@ forget_call(struct job *j, struct call *c)
 	call_free(c);
 }
 
+/* The same call at another place, or as its end. */
+static bool
+move_part(struct job *j, struct call *c, int64_t index, bool final)
+{
+	struct buf with = { 0 };
+	char      *id;
+
+	c->part.index = index;
+	c->part.final = final;
+	if (part_write(buf_slice(&c->with), index, final, &with) != ERR_OK ||
+	    !set_words(j, c) ||
+	    (id = call_id(j, c, SLICE(""))) == NULL) {
+		buf_free(&with);
+		return false;
+	}
+	free(c->id);
+	c->id = id;
+	j->bytes -= c->with.n;
+	j->bytes += with.n;
+	buf_free(&c->with);
+	c->with = with;
+	return true;
+}
+
+/* An earlier attempt may have sent more parts than this one, and the platform
+ * takes none but the next.  The end of the stream goes as a part until a place
+ * is found where none was sent (parts that were are answered from the record),
+ * and once more as the end behind that.  False: the result is the call's. */
+static bool
+look_for_place(struct worker *w, struct job *j, struct call *c,
+    const struct msg_result *m)
+{
+	bool found;
+
+	if (c->stream == NULL || j->attempt < 2 || c->part.append ||
+	    c->part.index >= CALLS_MAX)
+		return false;
+	if (!c->looking) {
+		if (m->ok || !c->part.final || m->status < 400)
+			return false;
+		c->looking = true;
+		if (!move_part(j, c, c->part.index, false))
+			return false;
+	} else {
+		if (!m->ok || c->part.final)
+			return false;
+		found = m->tries > 0;
+		stream_taken(c->stream, &c->part, c->words.n > 0
+		    ? buf_slice(&c->words) : slice_of(c->text), m->data);
+		if (!move_part(j, c, c->part.index + 1, found))
+			return false;
+	}
+	send_call(w, j, c);
+	return true;
+}
+
 static void
 close_call(struct worker *w, struct job *j, struct call *c,
     const struct msg_result *m)
 {
+	if (look_for_place(w, j, c, m))
+		return;
 	c->open = false;
 	set_unsent(w, j, c, false);
 	j->open--;
 	j->bytes -= weight(c);
+	if (c->stream != NULL && m->ok)
+		stream_taken(c->stream, &c->part, c->words.n > 0
+		    ? buf_slice(&c->words) : slice_of(c->text), m->data);
+	else if (c->stream != NULL)
+		c->stream->failed = c->part.first && c->stream->id == NULL;
 	if (m->ok)
 		w->replies++;
 	else {
@@ -184,12 +282,13 @@ close_call(struct worker *w, struct job *j, struct call *c,
 		    KV("platform_code", m->platform_code),
 		    KV("trace", m->trace));
 	}
-	if (j->handler->kind->on_result != NULL && j->own != NULL)
+	if (j->handler->kind->on_result != NULL && j->own != NULL && !c->ours)
 		j->handler->kind->on_result(j->handler, j, c, m);
 	free(c->text); /* what is kept is small: its id */
 	c->text = NULL;
+	buf_free(&c->words);
 	buf_free(&c->with);
-	if (j->loose)
+	if (j->loose) /* there is no repetition to be recognised */
 		forget_call(j, c);
 }
 
@@ -200,11 +299,10 @@ job_call(struct worker *w, struct job *j, const struct job_order *o)
 	uint64_t     n = o->n > 0 || !reply ? o->n : j->replies + 1;
 	struct call *c;
 
-	if (j->done)
+	if (j->done && !o->ours)
 		return ERR_STALE;
 	if (j->ncalls >= CALLS_MAX && !j->loose)
 		return ERR_FULL;
-	j->others += !reply;
 	if ((c = call_new(j, o, n)) == NULL)
 		return ERR_NOMEM;
 	if (weight(c) > CALL_MAX || is_given_away(j, c->id)) {
@@ -215,6 +313,7 @@ job_call(struct worker *w, struct job *j, const struct job_order *o)
 		return e;
 	}
 	j->ncalls++;
+	c->ours = o->ours;
 	if (reply && n > j->replies)
 		j->replies = n;
 	c->ref = o->ref;
@@ -278,6 +377,7 @@ job_free(struct job *j)
 		j->calls = c->next;
 		call_free(c);
 	}
+	streams_free(&j->streams);
 	buf_free(&j->line);
 	free(j->id);
 	free(j->bot);
@@ -372,6 +472,28 @@ job_end(struct worker *w, struct job *j)
 	job_free(j);
 }
 
+/* A message that its handler has left unfinished would be shown as one that
+ * is being written, for ever: it ends as it is. */
+static void
+end_streams(struct worker *w, struct job *j)
+{
+	for (struct stream *s = j->streams; s != NULL; s = s->next) {
+		struct buf       with = { 0 };
+		struct job_order o = { .do_ = SLICE("stream"), .ours = true,
+			.text = buf_slice(&s->shown) };
+
+		if (s->over || s->id == NULL ||
+		    (s->shown.n == 0 && !s->append))
+			continue;
+		s->over = true; /* once: the platform may not want it */
+		if (stream_last(s, &with) == ERR_OK) {
+			o.with = buf_slice(&with);
+			job_call(w, j, &o);
+		}
+		buf_free(&with);
+	}
+}
+
 static void
 job_finish_if_done(struct worker *w, struct job *j)
 {
@@ -379,6 +501,9 @@ job_finish_if_done(struct worker *w, struct job *j)
 	struct handler *h = j->handler;
 
 	if (!j->done || j->open > 0 || j->busy)
+		return;
+	end_streams(w, j);
+	if (j->open > 0)
 		return;
 	bus_send(w->events, server, MSG_ack, &ack);
 	w->done++;

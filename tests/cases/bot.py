@@ -5,6 +5,7 @@
     /kill-before /kill-reply /kill-ack      kill -9 of itself before the reply,
                                             after it, after the ack: on the
                                             first attempt
+    /stream TEXT a message that grows, and its kinds: see streams()
     /exit N      ends with this status      /where       its pid and attempt
     and the words of DOES, each a way to misbehave.
 """
@@ -98,9 +99,66 @@ DOES = {
 }
 
 
+def part(ev, **args):
+    """A part of a stream, and what became of it."""
+    send(op="call", id=1, ev=ev["id"], do="stream", **{"with": args})
+    for line in sys.stdin:
+        f = json.loads(line)
+        if f["op"] == "result" and f["id"] == 1:
+            return f
+    sys.exit(0)
+
+
+def stream(ev, text, whole=True):
+    """Each word is a part; without its end if it is not to be whole."""
+    words, got = text.split(" "), None
+    for i in range(len(words)):
+        args = {"index": i, "format": "text", "text": " ".join(words[:i + 1])}
+        if got:
+            args["id"] = got
+        if whole and i == len(words) - 1:
+            args["final"] = True
+        r = part(ev, **args)
+        if not r["ok"]:
+            send(op="log", level="warn", msg="part " + r["code"])
+            return False
+        got = got or r["data"]["id"]
+        time.sleep(float(os.environ.get("PAUSE", "0.12")))
+    return True
+
+
+def streams(name, ev, text):
+    first = ev["attempt"] == 1
+    if name == "stream-kill" and first:     # in the middle of it
+        stream(ev, text, whole=False)
+        die()
+    if name == "stream-other" and first:    # and says something else then
+        stream(ev, text.split("/")[0], whole=False)
+        die()
+    if name == "stream-other":
+        stream(ev, text.split("/")[1])
+    elif name == "stream-half":               # and never ends it
+        stream(ev, text, whole=False)
+    elif name == "stream-again" and first:  # ends it, then is not done
+        stream(ev, text)
+        die()
+    elif name == "stream-two":
+        for piece in text.split("/"):
+            stream(ev, piece)
+    elif name == "stream-reply":
+        send(op="reply", ev=ev["id"], text="before")
+        stream(ev, text)
+        send(op="reply", ev=ev["id"], text="after")
+    elif not stream(ev, text + (" more" if name == "stream-kill" else "")):
+        send(op="reply", ev=ev["id"], text=text)
+    send(op="ack", ev=ev["id"])
+
+
 def command(ev):
     word, _, rest = ev["text"].partition(" ")
     name, first, i = word[1:], ev["attempt"] == 1, ev["id"]
+    if name.startswith("stream"):
+        return streams(name, ev, rest)
     if name == "kill-before" and first:
         die()
     if name == "numbers":

@@ -513,8 +513,10 @@ def do_allow(rig, *names):
 
 
 @step("reply", "CONVERSATION TEXT...",
-      "What the bot said there, all of it, in this order; u:ID g:ID c:ID d:ID.")
+      "What the bot said there, all of it, in this order; u:ID g:ID c:ID d:ID; "
+      "\\n begins a line.")
 def do_reply(rig, conversation, *texts):
+    texts = [t.replace("\\n", "\n") for t in texts]
     said = [m["text"] for m in rig.tell(
         "GET", f"messages?conversation={conversation}")["messages"]]
     if said != list(texts):

@@ -190,12 +190,12 @@ static const struct {
 	{ "stream", "u:U", 'm', "so", "{\"index\":0}", RESULT_OK,
 	    "{\"input_mode\":\"replace\",\"input_state\":1,\"index\":0,"
 	    "\"content_type\":\"markdown\",\"content_raw\":\"so\","
-	    "\"msg_id\":\"M1\",\"msg_seq\":2}" },
+	    "\"msg_id\":\"M1\",\"msg_seq\":16386}" },
 	{ "stream", "u:U", 'm', "so far", "{\"index\":\"3\",\"id\":\"S1\","
 	    "\"final\":true,\"append\":true,\"format\":\"text\"}", RESULT_OK,
 	    "{\"input_mode\":\"append\",\"input_state\":10,\"index\":3,"
 	    "\"content_type\":\"text\",\"content_raw\":\"so far\","
-	    "\"msg_id\":\"M1\",\"stream_msg_id\":\"S1\",\"msg_seq\":2}" },
+	    "\"msg_id\":\"M1\",\"stream_msg_id\":\"S1\",\"msg_seq\":16386}" },
 	{ "stream", "u:U", 'm', "x", "", RESULT_BAD_ARG, "index:" },
 	{ "stream", "u:U", 'm', "x", "{\"index\":1}", RESULT_BAD_ARG, "id:" },
 	{ "stream", "u:U", 'm', "x", "{\"index\":0,\"id\":\"S\"}",

@@ -381,6 +381,12 @@ one_of_two_leaves(void)
 	commit();
 	EXPECT_INT(sent_end(&s, SLICE("done"), &good, NOW), ERR_OK);
 	commit();
+	leaves("refused");
+	leaves("answered");
+	leaves("nobody knows");
+	sent_undo(&s, SLICE("refused"));
+	EXPECT_INT(sent_end(&s, SLICE("answered"), &good, NOW), ERR_OK);
+	EXPECT_INT(sent_end(&s, SLICE("nobody knows"), &unknown, NOW), ERR_OK);
 }
 
 static void
@@ -392,16 +398,23 @@ watch_after_kill(void)
 
 TEST(what_has_not_left_may_be_sent)
 {
+	struct sent_outcome got;
+
 	setup();
 	killed_after(one_of_two_leaves);
 	watch_after_kill();
 	EXPECT_INT(state_of("left"), SENT_UNDER_WAY);
 	EXPECT_INT(state_of("done"), SENT_ENDED);
 	EXPECT_INT(state_of("never"), SENT_NOT);
+	EXPECT_INT(state_of("refused"), SENT_NOT);
+	EXPECT_INT(state_of("nobody knows"), SENT_UNDER_WAY);
+	EXPECT_INT(sent_find(&s, SLICE("answered"), &got), SENT_ENDED);
+	EXPECT_INT(got.result, RESULT_OK);
+	EXPECT_INT(got.data.n, 0);
 	commit(); /* of the file, too */
 	sent_close(&s);
 	watch_after_kill();
-	EXPECT_INT(s.n, 2);
+	EXPECT_INT(s.n, 4);
 	leaves("never");
 	sent_close(&s);
 	watch_after_kill();

@@ -272,12 +272,36 @@ TEST(an_unknown_code_is_resumed_only_once)
 		feed(&r, IN_CLOSED, codes[i]);
 		up_to_hello(&r);
 		EXPECT(did(&r, DO_RESUME) != NULL);
+		/* which is no answer */
 		feed(&r, IN_CLOSED, 1006);
+		EXPECT_STR(r.s.id, "S1");
+		up_to_hello(&r);
+		EXPECT(did(&r, DO_RESUME) != NULL);
+		feed(&r, IN_CLOSED, codes[i]);
 		EXPECT_STR(r.s.id, "");
 		r.budget.next_ms = 0;
 		up_to_hello(&r);
 		EXPECT(did(&r, DO_IDENTIFY) != NULL);
 	}
+}
+
+TEST(what_may_be_resumed_once_waits_for_an_answer)
+{
+	struct rig r;
+	int        resumes = 0;
+
+	live(&r);
+	feed(&r, IN_INVALID, 1);
+	for (int k = 0; k < 10; k++) {
+		r.budget.next_ms = 0;
+		up_to_hello(&r);
+		if (did(&r, DO_RESUME) == NULL)
+			break;
+		resumes++;
+		feed(&r, IN_CLOSED, 1006);
+	}
+	EXPECT_INT(resumes, 3);
+	EXPECT(did(&r, DO_IDENTIFY) != NULL);
 }
 
 TEST(network_loss_is_resumed_three_times)
@@ -1947,6 +1971,7 @@ main(void)
 	RUN(each_row_of_the_table_says_what_it_means);
 	RUN(a_refused_resume_is_not_repeated);
 	RUN(an_unknown_code_is_resumed_only_once);
+	RUN(what_may_be_resumed_once_waits_for_an_answer);
 	RUN(network_loss_is_resumed_three_times);
 	RUN(sent_too_fast_slows_down_and_keeps_the_session);
 	RUN(failures_to_connect_keep_the_session);

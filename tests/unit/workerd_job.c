@@ -1,4 +1,4 @@
-// links: workerd/job.c workerd/builtin.c common/frame.c common/buf.c common/slice.c common/err.c common/json.c common/pack.c
+// links: workerd/job.c workerd/stream.c workerd/builtin.c common/frame.c common/buf.c common/slice.c common/err.c common/json.c common/pack.c
 /*
  * job: from an event to its ack.  The bus is ours here: what a worker says
  * goes into a list of lines, and so does every line of the log.
@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "json.h"
 #include "log.h"
 #include "handler.h"
 
@@ -203,6 +204,42 @@ event(struct worker *w, const char *id, const char *type, const char *text,
 		.from_bot = from_bot };
 
 	job_on_event(w, (msg_peer){ NULL, 0 }, &ev);
+}
+
+/* As it comes from the platform, or (tries 0) from the record. */
+static void
+part_result(struct worker *w, const char *id, bool ok, unsigned tries,
+    const char *data)
+{
+	struct json      *doc = NULL;
+	struct buf        packed = { 0 };
+	struct msg_result r = { .id = slice_of(id), .ok = ok,
+		.tries = tries, .status = ok ? 200 : 400 };
+
+	if (json_parse(&doc, slice_of(data)) == ERR_OK)
+		json_to_msgpack(doc, &packed);
+	r.data = buf_slice(&packed);
+	job_on_result(w, (msg_peer){ NULL, 0 }, &r);
+	json_free(&doc);
+	buf_free(&packed);
+}
+
+static enum err
+part(struct worker *w, struct job *j, const char *text, const char *with)
+{
+	struct json     *doc = NULL;
+	struct buf       packed = { 0 };
+	struct job_order o = { .do_ = SLICE("stream"),
+		.text = slice_of(text) };
+	enum err         e;
+
+	json_parse(&doc, slice_of(with));
+	json_to_msgpack(doc, &packed);
+	o.with = buf_slice(&packed);
+	e = job_call(w, j, &o);
+	json_free(&doc);
+	buf_free(&packed);
+	return e;
 }
 
 static void
@@ -470,6 +507,79 @@ TEST(a_number_is_given_away_once)
 	EXPECT_INT(results, 2);
 }
 
+#define HEAD " ev=m:1 conv=u:A msg=M "
+
+/* A stream has a number for all its parts, and a place for each. */
+TEST(streams_have_numbers)
+{
+	struct worker w;
+	struct job   *j;
+
+	worker_new(&w, &many, "");
+	keeps = true;
+	replies_per_event = 1;
+	event(&w, "m:1", "message.c2c", "x", false);
+	j = job_find(&w, SLICE("m:1"));
+	heard();
+	EXPECT_INT(part(&w, j, "a", "{\"index\":0}"), ERR_OK);
+	part_result(&w, "m:1~1.0", true, 1, "{\"id\":\"S1\"}");
+	EXPECT_INT(part(&w, j, "x", "{\"index\":0}"), ERR_OK);
+	part_result(&w, "m:1~2.0", false, 1, "");
+	EXPECT_INT(part(&w, j, "x", "{\"index\":0}"), ERR_OK);
+	part_result(&w, "m:1~2.0", true, 1, "{\"id\":\"S2\"}");
+	EXPECT_INT(part(&w, j, "ab", "{\"index\":1,\"id\":\"S1\"}"), ERR_OK);
+	EXPECT_INT(part(&w, j, "ab", "{\"index\":1,\"id\":\"S1\"}"),
+	    ERR_DUPLICATE);
+	EXPECT_INT(part(&w, j, "xy",
+	    "{\"index\":1,\"id\":\"S2\",\"final\":true}"), ERR_OK);
+	EXPECT_STR(heard(), "call m:1~1.0 n=1" HEAD "\"a\"\n"
+	    "call m:1~2.0 n=2" HEAD "\"x\"\n"
+	    "call m:1~2.0 n=2" HEAD "\"x\"\n"
+	    "call m:1~1.1 n=1" HEAD "\"ab\"\n"
+	    "call m:1~2.end n=2" HEAD "\"xy\"\n");
+	/* the first was left: it ends as it is, and then the ack goes */
+	job_done(&w, j);
+	result(&w, "m:1#1", true);
+	part_result(&w, "m:1~2.end", true, 1, "{}");
+	EXPECT_STR(heard(), "");
+	part_result(&w, "m:1~1.1", true, 1, "{}");
+	EXPECT_STR(heard(), "call m:1~1.end n=1" HEAD "\"ab\"\n");
+	part_result(&w, "m:1~1.end", false, 1, "{}");
+	EXPECT_STR(heard(), "ack m:1\n");
+}
+
+/* What an earlier attempt has shown stays; the end finds its place. */
+TEST(a_stream_goes_on_where_it_was)
+{
+	struct worker w;
+	struct job   *j;
+
+	worker_new(&w, &many, "");
+	keeps = true;
+	replies_per_event = 0;
+	event(&w, "m:1", "message.c2c", "x", false);
+	j = job_find(&w, SLICE("m:1"));
+	j->attempt = 2;
+	EXPECT_INT(part(&w, j, "x", "{\"index\":0}"), ERR_OK);
+	part_result(&w, "m:1~1.0", true, 0,
+	    "{\"id\":\"S1\",\"shown\":\"a\"}");
+	EXPECT_INT(part(&w, j, "xy",
+	    "{\"index\":1,\"id\":\"S1\",\"final\":true}"), ERR_OK);
+	part_result(&w, "m:1~1.end", false, 1, "");
+	part_result(&w, "m:1~1.1", true, 0, "{\"shown\":\"ab\"}");
+	part_result(&w, "m:1~1.2", true, 1, "{\"shown\":\"ab\n\nxy\"}");
+	EXPECT_INT(results, 1);
+	part_result(&w, "m:1~1.end", true, 1, "{}");
+	EXPECT_INT(results, 2);
+	EXPECT_STR(heard(), "call m:1~1.0 n=1" HEAD "\"x\"\n"
+	    "call m:1~1.end n=1" HEAD "\"a\n\nxy\"\n"
+	    "call m:1~1.1 n=1" HEAD "\"a\n\nxy\"\n"
+	    "call m:1~1.2 n=1" HEAD "\"ab\n\nxy\"\n"
+	    "call m:1~1.end n=1" HEAD "\"ab\n\nxy\"\n");
+	job_done(&w, j);
+	EXPECT_STR(heard(), "ack m:1\n");
+}
+
 /* Other operations: their ids stay the same on every attempt, and those that
  * answer nothing carry nothing of the event. */
 TEST(operations_that_are_no_replies)
@@ -628,6 +738,8 @@ main(void)
 	RUN(echo_repeats_messages_of_people);
 	RUN(no_text_gets_into_the_log);
 	RUN(a_number_is_given_away_once);
+	RUN(streams_have_numbers);
+	RUN(a_stream_goes_on_where_it_was);
 	RUN(operations_that_are_no_replies);
 	RUN(no_longer_than_a_reply_may_take);
 	RUN(what_is_given_back_is_unbegun);
