@@ -90,22 +90,20 @@ async def stream(ev):
     async def part(final):
         """False: no stream can be had, or gone on with."""
         nonlocal index, stream_id
-        result = await put(index, final)
-        if not result["ok"] and stream_id:
+        at, others = index, [index + 1, index]
+        result = await put(at, final)
+        while not result["ok"] and stream_id:
             # Perhaps the platform has it, and it was the answer that was lost,
             # or apid: if so it wants the next one, otherwise this one again.
-            for at in index + 1, index:
-                result = await put(at, final)
-                if result["ok"] or result.get("platform_code") == ENDED:
-                    index = at
-                    break
-        if final and result.get("platform_code") == ENDED:
-            return True       # the one of which nobody knew
-        if not result["ok"] and stream_id:
-            raise RuntimeError(result["code"] + ": " + result["message"])
+            if final and result.get("platform_code") == ENDED:
+                return True
+            if not others:
+                raise RuntimeError(result["code"] + ": " + result["message"])
+            at = others.pop(0)
+            result = await put(at, final)
+        index = at + 1
         data = result.get("data") or {}
         stream_id = stream_id or data.get("id") or data.get("msg")
-        index += 1
         return bool(stream_id)
 
     may = True
