@@ -17,9 +17,9 @@
 #include "web.h"
 
 enum {
-	END_S = 10,              /* for what is outstanding at the end */
+	PATIENCE_S = 10,         /* for the bot, and for what is outstanding */
 	LINGER_MS = 300,         /* for what an answer may be followed by */
-	ONLINE_MS = 10000, LOOK_MS = 100, STATUS_MS = 10000, CHUNK = 65536,
+	LOOK_MS = 100, STATUS_MS = 10000, CHUNK = 65536,
 	SHOWN_MAX = 256, ID_MAX = 128,
 };
 
@@ -542,6 +542,13 @@ read_typed(struct chat *c)
 	c->ended = n <= 0;
 }
 
+static uint64_t
+patience_ms(const struct chat *c)
+{
+	return 1000 * (c->cli->given & OPT_TIMEOUT
+	    ? c->cli->number[OPT_NUMBER_TIMEOUT] : PATIENCE_S);
+}
+
 static size_t
 outstanding(const struct chat *c)
 {
@@ -560,8 +567,7 @@ settle(struct chat *c)
 	uint64_t now = loop_clock_ms(), until;
 
 	if (c->until_ms == 0)
-		c->until_ms = now + 1000 * (c->cli->given & OPT_TIMEOUT
-		    ? c->cli->number[OPT_NUMBER_TIMEOUT] : END_S);
+		c->until_ms = now + patience_ms(c);
 	until = c->until_ms;
 	if (outstanding(c) == 0 && c->heard_ms + LINGER_MS < until)
 		until = c->heard_ms + LINGER_MS;
@@ -801,7 +807,7 @@ is_online(const struct chat *c, const struct json *bots)
 static enum status
 meet(struct chat *c)
 {
-	uint64_t    until = loop_clock_ms() + ONLINE_MS;
+	uint64_t    until = loop_clock_ms() + patience_ms(c);
 	enum status status = STATUS_DONE;
 	bool        online = false;
 

@@ -69,6 +69,11 @@ def answer(ev, word, rest):
         reply(ev, "look", image=PICTURE)
     elif word == "/recall":
         call(ev, "recall", msg=reply(ev, "never mind")["msg"])
+    elif word == "/edit":
+        board = keyboard(button(1, "Tea", 1, "tea"))
+        msg = reply(ev, None, markdown="before", keyboard=board)["msg"]
+        call(ev, "channel_message_edit", channel_id=ev["conv"][2:],
+             message_id=msg, markdown={"content": "after"}, keyboard=board)
     elif word == "/stream":
         stream(ev, "Once", "Once upon a", "Once upon a time\nthere was 二")
     elif word == "/menu":

@@ -144,6 +144,12 @@ def test_a_recall_is_said(s):
            "(the bot has recalled: never mind)\n", "recalled")
 
 
+def test_an_edit_is_said(s):
+    out = s.chat("/edit", "--in", "channel")
+    expect(out == "bot: before\n     [1] Tea\nbot, edited: after\n"
+           "     [1] Tea\n", out)
+
+
 def test_a_stream_is_one_message(s):
     out = s.chat("/stream\n")
     expect(out == "bot: Once upon a time\n     there was 二\n", out)
