@@ -460,8 +460,14 @@ on_body(struct socket *s, struct slice part)
 {
 	struct server_handlers *h = &s->server->handlers;
 
-	if (s->request.sink != NULL)
-		return h->on_part(h->self, s->request.sink, part) ? 0 : -1;
+	if (s->request.sink != NULL) {
+		if (h->on_part(h->self, s->request.sink, part))
+			return 0;
+		/* Closed in good order it would wait for the client, which
+		 * waits for an answer. */
+		cut_off(s->wsi);
+		return -1;
+	}
 	if (s->body.n + part.n > BODY_MAX)
 		s->request.too_large = true;
 	else
