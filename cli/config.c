@@ -51,18 +51,39 @@ print_handler_problem(void *self, const char *where, const char *value,
 	fputc('\n', stderr);
 }
 
+/* Only an exec handler has a file that can change while it runs. */
+static enum status
+check_watch(const struct cli *cli, const struct handlers *all)
+{
+	if (!(cli->given & OPT_WATCH))
+		return STATUS_DONE;
+	for (size_t i = 0; i < all->n; i++)
+		if (strcmp(all->rows[i].kind, "exec") == 0)
+			return STATUS_DONE;
+	fprintf(stderr, "rookery: --watch: there is no exec handler");
+	if (all->n > 0)
+		fprintf(stderr, ": the first is %s:%s", all->rows[0].kind,
+		    all->rows[0].arg);
+	fputs("\n  name the bot, as in ROOKERY_HANDLER=exec:./bot.py, or leave "
+	      "--watch out\n", stderr);
+	return STATUS_USAGE;
+}
+
 /* What the workers would find, where this configuration runs any. */
 static enum status
 check_handlers(const struct cli *cli)
 {
 	struct handlers all = { 0 };
+	enum status     status = STATUS_DONE;
 	enum err        e = ERR_OK;
 
 	if (strstr(cli->conf.services, "worker") != NULL)
 		e = handlers_load(&all, &cli->conf, print_handler_problem,
 		    NULL);
+	if (e == ERR_OK)
+		status = check_watch(cli, &all);
 	handlers_free(&all);
-	return e == ERR_OK ? STATUS_DONE
+	return e == ERR_OK ? status
 	    : e == ERR_CONFIG ? STATUS_CONFIG : STATUS_FAILED;
 }
 

@@ -23,6 +23,7 @@ import urllib.request
 
 URL = os.environ.get("MODEL_URL", "http://127.0.0.1:8099/v1/chat/completions")
 PART_S = 0.5                  # between two parts of a stream
+ENDED = 40034018              # what the platform says of a stream that is over
 waiting = {}                  # id of a call: its future
 numbers = iter(range(1, 1 << 62))
 
@@ -76,26 +77,39 @@ async def stream(ev):
     text, index, stream_id, last = "", 0, None, 0.0
     loop = asyncio.get_running_loop()
 
-    async def part(final):
-        nonlocal index, stream_id
-        args = {"index": index, "text": text, "format": "text",
-                "final": final}
+    async def put(at, final):
+        nonlocal last
+        await asyncio.sleep(last + PART_S - loop.time())
+        args = {"index": at, "text": text, "format": "text", "final": final}
         if stream_id:
             args["id"] = stream_id
         result = await call(ev, "stream", **args)
-        if result["ok"]:
-            data = result.get("data") or {}
-            stream_id = stream_id or data.get("id") or data.get("msg")
-            index += 1
-        elif index > 0:
-            raise RuntimeError(result["code"] + ": " + result["message"])
-        return result["ok"]
+        last = loop.time()
+        return result
+
+    async def part(final):
+        """False: no stream can be had, or gone on with."""
+        nonlocal index, stream_id
+        at, others = index, [index + 1, index]
+        result = await put(at, final)
+        while not result["ok"] and stream_id:
+            # Perhaps the platform has it, and it was the answer that was lost,
+            # or apid: if so it wants the next one, otherwise this one again.
+            if final and result.get("platform_code") == ENDED:
+                return True
+            if not others:
+                raise RuntimeError(result["code"] + ": " + result["message"])
+            at = others.pop(0)
+            result = await put(at, final)
+        index = at + 1
+        data = result.get("data") or {}
+        stream_id = stream_id or data.get("id") or data.get("msg")
+        return bool(stream_id)
 
     may = True
     async for piece in pieces(ev["text"]):
         text += piece
         if may and text.strip() and loop.time() - last > PART_S:
-            last = loop.time()
             may = await part(False)
     if not may or not await part(True):
         send(op="reply", ev=ev["id"], text=text)

@@ -94,6 +94,10 @@ struct slice call_time(const struct call *, char out[32]);
 /* The chat page has the message again, which reads like this now. */
 void message_show(struct call *, const struct message *,
     const struct json *body);
+/* What the faults make of a request to send, before it is performed (true:
+ * it is answered), and of its answer afterwards; takes the answer. */
+bool message_fault(struct call *);
+void message_done(struct call *, struct json *answer);
 
 /* --- what each operation does: one per fn of routes.def ------------------ */
 

@@ -51,8 +51,8 @@ send_answer(struct call *c, const struct send *s, const char *id)
 }
 
 /* What the faults leave of the answer to a send that was made.  Takes it. */
-static void
-send_done_answer(struct call *c, struct json *j)
+void
+message_done(struct call *c, struct json *j)
 {
 	struct fault f;
 
@@ -193,7 +193,7 @@ perform_send(struct call *c)
 		show_sent(c->sim, &s, id, c->bot->name);
 	if (m != NULL && s.event != NULL && s.event->load != 0)
 		load_replied(c->sim, s.event, c->now_us);
-	send_done_answer(c, send_answer(c, &s, id));
+	message_done(c, send_answer(c, &s, id));
 }
 
 static bool
@@ -213,8 +213,8 @@ too_soon(struct call *c)
 	return call_strike(c, FAULT_send_limit, &struck);
 }
 
-static bool
-send_fault(struct call *c)
+bool
+message_fault(struct call *c)
 {
 	struct ledger *l = &c->sim->platform.ledger;
 	struct fault   f;
@@ -239,7 +239,7 @@ on_send(struct call *c)
 	struct fault f;
 
 	ledger_count(&c->sim->platform.ledger, COUNT_sends);
-	if (send_fault(c) || !read_form_data(c))
+	if (message_fault(c) || !read_form_data(c))
 		return;
 	if (call_strike(c, FAULT_send_late, &f))
 		call_again_later(c, f.ms, perform_send);

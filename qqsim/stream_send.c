@@ -39,7 +39,7 @@ part_done(struct call *c, const struct talk *t)
 	json_put_take(j, "ext_info", info);
 	json_put_int(j, "remain_msg_len",
 	    (int64_t)(TALK_TEXT_MAX - t->text.n));
-	call_done(c, j);
+	message_done(c, j);
 }
 
 static void
@@ -85,6 +85,8 @@ on_stream(struct call *c)
 	const struct refusal *r;
 
 	ledger_count(l, COUNT_sends);
+	if (message_fault(c))
+		return;
 	if (id.n == 0) {
 		begin(c);
 		return;

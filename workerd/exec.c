@@ -32,6 +32,8 @@ struct exec {
 	size_t        n;
 	char        **argv;
 	uint64_t      print;      /* of its files, as they were at the start */
+	unsigned      files;      /* how many words of it are files */
+	bool          missing;    /* one of them is gone, which has been said */
 };
 
 /* --- what it is started with ---------------------------------------------------- */
@@ -186,13 +188,15 @@ reap(struct worker *w)
 
 /* --- its files -------------------------------------------------------------------- */
 
-static void
+/* Is it a file? */
+static bool
 add_print(uint64_t *print, const char *path)
 {
 	struct stat st;
 	uint64_t    parts[4] = { 0 };
+	bool        is = stat(path, &st) == 0 && S_ISREG(st.st_mode);
 
-	if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+	if (is) {
 		parts[0] = st.st_ino;
 		parts[1] = (uint64_t)st.st_size;
 		parts[2] = (uint64_t)st.st_mtim.tv_sec;
@@ -200,27 +204,29 @@ add_print(uint64_t *print, const char *path)
 	}
 	for (size_t i = 0; i < 4; i++)
 		*print = (*print ^ parts[i]) * 1099511628211u;
+	return is;
 }
 
 /* Another number when one of the files of the command is another. */
 static uint64_t
-print_of(const struct handler *h)
+print_of(const struct handler *h, unsigned *files)
 {
 	const struct exec *x = h->own;
 	const char        *dir = h->worker->conf.handler_dir;
 	uint64_t           print = 14695981039346656037u;
 	char               path[PATH_MAX];
 
+	*files = 0;
 	for (char **a = x->argv; *a != NULL; a++) {
 		if (a == x->argv) {
 			if (handlers_find(*a, dir, path, sizeof path))
-				add_print(&print, path);
+				*files += add_print(&print, path);
 			continue;
 		}
 		snprintf(path, sizeof path, "%s%s%s",
 		    (*a)[0] == '/' || dir[0] == '\0' ? "" : dir,
 		    (*a)[0] == '/' || dir[0] == '\0' ? "" : "/", *a);
-		add_print(&print, path);
+		*files += add_print(&print, path);
 	}
 	add_print(&print, h->worker->conf.handler_env_file);
 	return print;
@@ -257,12 +263,29 @@ start_the_broken(struct exec *x)
 	}
 }
 
+/* An editor that saves may move the file away first: nobody is there who could
+ * take the place of those who run. */
+static bool
+is_missing(struct handler *h, unsigned files)
+{
+	struct exec *x = h->own;
+
+	if (files < x->files && !x->missing)
+		log_warn("handler.missing", KV("handler", h->row->name),
+		    KV("why", "one of its files is gone; what runs goes on"));
+	x->missing = files < x->files;
+	return x->missing;
+}
+
 static void
 exec_reload(struct handler *h, bool asked)
 {
 	struct exec *x = h->own;
-	uint64_t     print = print_of(h);
+	unsigned     files;
+	uint64_t     print = print_of(h, &files);
 
+	if (is_missing(h, files) && !asked)
+		return;
 	if (print == x->print && !(asked && h->broken[0] != '\0'))
 		return;
 	if (print == x->print) { /* what it lacked may be there by now */
@@ -271,6 +294,7 @@ exec_reload(struct handler *h, bool asked)
 		return;
 	}
 	x->print = print;
+	x->files = files;
 	h->broken[0] = '\0';
 	log_info("handler.renew", KV("handler", h->row->name),
 	    KV("why", "its files have changed"));
@@ -344,7 +368,7 @@ exec_open(struct handler *h)
 	x->stays = calloc(STAYS, sizeof *x->stays);
 	if (x->argv == NULL || x->children == NULL || x->stays == NULL)
 		return ERR_NOMEM;
-	x->print = print_of(h);
+	x->print = print_of(h, &x->files);
 	reap(h->worker);
 	for (size_t i = 0; i < x->n; i++) {
 		child_open(&x->children[i], h, (unsigned)i);
