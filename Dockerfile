@@ -32,7 +32,8 @@ RUN groupadd --gid 10001 rookery \
         /run/rookery /var/lib/rookery /var/lib/rookery/sim \
         /var/lib/rookery/state /var/lib/rookery/media \
         /etc/rookery/keys /etc/rookery/keys/api \
-        /etc/rookery/keys/gateway /etc/rookery/keys/worker
+        /etc/rookery/keys/gateway /etc/rookery/keys/worker \
+        /etc/rookery/keys/observer
 COPY --from=build /out/usr/local/bin/ /usr/local/bin/
 # Where handlers lie: these, unless another folder is mounted over them.
 COPY examples/ /srv/bot/

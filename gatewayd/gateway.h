@@ -4,6 +4,7 @@
  *   link.c      sessions <-> connections, and what apid tells them
  *   intake.c    payloads in, events into the queue; callbacks of the webhook
  *   handout.c   the queue <-> workers
+ *   feed.c      events -> those who only look on
  *   notice.c    what apid is told unasked
  *   keep.c      the queue and the sessions <-> the journal
  *   question.c  what a person asks: dead letters, what waits
@@ -78,12 +79,22 @@ struct webhook_counts {
 	struct webhook_tally refusals;
 };
 
+struct feed {
+	char        *url;
+	struct bus  *bus;            /* NULL: cannot be opened yet */
+	struct buf   waiting;        /* events for the commit */
+	struct buf   hint;           /* for a person, while it is not open */
+	uint64_t     retry_ms, dropped;
+	struct timer retry;
+};
+
 struct gateway {
 	struct conf          conf;
 	struct loop         *loop;
 	struct proc          proc;
 	struct net          *net;
 	struct bus          *events, *trust;
+	struct feed          feed;
 	struct delivery     *delivery;
 	struct journal      *journal;          /* NULL: cannot be opened yet */
 	enum err             journal_err;      /* the first failed write */
@@ -201,6 +212,20 @@ void handout_close(struct gateway *);
 void handout_soon(struct gateway *);
 void handout_tick(struct gateway *);
 void handout_on_gone(void *self, msg_peer, const struct msg_gone *);
+
+/* feed.c */
+/* NOMEM; where it cannot be opened it is tried again by itself. */
+enum err feed_open(struct gateway *);
+void feed_close(struct gateway *);
+/* A new event, and its body as it is encoded: shown after the commit. */
+void feed_event(struct gateway *, const struct msg_event *,
+    struct slice body);
+/* The commit is made. */
+void feed_settle(struct gateway *);
+/* What a person should know; "". */
+const char *feed_hint(const struct gateway *);
+/* For status. */
+struct json *feed_json(const struct gateway *);
 
 /* notice.c */
 /* Tells apid when it is news whether any session of the bot is live. */

@@ -72,8 +72,10 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
 	}
 	if (e == ERR_FULL || e == ERR_NOMEM)
 		return e;
-	if (e == ERR_OK)
+	if (e == ERR_OK) {
 		notice_event(g, &ev, p->d);
+		feed_event(g, &ev, buf_slice(&g->body));
+	}
 	log_info(e == ERR_DUPLICATE ? "event.duplicate" : "event.in",
 	    KV("id", ev.id), KV("type", ev.type), KV("bot", ev.bot),
 	    KV("shard", shard), KV("text_bytes", ev.text.n));

@@ -453,8 +453,10 @@ keep_settle(struct gateway *g)
 	keep_sessions(g);
 	if (g->journal_err == ERR_OK && journal_is_urgent(g->journal))
 		keep_note(g, journal_commit(g->journal));
-	if (g->journal_err == ERR_OK)
+	if (g->journal_err == ERR_OK) {
 		answer(g);
+		feed_settle(g);
+	}
 	return g->journal_err;
 }
 

@@ -214,6 +214,7 @@ gateway_open(struct gateway *g)
 	    (e = proc_make_dir("ROOKERY_RUN_DIR", g->conf.run_dir, 0750)) !=
 	        ERR_OK ||
 	    (e = bots_open(g)) != ERR_OK || (e = handout_open(g)) != ERR_OK ||
+	    (e = feed_open(g)) != ERR_OK ||
 	    (e = open_net(g)) != ERR_OK || (e = open_trust(g)) != ERR_OK)
 		return e;
 	proc_ready(&g->proc);
@@ -254,6 +255,7 @@ gateway_close(struct gateway *g)
 		keep_settle(g);
 	if (g->delivery != NULL)
 		handout_close(g);
+	feed_close(g);
 	keep_close(g);
 	bus_close(&g->trust);
 	net_close(&g->net);

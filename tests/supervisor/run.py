@@ -2098,7 +2098,7 @@ def test_cli_keys():
                                  env={"PATH": os.environ["PATH"]})
     expect(run().returncode == 0, "keys")
     read = lambda *p: open(os.path.join(keys, *p)).read()
-    pairs = {n: read(n, n + ".key").splitlines() for n in ("api", "gateway", "worker")}
+    pairs = {n: read(n, n + ".key").splitlines() for n in ("api", "gateway", "worker", "observer")}
     for name, pair in pairs.items():
         expect(len(pair) == 2 and all(len(x) == 40 for x in pair), "format")
         mode = os.stat(os.path.join(keys, name, name + ".key")).st_mode & 0o777
