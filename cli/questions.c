@@ -108,9 +108,9 @@ read_all(struct link *link, struct json *all, int64_t *total)
 	return STATUS_DONE;
 }
 
-static const char *const dead_titles[] = { "NO", "ID", "CONVERSATION", "TYPE",
-	"ATTEMPTS", "FOR", "WORKER", "WHY", NULL };
-static const char *const dead_keys[] = { "no", "id", "conv", "type",
+static const char *const dead_titles[] = { "NO", "ID", "BOT", "CONVERSATION",
+	"TYPE", "ATTEMPTS", "FOR", "WORKER", "WHY", NULL };
+static const char *const dead_keys[] = { "no", "id", "bot", "conv", "type",
 	"attempts", NULL, "worker", "why" };
 
 static const char *
@@ -299,10 +299,10 @@ command_dead(struct cli *cli)
 
 /* --- events under way --------------------------------------------------- */
 
-static const char *const event_titles[] = { "CONVERSATION", "QUEUED",
+static const char *const event_titles[] = { "BOT", "CONVERSATION", "QUEUED",
 	"IN FLIGHT", "WORKER", "ATTEMPT", "OLDEST", "HEAD", NULL };
-static const char *const event_keys[] = { "conv", "queued", "in_flight",
-	"worker", "attempt", NULL, "head" };
+static const char *const event_keys[] = { "bot", "conv", "queued",
+	"in_flight", "worker", "attempt", NULL, "head" };
 
 static void
 print_events(const struct cli *cli, const struct json *data)

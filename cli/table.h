@@ -9,7 +9,7 @@
 
 #include "slice.h"
 
-enum { TABLE_COLUMNS = 8, TABLE_CELL = 96 };
+enum { TABLE_COLUMNS = 9, TABLE_CELL = 96 };
 
 enum colour { PLAIN, GOOD, WARN, BAD, FAINT };
 

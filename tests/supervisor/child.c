@@ -224,7 +224,8 @@ on_ask_events(struct fake *f, uint64_t id, const struct json *with)
 {
 	static const char text[] = "{\"events\":4,\"bytes\":4096,"
 	    "\"in_flight\":1,\"oldest_ms\":61000,\"conversations\":1,"
-	    "\"rows\":[{\"conv\":\"g:7\",\"queued\":3,\"in_flight\":1,"
+	    "\"rows\":[{\"bot\":\"102000001\",\"conv\":\"g:7\","
+	    "\"queued\":3,\"in_flight\":1,"
 	    "\"worker\":\"worker/1\",\"attempt\":2,\"oldest_ms\":61000,"
 	    "\"head\":\"m:abc\"}]}";
 	static const char none[] = "{\"events\":4,\"rows\":[]}";
