@@ -19,7 +19,7 @@ LABEL org.opencontainers.image.title="Rookery" \
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         ca-certificates libcurl4 libjson-c5 libmsgpackc2 libssl3 \
-        libsqlite3-0 libwebsockets17 libzmq5 \
+        libsqlite3-0 libwebsockets17 libzmq5 python3 \
  && rm -rf /var/lib/apt/lists/*
 
 # A volume that is still empty takes the owner of the folder it is mounted on.
@@ -32,8 +32,11 @@ RUN groupadd --gid 10001 rookery \
         /run/rookery /var/lib/rookery /var/lib/rookery/sim \
         /var/lib/rookery/state /var/lib/rookery/media \
         /etc/rookery/keys /etc/rookery/keys/api \
-        /etc/rookery/keys/gateway /etc/rookery/keys/worker
+        /etc/rookery/keys/gateway /etc/rookery/keys/worker \
+        /etc/rookery/keys/observer
 COPY --from=build /out/usr/local/bin/ /usr/local/bin/
+# Where handlers lie: these, unless another folder is mounted over them.
+COPY examples/ /srv/bot/
 
 ENV ROOKERY_RUN_DIR=/run/rookery ROOKERY_STATE_DIR=/var/lib/rookery
 USER 10001:10001

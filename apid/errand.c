@@ -122,7 +122,7 @@ on_time(void *self)
 	e->request = (struct http_request){ .method = "POST",
 		.url = e->url.p, .body = buf_slice(&e->body),
 		.headers = bot_headers(e->bot, false), .until_ms = e->until_ms,
-		.slow_ms = e->slow_ms, .on_done = on_answer, .self = e };
+		.on_done = on_answer, .self = e };
 	if (e->request.headers != NULL)
 		x = http_start(e->http, &e->request);
 	if (x == ERR_OK)

@@ -33,7 +33,6 @@ struct errand {
 	struct http   *http;
 	struct bot    *bot;
 	struct pace   *pace;         /* somebody calls limit_next() */
-	uint64_t       slow_ms;      /* as http_request */
 	uint64_t       until_ms;
 	uint64_t       told_code;    /* a code that ends it at once; 0: none */
 	struct buf     body;         /* JSON */

@@ -225,9 +225,12 @@ make_folders(const struct conf *c)
 	enum err e = ERR_NOMEM;
 
 	if (trust != NULL &&
-	    (e = proc_make_dir(c->run_dir, RUN_MODE)) == ERR_OK &&
-	    (e = proc_make_dir(trust, TRUST_MODE)) == ERR_OK &&
-	    proc_make_dir(c->state_dir, STATE_MODE) != ERR_OK)
+	    (e = proc_make_dir("ROOKERY_RUN_DIR", c->run_dir, RUN_MODE)) ==
+	        ERR_OK &&
+	    (e = proc_make_dir("ROOKERY_RUN_DIR", trust, TRUST_MODE)) ==
+	        ERR_OK &&
+	    proc_make_dir("ROOKERY_STATE_DIR", c->state_dir, STATE_MODE) !=
+	        ERR_OK)
 		e = ERR_SYSTEM; /* a disk comes back by itself */
 	free(trust);
 	return e;

@@ -365,7 +365,7 @@ send_parts(struct media_job *j)
 		.key = buf_slice(&j->upload_key), .name = slice_of(j->name),
 		.type = j->kind, .fd = j->fd, .size = j->size,
 		.changed_ns = j->changed_ns, .sums = &j->sums,
-		.until_ms = j->until_ms, .slow_ms = m->o.timeout_ms,
+		.until_ms = j->until_ms,
 		.on_done = on_upload, .self = j };
 
 	if (upload_start(&j->upload, &o) != ERR_OK)
@@ -777,7 +777,7 @@ job_new(struct media *m, struct media_order *o)
 	j->kind = o->want.type;
 	j->form = o->scope != SCOPE_C2C && o->scope != SCOPE_GROUP;
 	j->errand = (struct errand){ .loop = m->o.loop, .http = m->http,
-		.bot = o->bot, .pace = m->o.pace, .slow_ms = m->o.timeout_ms,
+		.bot = o->bot, .pace = m->o.pace,
 		.on_done = on_files, .self = j };
 	add_order(j, o);
 	begin(j, &o->want);

@@ -6,9 +6,13 @@
 struct table_entry *
 table_find(const struct table *t, struct slice key)
 {
-	unsigned            hash = slice_hash(key);
-	struct table_entry *e = t->buckets[hash % TABLE_BUCKETS];
+	struct table_entry *e;
+	unsigned            hash;
 
+	if (t->n == 0)
+		return NULL; /* as most are: nothing is hashed for them */
+	hash = slice_hash(key);
+	e = t->buckets[hash % TABLE_BUCKETS];
 	while (e != NULL && (e->hash != hash || !slice_eq(e->key, key)))
 		e = e->next;
 	return e;

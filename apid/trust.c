@@ -29,10 +29,9 @@ struct trust_ask {
 	char                bytes[];      /* peer, then id */
 };
 
-/* What the platform's pages show for an ordinary bot. */
-static const struct msg_session_answer usual = {
-	.shards = 1, .total = 1000, .remaining = 1000, .max_concurrency = 1
-};
+/* What the platform has not told stays 0: whoever asks knows it from before, or
+ * does without. */
+static const struct msg_session_answer untold = { .max_concurrency = 1 };
 
 /* --- the answer ----------------------------------------------------------- */
 
@@ -145,21 +144,18 @@ number(const struct json *doc, const char *path, uint64_t fallback)
 static void
 read_session(struct trust_ask *a, const struct json *doc)
 {
-	struct msg_session_answer m = usual;
+	struct msg_session_answer m = untold;
 	const char               *own = a->bot->conf->qq_gateway_url;
 	struct slice              url = json_text_at(doc, "url");
 
-	m.shards = number(doc, "shards", m.shards);
-	m.total = number(doc, "session_start_limit.total", m.total);
-	m.remaining = number(doc, "session_start_limit.remaining",
-	    m.remaining);
+	m.shards = number(doc, "shards", 0);
+	m.total = number(doc, "session_start_limit.total", 0);
+	m.remaining = number(doc, "session_start_limit.remaining", m.total);
 	m.reset_after_ms = number(doc, "session_start_limit.reset_after", 0);
 	m.max_concurrency = number(doc, "session_start_limit.max_concurrency",
 	    m.max_concurrency);
 	if (m.max_concurrency == 0)
 		m.max_concurrency = 1;
-	if (m.shards == 0)
-		m.shards = 1;
 	grant(a, own[0] != '\0' ? slice_of(own) : url, &m);
 }
 
@@ -170,7 +166,7 @@ proceed(struct trust_ask *a)
 	const char *own = a->bot->conf->qq_gateway_url;
 
 	if (own[0] != '\0')
-		grant(a, slice_of(own), &usual);
+		grant(a, slice_of(own), &untold);
 	else
 		ask_platform(a, CALL_gateway_bot_get);
 }

@@ -573,7 +573,7 @@ upload_start(struct upload **out, const struct upload_options *o)
 		return ERR_NOMEM;
 	u->o = *o;
 	u->talk = (struct errand){ .loop = o->loop, .http = o->http,
-		.bot = o->bot, .pace = o->pace, .slow_ms = o->slow_ms,
+		.bot = o->bot, .pace = o->pace,
 		.until_ms = o->until_ms, .self = u };
 	u->headers = http_headers_new(lines);
 	for (int i = 0; i < PARTS_AT_ONCE; i++) {

@@ -53,7 +53,7 @@ struct upload_options {
 	int                   fd;
 	uint64_t              size, changed_ns;    /* fstat's mtime */
 	const struct sums    *sums;
-	uint64_t              until_ms, slow_ms;
+	uint64_t              until_ms;
 	/* From the loop; then only upload_free() may follow, later. */
 	void                (*on_done)(void *self, const struct upload_end *);
 	void                 *self;

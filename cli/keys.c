@@ -1,7 +1,8 @@
 /*
- * rookery keys: key pairs for the three daemons that talk over tcp, laid out
- * so that each container mounts one folder and finds in it its own secret key
- * and the public keys of those it talks to.  The formats are bus.h's.
+ * rookery keys: key pairs for the daemons that talk over tcp, and for those who
+ * look on, laid out so that each container mounts one folder and finds in it
+ * its own secret key and the public keys of those it talks to.  The formats
+ * are bus.h's.
  */
 #include <sys/stat.h>
 
@@ -15,9 +16,10 @@
 #include "cli.h"
 #include "proc.h"
 
-enum { KEY_TEXT = 40, PARTIES = 3 };
+enum { KEY_TEXT = 40, PARTIES = 4 };
 
-static const char *const parties[PARTIES] = { "api", "gateway", "worker" };
+static const char *const parties[PARTIES] = { "api", "gateway", "worker",
+	"observer" };
 
 static bool
 is_key(struct slice s)
@@ -110,7 +112,7 @@ own_pair(const char *dir, const char *name, char public_key[KEY_TEXT + 1])
 	bool  there = false, good;
 
 	good = folder != NULL && asprintf(&path, "%s/%s.key", folder, name) > 0;
-	if (good && proc_make_dir(folder, 0700) != ERR_OK)
+	if (good && proc_make_dir("FOLDER", folder, 0700) != ERR_OK)
 		good = false;
 	good = good && read_pair(path, public_key, &there);
 	if (good && !there)

@@ -325,10 +325,13 @@ print_remedy(struct slice who, struct slice remedy, bool *any)
 }
 
 static void
-print_remedies(const struct json *children)
+print_remedies(const struct json *answer)
 {
-	bool any = false;
+	const struct json *children = json_get(answer, "children");
+	bool               any = false;
 
+	print_remedy(slice_of("rookeryd"),
+	    json_text_at(json_get(answer, "supervisor"), "remedy"), &any);
 	for (size_t i = 0; i < json_count(children); i++) {
 		const struct json *c = json_at(children, i);
 		const struct json *s = json_path(c, "app.sessions");
@@ -385,7 +388,7 @@ print_snapshot(const struct cli *cli, const struct json *a)
 	for (size_t i = 0; i < json_count(children); i++)
 		json_each(json_get(json_at(children, i), "app"), print_flat,
 		    &flat);
-	print_remedies(children);
+	print_remedies(a);
 }
 
 static void

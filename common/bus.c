@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -21,7 +22,9 @@ enum {
 	PER_TURN = 256, HIGH_WATER = 1000, KEY = 40, ADMIT_MAX = 4,
 	/* What is in the pipe when a program leaves (acks, a bye) still goes
 	 * to a living peer; for a dead one we wait no longer than this. */
-	LINGER_MS = 300
+	LINGER_MS = 300,
+	FEED_LINGER_MS = 50, /* an observer that reads nothing delays no stop */
+	ASKS_MAX = 512       /* bytes of what an observer may say: a topic */
 };
 
 struct bus {
@@ -42,7 +45,14 @@ struct bus {
 	/* What may have come in: the descriptor has signalled, or a call of
 	 * ours may have swallowed its signal. */
 	bool               woken, touched;
+	atomic_size_t      afloat;       /* bytes that wait for observers */
 };
+
+static bool
+binds(const struct bus *b)
+{
+	return b->o.side == BUS_SERVER || b->o.side == BUS_FEED;
+}
 
 static void
 set_int(void *socket, int option, int v)
@@ -103,7 +113,7 @@ load_keys(struct bus *b)
 	if ((e = read_key(b->o.keys_dir, b->o.name, ".key", b->public_key,
 	         b->secret_key)) != ERR_OK)
 		return e;
-	if (b->o.side == BUS_CLIENT)
+	if (!binds(b))
 		return read_key(b->o.keys_dir, b->o.server, ".pub",
 		    b->server_key, NULL);
 	for (size_t i = 0; i < ADMIT_MAX && b->o.admit[i] != NULL; i++) {
@@ -233,10 +243,11 @@ on_monitor(void *self, int fd, unsigned what)
 	while (b->monitor != NULL &&
 	    zmq_recv(b->monitor, event, sizeof event, ZMQ_DONTWAIT) >= 0) {
 		zmq_recv(b->monitor, address, sizeof address, ZMQ_DONTWAIT);
-		if (b->met && b->o.on_open != NULL) {
+		if (b->met)
 			log_info("bus.reconnected", KV("url", b->url));
+		if (b->o.on_open != NULL &&
+		    (b->met || b->o.side == BUS_OBSERVER))
 			b->o.on_open(b->o.self);
-		}
 		b->met = true;
 	}
 }
@@ -309,6 +320,102 @@ bus_send(struct bus *b, msg_peer to, enum msg_kind kind, const void *msg)
 	return ERR_OK;
 }
 
+/* --- the feed: a body is freed when the last observer has had it ----------------- */
+
+struct afloat {
+	atomic_size_t *counted;
+	size_t         n;
+	char           body[];
+};
+
+/* Called by the library, from a thread of its own. */
+static void
+sink(void *body, void *hint)
+{
+	struct afloat *a = hint;
+
+	(void)body;
+	atomic_fetch_sub(a->counted, a->n);
+	free(a);
+}
+
+static enum err
+float_body(struct bus *b, struct slice body, zmq_msg_t *m)
+{
+	struct afloat *a;
+
+	if (atomic_load(&b->afloat) + body.n > FEED_BYTES) {
+		b->counts.dropped++;
+		return ERR_FULL;
+	}
+	if ((a = malloc(sizeof *a + body.n)) == NULL)
+		return ERR_NOMEM;
+	a->counted = &b->afloat;
+	a->n = body.n;
+	memcpy(a->body, body.p, body.n);
+	if (zmq_msg_init_data(m, a->body, body.n, sink, a) < 0) {
+		free(a);
+		return ERR_NOMEM;
+	}
+	atomic_fetch_add(&b->afloat, body.n);
+	return ERR_OK;
+}
+
+/* The first part decides who gets the message.  Without leave to drop it fails
+ * when one of them has no room: that is counted, and the others have it all
+ * the same. */
+static bool
+begin_post(struct bus *b, struct slice topic)
+{
+	int flags = ZMQ_SNDMORE | ZMQ_DONTWAIT;
+
+	set_int(b->socket, ZMQ_XPUB_NODROP, 1);
+	if (zmq_send(b->socket, topic.p, topic.n, flags) >= 0)
+		return true;
+	if (errno != EAGAIN)
+		return false;
+	b->counts.slow++;
+	set_int(b->socket, ZMQ_XPUB_NODROP, 0);
+	return zmq_send(b->socket, topic.p, topic.n, flags) >= 0;
+}
+
+enum err
+bus_publish(struct bus *b, struct slice topic, enum msg_kind kind,
+    struct slice body)
+{
+	const struct msg_info *info = msg_info(kind);
+	char                   head[MSG_HEAD] = { 'R', 'K', '1', info->kind };
+	zmq_msg_t              m;
+	enum err               e;
+
+	if (b->o.side != BUS_FEED || !(info->ways & b->o.sends))
+		return ERR_FORBIDDEN;
+	if (body.n > MSG_MAX)
+		return ERR_TOO_LARGE;
+	if ((e = float_body(b, body, &m)) != ERR_OK)
+		return e;
+	b->touched = true;
+	if (!begin_post(b, topic) ||
+	    zmq_send(b->socket, head, sizeof head,
+	        ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+	    zmq_msg_send(&m, b->socket, ZMQ_DONTWAIT) < 0) {
+		zmq_msg_close(&m);
+		return ERR_SYSTEM;
+	}
+	b->counts.sent++;
+	return ERR_OK;
+}
+
+/* An observer asks for a topic, or no longer: one byte, then the topic. */
+static void
+note_topic(struct bus *b, struct slice said)
+{
+	if (said.n > 0 && said.p[0] == 1)
+		b->counts.topics++;
+	else if (said.n > 0 && said.p[0] == 0 && b->counts.topics > 0)
+		b->counts.topics--;
+}
+
 /* --- receiving ------------------------------------------------------------------ */
 
 struct frames {
@@ -320,7 +427,9 @@ struct frames {
 static bool
 receive(struct bus *b, struct frames *f)
 {
-	size_t want = b->o.side == BUS_SERVER ? 3 : 2;
+	static const size_t parts[] = { [BUS_SERVER] = 3, [BUS_CLIENT] = 2,
+		[BUS_FEED] = 1, [BUS_OBSERVER] = 3 };
+	size_t want = parts[b->o.side];
 	bool   more = true;
 
 	f->n = 0;
@@ -384,8 +493,7 @@ is_beat(struct bus *b, msg_peer from, struct slice head, struct slice body)
 static void
 take(struct bus *b, struct frames *f)
 {
-	bool     server = b->o.side == BUS_SERVER;
-	msg_peer from = { NULL, 0 };
+	msg_peer from = { NULL, 0 };   /* to an observer: the topic */
 	struct slice head, body;
 	enum err     e = ERR_SYNTAX;
 
@@ -393,10 +501,14 @@ take(struct bus *b, struct frames *f)
 		note_refused(b, e, (struct slice){ NULL, 0 });
 		return;
 	}
-	if (server)
+	if (b->o.side == BUS_FEED) {
+		note_topic(b, part_slice(f, 0));
+		return;
+	}
+	if (f->n == 3)
 		from = part_slice(f, 0);
-	head = part_slice(f, server);
-	body = part_slice(f, server + 1u);
+	head = part_slice(f, f->n - 2);
+	body = part_slice(f, f->n - 1);
 	b->heard_ms = loop_now(b->loop);
 	b->counts.received++;
 	if (b->o.on_heard != NULL)
@@ -454,10 +566,10 @@ is_loopback_url(const char *url)
 static void
 set_curve(struct bus *b)
 {
-	set_int(b->socket, ZMQ_CURVE_SERVER, b->o.side == BUS_SERVER);
+	set_int(b->socket, ZMQ_CURVE_SERVER, binds(b));
 	zmq_setsockopt(b->socket, ZMQ_CURVE_SECRETKEY, b->secret_key,
 	    KEY + 1);
-	if (b->o.side == BUS_SERVER) {
+	if (binds(b)) {
 		zmq_setsockopt(b->socket, ZMQ_ZAP_DOMAIN, "rookery", 7);
 		return;
 	}
@@ -501,9 +613,9 @@ attach(struct bus *b)
 {
 	enum err e = ERR_OK;
 
-	if (b->o.side == BUS_SERVER && strncmp(b->url, "ipc://", 6) == 0)
+	if (binds(b) && strncmp(b->url, "ipc://", 6) == 0)
 		return bind_ipc(b);
-	if (b->o.side == BUS_CLIENT)
+	if (!binds(b))
 		e = zmq_connect(b->socket, b->url) == 0 ? ERR_OK : ERR_CONFIG;
 	else if (zmq_bind(b->socket, b->url) < 0)
 		e = errno == EADDRINUSE ? ERR_BUSY : ERR_CONFIG;
@@ -513,14 +625,41 @@ attach(struct bus *b)
 	return e;
 }
 
+/* What one side has and the others have not. */
+static void
+set_side(struct bus *b)
+{
+	switch (b->o.side) {
+	case BUS_SERVER:
+		set_int(b->socket, ZMQ_ROUTER_MANDATORY, 1);
+		break;
+	case BUS_CLIENT:
+		break;
+	case BUS_FEED:
+		set_int(b->socket, ZMQ_SNDHWM, FEED_MESSAGES);
+		zmq_setsockopt(b->socket, ZMQ_MAXMSGSIZE,
+		    &(int64_t){ ASKS_MAX }, sizeof(int64_t));
+		break;
+	case BUS_OBSERVER: /* nothing is said on it, so the library beats */
+		set_int(b->socket, ZMQ_HEARTBEAT_IVL, BUS_BEAT_MS);
+		set_int(b->socket, ZMQ_HEARTBEAT_TIMEOUT, BUS_SILENCE_MS);
+		for (size_t i = 0; b->o.topics[i] != NULL; i++)
+			zmq_setsockopt(b->socket, ZMQ_SUBSCRIBE,
+			    b->o.topics[i], strlen(b->o.topics[i]));
+		break;
+	}
+}
+
 static enum err
 open_socket(struct bus *b)
 {
+	static const int types[] = { [BUS_SERVER] = ZMQ_ROUTER,
+		[BUS_CLIENT] = ZMQ_DEALER, [BUS_FEED] = ZMQ_XPUB,
+		[BUS_OBSERVER] = ZMQ_SUB };
 	struct loop_source src = { socket_pending, socket_serve, b };
 	enum err           e;
 
-	b->socket = zmq_socket(b->context,
-	    b->o.side == BUS_SERVER ? ZMQ_ROUTER : ZMQ_DEALER);
+	b->socket = zmq_socket(b->context, types[b->o.side]);
 	if (b->socket == NULL)
 		return ERR_SYSTEM;
 	set_int(b->socket, ZMQ_LINGER, 0);
@@ -531,13 +670,12 @@ open_socket(struct bus *b)
 	set_int(b->socket, ZMQ_HANDSHAKE_IVL, 5000);
 	zmq_setsockopt(b->socket, ZMQ_MAXMSGSIZE, &(int64_t){ MSG_MAX + 64 },
 	    sizeof(int64_t));
-	if (b->o.side == BUS_SERVER)
-		set_int(b->socket, ZMQ_ROUTER_MANDATORY, 1);
+	set_side(b);
 	if (b->curve)
 		set_curve(b);
 	b->heard_ms = b->said_ms = loop_clock_ms();
 	b->touched = true;
-	if ((b->o.side == BUS_CLIENT && (e = monitor_open(b)) != ERR_OK) ||
+	if ((!binds(b) && (e = monitor_open(b)) != ERR_OK) ||
 	    (e = attach(b)) != ERR_OK)
 		return e;
 	return watch(b, b->socket, &src);
@@ -616,7 +754,7 @@ bus_open(struct bus **out, struct loop *loop, const struct bus_options *o)
 	if ((b->context = zmq_ctx_new()) == NULL)
 		goto out;
 	zmq_ctx_set(b->context, ZMQ_IPV6, 1);
-	if (b->curve && o->side == BUS_SERVER && (e = zap_open(b)) != ERR_OK)
+	if (b->curve && binds(b) && (e = zap_open(b)) != ERR_OK)
 		goto out;
 	if ((e = open_socket(b)) != ERR_OK)
 		goto out;
@@ -641,7 +779,7 @@ bus_close(struct bus **bp)
 		return;
 	*bp = NULL;
 	loop_cancel(b->loop, &b->beat);
-	close_socket(b, LINGER_MS);
+	close_socket(b, b->o.side == BUS_FEED ? FEED_LINGER_MS : LINGER_MS);
 	if (b->zap != NULL) {
 		unwatch(b, b->zap);
 		loop_remove_source(b->loop, b);

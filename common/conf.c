@@ -190,14 +190,18 @@ fail:
 	return ERR_NOMEM;
 }
 
+/* Some editors begin a file with it. */
+#define MARK "\xef\xbb\xbf"
+enum { MARK_N = sizeof MARK - 1 };
+
 static enum err
 env_parse(struct conf *c, struct env *env, const char *text)
 {
 	unsigned number = 0;
 	enum err e = ERR_OK;
 
-	if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
-		text += 3; /* some editors begin a file with it */
+	if (strncmp(text, MARK, MARK_N) == 0)
+		text += MARK_N;
 	while (*text != '\0' && e == ERR_OK) {
 		size_t n = strcspn(text, "\n");
 		bool   good;
@@ -276,6 +280,19 @@ conf_log_problems(const struct conf *c)
 		    KV("value", c->problems[i].value),
 		    KV("why", c->problems[i].why),
 		    KV("remedy", c->problems[i].remedy));
+}
+
+void
+conf_tell_problem(const struct conf *c, struct buf *out)
+{
+	const struct conf_problem *p = c->problems;
+
+	if (c->nproblems == 0)
+		return;
+	buf_putf(out, "%s%s%s %s: %s", p->name, p->value[0] != '\0' ? " = " : "",
+	    p->value, p->why, p->remedy);
+	if (c->nproblems > 1)
+		buf_putf(out, " (and %zu more)", c->nproblems - 1);
 }
 
 /* --- checks: NULL is good, else why not --------------------------------------- */
@@ -732,6 +749,9 @@ store(struct conf *c, const struct conf_info *info, const char *v)
 		return "is too short or too long";
 	if ((why = run_check(info, v)) != NULL)
 		return why;
+	if (strcmp(info->type, "secret") == 0 &&
+	    v[strcspn(v, "\r\n\t")] != '\0')
+		return "has more than one line, or a tab in it";
 	if (strcmp(info->type, "secret") == 0)
 		return secret_set(at, slice_of(v)) == ERR_OK ? NULL
 		                                             : "out of memory";
@@ -742,7 +762,8 @@ store(struct conf *c, const struct conf_info *info, const char *v)
 	return NULL;
 }
 
-/* NAME_FILE: the file's text without its last line end. */
+/* NAME_FILE: the file's text without its last line end, and without the mark
+ * that some editors begin a file with. */
 static char *
 value_of_file(struct conf *c, const struct conf_info *info, const char *path)
 {
@@ -763,6 +784,10 @@ value_of_file(struct conf *c, const struct conf_info *info, const char *path)
 	for (n = strlen(text); n > 0 && (text[n - 1] == '\n' ||
 	     text[n - 1] == '\r'); n--)
 		text[n - 1] = '\0';
+	if (strncmp(text, MARK, MARK_N) == 0) {
+		memmove(text, text + MARK_N, n - MARK_N + 1);
+		explicit_bzero(text + n - MARK_N + 1, MARK_N);
+	}
 	return text;
 }
 

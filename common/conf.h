@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "buf.h"
 #include "err.h"
 #include "secret.h"
 
@@ -66,6 +67,8 @@ bool conf_same_bot(const struct conf *, const struct conf *,
 
 /* One line of the log each. */
 void conf_log_problems(const struct conf *);
+/* The first of them in a sentence, with its remedy, and how many more. */
+void conf_tell_problem(const struct conf *, struct buf *);
 
 /* --- readers of single values, each with its own errors ------------------- */
 

@@ -467,6 +467,24 @@ one_handler(struct handlers *all, const char *spec,
 	return r.nomem ? ERR_NOMEM : ERR_CONFIG;
 }
 
+static bool
+check_plugin(const struct handlers_row *row, const struct conf *c,
+    handlers_problem_fn *problem, void *self)
+{
+	const char *dir = c->handler_dir[0] != '\0' ? c->handler_dir : ".";
+	char        path[PATH_MAX], where[64];
+	bool        whole = row->arg[0] == '/';
+
+	snprintf(path, sizeof path, "%s%s%s", whole ? "" : dir,
+	    whole ? "" : "/", row->arg);
+	if (access(path, R_OK) == 0)
+		return true;
+	snprintf(where, sizeof where, "handler %s", row->name);
+	problem(self, where, path, "cannot be read",
+	    "correct its path; it is a shared object made with rookery.h");
+	return false;
+}
+
 /* A command that is not there is a problem before anything starts. */
 static bool
 check_programs(struct handlers *all, const struct conf *c,
@@ -479,6 +497,8 @@ check_programs(struct handlers *all, const struct conf *c,
 		char                 path[PATH_MAX], where[64];
 		char               **argv;
 
+		if (strcmp(row->kind, "plugin") == 0)
+			good &= check_plugin(row, c, problem, self);
 		if (strcmp(row->kind, "exec") != 0 ||
 		    (argv = handlers_argv(row->arg)) == NULL)
 			continue;
@@ -518,10 +538,12 @@ handlers_load(struct handlers *all, const struct conf *c,
 		    "cannot be read", "name a file of handler lines");
 		return ERR_CONFIG;
 	} else if ((text = calloc(1, TEXT_MAX + 1)) != NULL) {
-		size_t n = fread(text, 1, TEXT_MAX, f);
+		struct slice read = { text, fread(text, 1, TEXT_MAX, f) };
 
-		e = handlers_parse(all, (struct slice){ text, n }, file,
-		    problem, self);
+		/* some editors begin a file with it */
+		if (slice_starts(read, SLICE("\xef\xbb\xbf")))
+			read = (struct slice){ read.p + 3, read.n - 3 };
+		e = handlers_parse(all, read, file, problem, self);
 	}
 	if (f != NULL)
 		fclose(f);

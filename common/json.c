@@ -154,10 +154,16 @@ json_parse(struct json **doc, struct slice text)
 static size_t
 skip_string(struct slice t, size_t at)
 {
-	for (at++; at < t.n && t.p[at] != '"'; at++)
-		if (t.p[at] == '\\')
-			at++;
-	return at < t.n ? at + 1 : t.n;
+	const char *from = t.p + at + 1, *end = t.p + t.n, *quote, *p;
+
+	while ((quote = memchr(from, '"', (size_t)(end - from))) != NULL) {
+		for (p = quote; p > from && p[-1] == '\\'; p--)
+			;
+		if ((quote - p) % 2 == 0)
+			return (size_t)(quote + 1 - t.p);
+		from = quote + 1; /* it is escaped */
+	}
+	return t.n;
 }
 
 /* Past the value that begins at `at`; past what follows a scalar, too, up to
@@ -197,8 +203,8 @@ skip_value(struct slice t, size_t at)
 static size_t
 skip_blanks(struct slice t, size_t at)
 {
-	while (at < t.n && strchr(" \t\r\n", t.p[at]) != NULL &&
-	    t.p[at] != '\0')
+	while (at < t.n && (t.p[at] == ' ' || t.p[at] == '\t' ||
+	    t.p[at] == '\r' || t.p[at] == '\n'))
 		at++;
 	return at;
 }

@@ -22,6 +22,7 @@ enum msg_way {
 	MSG_API_UP = 4, MSG_API_DOWN = 8,         /* worker -> apid, back */
 	MSG_TRUST_UP = 16, MSG_TRUST_DOWN = 32,   /* gatewayd -> apid, back */
 	MSG_CHILD_UP = 64, MSG_CHILD_DOWN = 128,  /* child -> supervisor, back */
+	MSG_FEED = 256,                           /* gatewayd -> observers */
 };
 
 typedef struct slice msg_str;

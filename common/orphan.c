@@ -6,27 +6,12 @@
 #include <sys/syscall.h>
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-static size_t
-read_file(const char *path, char *text, size_t size)
-{
-	int     fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t  n = 0;
-	ssize_t got;
-
-	while (fd >= 0 && n < size - 1 &&
-	    (got = read(fd, text + n, size - 1 - n)) > 0)
-		n += (size_t)got;
-	if (fd >= 0)
-		close(fd);
-	text[n] = '\0';
-	return n;
-}
+#include "file.h"
 
 static int
 open_pidfd(pid_t pid)
@@ -81,7 +66,7 @@ is_of(const struct branch *parent, pid_t pid)
 	pid_t of = 0;
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	read_file(path, text, sizeof text);
+	file_read(path, text, sizeof text);
 	if ((p = strrchr(text, ')')) == NULL ||
 	    sscanf(p + 1, " %*c %d", &of) != 1)
 		return false;
@@ -120,7 +105,7 @@ orphan_has(pid_t pid, const char *pair)
 	size_t n, len = strlen(pair) + 1;
 
 	snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
-	n = read_file(path, text, sizeof text);
+	n = file_read(path, text, sizeof text);
 	for (size_t at = 0; at + len <= n + 1; at += strlen(text + at) + 1)
 		if (memcmp(text + at, pair, len) == 0)
 			return true;

@@ -405,26 +405,47 @@ proc_bin_dir(void)
 	return strdup(path);
 }
 
-enum err
-proc_make_dir(const char *dir, unsigned mode)
+/* 0: the folder is there and ours; else why it is not. */
+static int
+make_dir(char *path, unsigned mode)
 {
-	char path[1024];
+	struct stat st;
+	int         why = 0;
 
-	if (strlen(dir) >= sizeof path || dir[0] == '\0')
-		return ERR_CONFIG;
-	strcpy(path, dir);
 	for (char *p = path + 1; *p != '\0'; p++)
 		if (*p == '/') {
 			*p = '\0';
-			mkdir(path, 0755);
+			if (mkdir(path, 0755) < 0 && errno != EEXIST && !why)
+				why = errno;
 			*p = '/';
 		}
-	mkdir(path, mode);
-	if (access(path, W_OK | X_OK) == 0)
+	if (mkdir(path, mode) < 0 && errno != EEXIST && !why)
+		why = errno;
+	if (stat(path, &st) < 0)
+		return why != 0 ? why : errno;
+	if (!S_ISDIR(st.st_mode))
+		return ENOTDIR;
+	return access(path, W_OK | X_OK) == 0 ? 0 : errno;
+}
+
+enum err
+proc_make_dir(const char *setting, const char *dir, unsigned mode)
+{
+	char path[1024], remedy[160];
+	int  why;
+
+	if (strlen(dir) >= sizeof path)
+		why = ENAMETOOLONG;
+	else if (dir[0] == '\0')
+		why = ENOENT;
+	else
+		why = make_dir(strcpy(path, dir), mode);
+	if (why == 0)
 		return ERR_OK;
-	log_error("proc.dir", KV("folder", dir), KV("why", strerror(errno)),
-	    KV("remedy", "make it writable for this user, or set another one "
-	                 "(ROOKERY_RUN_DIR, ROOKERY_STATE_DIR)"));
+	snprintf(remedy, sizeof remedy, "make it a folder that this user may "
+	    "write to, or set another %s", setting);
+	log_error("proc.dir", KV("setting", setting), KV("value", dir),
+	    KV("why", strerror(why)), KV("remedy", remedy));
 	return ERR_CONFIG;
 }
 

@@ -91,8 +91,8 @@ void proc_guard(void);
 char *proc_bin_dir(void);
 
 /* Creates dir (and missing parents) with this mode; CONFIG with the reason
- * logged when it cannot be made or written. */
-enum err proc_make_dir(const char *dir, unsigned mode);
+ * and the setting that names it logged when it cannot be made or written. */
+enum err proc_make_dir(const char *setting, const char *dir, unsigned mode);
 
 /* An exclusive lock on a file, held until exit; BUSY when another has it.
  * *fd may be NULL. */

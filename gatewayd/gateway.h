@@ -4,6 +4,7 @@
  *   link.c      sessions <-> connections, and what apid tells them
  *   intake.c    payloads in, events into the queue; callbacks of the webhook
  *   handout.c   the queue <-> workers
+ *   feed.c      events -> those who only look on
  *   notice.c    what apid is told unasked
  *   keep.c      the queue and the sessions <-> the journal
  *   question.c  what a person asks: dead letters, what waits
@@ -78,16 +79,28 @@ struct webhook_counts {
 	struct webhook_tally refusals;
 };
 
+struct feed {
+	char        *url;
+	struct bus  *bus;            /* NULL: cannot be opened yet */
+	struct buf   waiting;        /* events for the commit */
+	struct buf   hint;           /* for a person, while it is not open */
+	uint64_t     retry_ms, dropped;
+	struct timer retry;
+};
+
 struct gateway {
 	struct conf          conf;
 	struct loop         *loop;
 	struct proc          proc;
 	struct net          *net;
 	struct bus          *events, *trust;
+	struct feed          feed;
 	struct delivery     *delivery;
 	struct journal      *journal;          /* NULL: cannot be opened yet */
 	enum err             journal_err;      /* the first failed write */
+	enum err             shut;             /* why it cannot be opened */
 	char                *moved;            /* a damaged one, found late */
+	uint64_t             began_ms;         /* this run */
 	uint64_t             opened_ms;        /* the journal, in this run */
 	uint64_t             prune_ms;         /* old ids go then */
 	struct wall          wall;
@@ -200,6 +213,20 @@ void handout_soon(struct gateway *);
 void handout_tick(struct gateway *);
 void handout_on_gone(void *self, msg_peer, const struct msg_gone *);
 
+/* feed.c */
+/* NOMEM; where it cannot be opened it is tried again by itself. */
+enum err feed_open(struct gateway *);
+void feed_close(struct gateway *);
+/* A new event, and its body as it is encoded: shown after the commit. */
+void feed_event(struct gateway *, const struct msg_event *,
+    struct slice body);
+/* The commit is made. */
+void feed_settle(struct gateway *);
+/* What a person should know; "". */
+const char *feed_hint(const struct gateway *);
+/* For status. */
+struct json *feed_json(const struct gateway *);
+
 /* notice.c */
 /* Tells apid when it is news whether any session of the bot is live. */
 void notice_sessions(struct gateway *, struct bot *);
@@ -229,6 +256,8 @@ void keep_tick(struct gateway *);
 void keep_clock(struct gateway *);
 /* The result of a write. */
 void keep_note(struct gateway *, enum err);
+/* The journal is there, and what is put into it is there for the next run. */
+bool keep_outlives(const struct gateway *);
 /* An answer that waits for the commit. */
 enum err keep_ack(struct gateway *, uint64_t request);
 /* What is wrong with the journal, for status; "" when nothing is. */

@@ -9,7 +9,10 @@
 
 #include "log.h"
 
-enum { SIGNS_MAX = 64, SIGN_MS = 5000 };
+enum {
+	SIGNS_MAX = 64, SIGN_MS = 5000,
+	KEYS_MS = 1000,      /* for the keys of all bots */
+};
 
 /* Into the queue and the journal. */
 static enum err
@@ -69,8 +72,10 @@ intake_event(struct gateway *g, const struct bot *bot, const char *user,
 	}
 	if (e == ERR_FULL || e == ERR_NOMEM)
 		return e;
-	if (e == ERR_OK)
+	if (e == ERR_OK) {
 		notice_event(g, &ev, p->d);
+		feed_event(g, &ev, buf_slice(&g->body));
+	}
 	log_info(e == ERR_DUPLICATE ? "event.duplicate" : "event.in",
 	    KV("id", ev.id), KV("type", ev.type), KV("bot", ev.bot),
 	    KV("shard", shard), KV("text_bytes", ev.text.n));
@@ -99,7 +104,9 @@ take_event(struct gateway *g, uint64_t request, struct webhook_result *r)
 	struct buf answer = { 0 };
 	enum err   e = ERR_FULL;
 
-	if (!g->draining && delivery_has_room(g->delivery,
+	/* On the way out it is kept for the next run, if anything is. */
+	if ((!g->draining || keep_outlives(g)) &&
+	    delivery_has_room(g->delivery,
 	        slice_of(g->bots[r->bot]->conf.qq_app_id)))
 		e = intake_event(g, g->bots[r->bot],
 		    user_of(g->bots[r->bot]), "webhook", &r->payload);
@@ -232,12 +239,27 @@ intake_on_sign(void *self, msg_peer from, const struct msg_sign_answer *m)
 	free(p);
 }
 
+/* With the key of each bot, so that no callback is refused for lack of one
+ * while we are new; but one that does not come keeps nobody out for long. */
+static void
+let_in(struct gateway *g)
+{
+	size_t known = 0;
+
+	for (size_t i = 0; i < g->nbots; i++)
+		known += g->webhook_bots[i].key != NULL;
+	if (!g->draining && (known == g->nbots ||
+	        loop_clock_ms() - g->began_ms >= KEYS_MS))
+		net_let_in(g->net);
+}
+
 void
 intake_tick(struct gateway *g)
 {
 	struct pending_sign **at = &g->signs, *p;
 	uint64_t              now = loop_clock_ms();
 
+	let_in(g);
 	while ((p = *at) != NULL) {
 		if (p->until_ms > now) {
 			at = &p->next;
@@ -285,6 +307,7 @@ intake_on_key(void *self, msg_peer from, const struct msg_key_answer *m)
 		b->key = key;
 		log_info("webhook.key", KV("bot", b->app_id));
 	}
+	let_in(g);
 }
 
 void

@@ -264,7 +264,8 @@ open_journal(struct gateway *g)
 	enum err e;
 
 	/* A disk that became read-only is mended without us. */
-	if ((e = proc_make_dir(g->conf.state_dir, 0700)) != ERR_OK ||
+	if ((e = proc_make_dir("ROOKERY_STATE_DIR", g->conf.state_dir,
+	         0700)) != ERR_OK ||
 	    (e = journal_open(&g->journal, &o)) != ERR_OK ||
 	    (e = recall(g)) == ERR_OK)
 		return e;
@@ -292,6 +293,7 @@ keep_try(struct gateway *g)
 
 	if (e == ERR_DAMAGED) /* it is out of the way now */
 		e = open_journal(g);
+	g->shut = e;
 	if (e != ERR_OK) {
 		loop_after(g->loop, &g->reopening, REOPEN_MS, on_reopen, g);
 		report_send(g);
@@ -451,8 +453,10 @@ keep_settle(struct gateway *g)
 	keep_sessions(g);
 	if (g->journal_err == ERR_OK && journal_is_urgent(g->journal))
 		keep_note(g, journal_commit(g->journal));
-	if (g->journal_err == ERR_OK)
+	if (g->journal_err == ERR_OK) {
 		answer(g);
+		feed_settle(g);
+	}
 	return g->journal_err;
 }
 
@@ -503,6 +507,12 @@ keep_trouble(struct gateway *g)
 {
 	struct journal_info i;
 
+	if (g->journal == NULL && g->shut == ERR_BUSY)
+		return "another process has the journal open: give each system "
+		       "a ROOKERY_STATE_DIR of its own";
+	if (g->journal == NULL && g->shut == ERR_FULL)
+		return "the journal cannot be opened, the disk is full: make "
+		       "room in ROOKERY_STATE_DIR";
 	if (g->journal == NULL)
 		return "the journal cannot be opened: look at the log, at the "
 		       "disk and at the rights of ROOKERY_STATE_DIR";
@@ -516,6 +526,13 @@ keep_trouble(struct gateway *g)
 		return "half of what may be held is full: workers are missing "
 		       "or too slow, see rookery events";
 	return "";
+}
+
+bool
+keep_outlives(const struct gateway *g)
+{
+	return g->journal != NULL &&
+	    store_durability_of(slice_of(g->conf.durability)) != STORE_NONE;
 }
 
 /* It takes no harm, but a person should know. */

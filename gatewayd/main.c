@@ -16,6 +16,7 @@ enum {
 	HOUSEKEEPING_MS = 100, REPORT_MS = 1000,
 	REPORT_SESSIONS = 16,    /* so many are told of every second */
 	STOP_MS = 2000,          /* for acks that are under way */
+	REQUESTS_MS = 200,       /* for callbacks that are being read */
 	CLOSE_MS = 200,          /* for close frames */
 };
 
@@ -51,6 +52,15 @@ on_trust_open(void *self)
 	intake_ask_keys(g);
 }
 
+/* Who calls the webhook waits for our next run, which has its socket. */
+static void
+take_no_more(struct gateway *g)
+{
+	g->draining = true;
+	link_flow_all(g);
+	net_shut(g->net);
+}
+
 /* Take nothing new; what is here goes on to workers. */
 static void
 on_drain(void *self, msg_peer from, const struct msg_drain *m)
@@ -59,8 +69,7 @@ on_drain(void *self, msg_peer from, const struct msg_drain *m)
 
 	(void)from, (void)m;
 	log_info("gateway.drain", KV("why", "the supervisor asked"));
-	g->draining = true;
-	link_flow_all(g);
+	take_no_more(g);
 	report_send(g);
 }
 
@@ -198,11 +207,14 @@ gateway_open(struct gateway *g)
 	}
 	proc_log(&g->conf, "gatewayd");
 	set_rules(g);
+	g->began_ms = loop_clock_ms();
 	if ((e = loop_new(&g->loop)) != ERR_OK ||
 	    (e = proc_open(&g->proc, g->loop, &g->conf, &parent_takes, g)) !=
 	        ERR_OK ||
-	    (e = proc_make_dir(g->conf.run_dir, 0750)) != ERR_OK ||
+	    (e = proc_make_dir("ROOKERY_RUN_DIR", g->conf.run_dir, 0750)) !=
+	        ERR_OK ||
 	    (e = bots_open(g)) != ERR_OK || (e = handout_open(g)) != ERR_OK ||
+	    (e = feed_open(g)) != ERR_OK ||
 	    (e = open_net(g)) != ERR_OK || (e = open_trust(g)) != ERR_OK)
 		return e;
 	proc_ready(&g->proc);
@@ -211,20 +223,24 @@ gateway_open(struct gateway *g)
 	return keep_open(g);
 }
 
-/* After the stop: only acks that are under way. */
+/* After the stop: only acks that are under way, and callbacks of those who
+ * were let in. */
 static bool
 finished(struct gateway *g)
 {
+	uint64_t now = loop_clock_ms();
+
 	if (!proc_stopping(&g->proc))
 		return false;
 	if (g->stop_by_ms == 0) {
-		g->stop_by_ms = loop_clock_ms() + STOP_MS;
-		g->draining = true;
-		link_flow_all(g);
+		g->stop_by_ms = now + STOP_MS;
+		take_no_more(g);
 	}
-	return proc_orphaned(&g->proc) ||
-	    delivery_counts(g->delivery)->in_flight == 0 ||
-	    loop_clock_ms() >= g->stop_by_ms;
+	if (proc_orphaned(&g->proc) || now >= g->stop_by_ms)
+		return true;
+	return delivery_counts(g->delivery)->in_flight == 0 &&
+	    (!net_has_callers(g->net) ||
+	        now >= g->stop_by_ms - STOP_MS + REQUESTS_MS);
 }
 
 static void
@@ -239,6 +255,7 @@ gateway_close(struct gateway *g)
 		keep_settle(g);
 	if (g->delivery != NULL)
 		handout_close(g);
+	feed_close(g);
 	keep_close(g);
 	bus_close(&g->trust);
 	net_close(&g->net);

@@ -71,6 +71,8 @@ struct net {
 	struct lws_vhost   *client, *server;
 	int                 listener; /* -1: none */
 	struct timer        rest;     /* until it is watched again */
+	bool                lets_in;
+	size_t              callers;  /* let in, and still there */
 	struct net_conn    *conns;
 	struct request     *requests;
 	size_t              nrequests, nlarge, nwaiting;
@@ -714,6 +716,10 @@ on_http(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 		if (slot != NULL)
 			*slot = NULL;
 		break;
+	case LWS_CALLBACK_WSI_DESTROY:
+		net->callers -= net->callers > 0 &&
+		    lws_get_vhost(wsi) == net->server;
+		break;
 	default:
 		break;
 	}
@@ -821,7 +827,7 @@ on_arrival(void *self, int listener, unsigned what)
 		if (fd < 0)
 			break;
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-		lws_adopt_socket_vhost(net->server, fd);
+		net->callers += lws_adopt_socket_vhost(net->server, fd) != NULL;
 	}
 	if (fd >= 0 || errno == EAGAIN || errno == EINTR ||
 	    errno == ECONNABORTED)
@@ -907,8 +913,7 @@ open_listener(struct net *net)
 		freeaddrinfo(at);
 	}
 	if (net->listener >= 0)
-		return loop_watch(net->loop, net->listener, LOOP_READ,
-		    on_arrival, net);
+		return ERR_OK;
 	log_error("webhook.listen", KV("address", net->o.listen),
 	    KV("why", "the address is taken or not ours"),
 	    KV("remedy", "it is tried again; or set another "
@@ -976,6 +981,30 @@ net_open(struct net **out, struct loop *loop, const struct net_options *o)
 fail:
 	net_close(&net);
 	return e;
+}
+
+void
+net_let_in(struct net *net)
+{
+	if (net->listener < 0 || net->lets_in)
+		return;
+	net->lets_in = true;
+	on_rested(net);
+}
+
+void
+net_shut(struct net *net)
+{
+	net->lets_in = false;
+	loop_cancel(net->loop, &net->rest);
+	if (net->listener >= 0)
+		loop_unwatch(net->loop, net->listener);
+}
+
+bool
+net_has_callers(const struct net *net)
+{
+	return net->callers > 0;
 }
 
 uint64_t

@@ -48,6 +48,13 @@ void net_close(struct net **);
 int net_listener(const struct net *);
 unsigned net_port(const struct net *);
 
+/* Whoever calls is let in from the first of these on.  Shut: he waits, for the
+ * next process if the socket is kept for it. */
+void net_let_in(struct net *);
+void net_shut(struct net *);
+/* Somebody was let in and has not had his answer. */
+bool net_has_callers(const struct net *);
+
 /* One turn: the one wait, then our loop's work. */
 enum err net_turn(struct net *);
 

@@ -174,6 +174,8 @@ state_of(struct gateway *g, const char **remedy)
 	if (**remedy != '\0')
 		state = "degraded";
 	else
+		*remedy = feed_hint(g);
+	if (**remedy == '\0')
 		*remedy = keep_hint(g);
 	for (size_t b = 0; b < g->nbots; b++)
 		if (strcmp(state, "ready") == 0 && g->bots[b]->remedy.n > 0)
@@ -217,6 +219,7 @@ report_send(struct gateway *g)
 	json_put_take(app, "workers", workers);
 	json_put_take(app, "queue", queue_json(g, now));
 	json_put_take(app, "journal", journal_json(g));
+	json_put_take(app, "feed", feed_json(g));
 	if (g->conf.webhook_listen[0] != '\0')
 		json_put_take(app, "webhook", webhook_json(g));
 	proc_report(&g->proc, slice_of(state), slice_of(remedy), app);

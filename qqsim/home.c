@@ -97,7 +97,9 @@ home_open(struct sim *s)
 	    : conf_path(s->conf.state_dir, "sim");
 	if (s->dir == NULL)
 		return ERR_NOMEM;
-	if ((e = proc_make_dir(s->dir, 0700)) != ERR_OK)
+	if ((e = proc_make_dir(s->conf.sim_dir[0] != '\0'
+	             ? "ROOKERY_SIM_DIR"
+	             : "ROOKERY_STATE_DIR", s->dir, 0700)) != ERR_OK)
 		return e;
 	e = platform_bot_add(&s->platform,
 	    slice_of(app[0] != '\0' ? app : default_app_id), &b);

@@ -238,6 +238,7 @@ static const struct {
 	{ MSG_TRUST_DOWN, "trust, apid to gatewayd" },
 	{ MSG_CHILD_UP, "child, child to supervisor" },
 	{ MSG_CHILD_DOWN, "child, supervisor to child" },
+	{ MSG_FEED, "feed, gatewayd to observers" },
 };
 
 static const char *

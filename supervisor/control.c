@@ -476,7 +476,13 @@ do_log_level(struct control *ctl, struct client *c, const struct json *req)
 static void
 do_reload(struct control *ctl, struct client *c, const struct json *req)
 {
-	say_err(c, json_get(req, "id"), family_reload(ctl->family));
+	const struct buf *trouble = &ctl->family->settings->trouble;
+	enum err          e = family_reload(ctl->family);
+
+	if (e == ERR_CONFIG && trouble->n > 0)
+		say_no(c, json_get(req, "id"), err_name(e), trouble->p);
+	else
+		say_err(c, json_get(req, "id"), e);
 }
 
 static void

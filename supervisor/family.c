@@ -445,7 +445,13 @@ static void
 take_back(struct family *f, struct child *failed)
 {
 	bool changed = false;
+	char why[CHILD_REMEDY_MAX + 100];
 
+	snprintf(why, sizeof why, "%s did not become ready with what was read "
+	    "last%s%s", failed->name,
+	    failed->last_line[0] != '\0' ? " and said: " : "",
+	    failed->last_line);
+	settings_note_trouble(f->settings, why);
 	settings_take_back(f->settings, &changed);
 	take_limits(f);
 	log_error("family.taken_back", KV("name", failed->name),
@@ -786,6 +792,8 @@ family_reload(struct family *f)
 		return e;
 	}
 	if ((e = output_reopen(f->output, &f->settings->conf)) != ERR_OK) {
+		settings_note_trouble(f->settings,
+		    "ROOKERY_LOG_PATH cannot be written (rookery logs)");
 		settings_take_back(f->settings, &changed);
 		take_limits(f);
 		renew(f, changed, true); /* of a reload before this one */

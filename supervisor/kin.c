@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "log.h"
 #include "orphan.h"
 
@@ -34,22 +35,6 @@ write_file(const char *dir, const char *file, const char *text)
 	return ok;
 }
 
-static size_t
-read_file(const char *path, char *text, size_t size)
-{
-	int     fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t  n = 0;
-	ssize_t got;
-
-	while (fd >= 0 && n < size - 1 &&
-	    (got = read(fd, text + n, size - 1 - n)) > 0)
-		n += (size_t)got;
-	if (fd >= 0)
-		close(fd);
-	text[n] = '\0';
-	return n;
-}
-
 /* Where the unified hierarchy is mounted; the second place beside v1. */
 static const char *const mounts[] = { "/sys/fs/cgroup",
 	"/sys/fs/cgroup/unified" };
@@ -62,7 +47,7 @@ own_group(char *path, size_t size)
 	char  text[4096], events[PATH_MAX];
 	char *p;
 
-	read_file("/proc/self/cgroup", text, sizeof text);
+	file_read("/proc/self/cgroup", text, sizeof text);
 	p = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
 	if (p == NULL)
 		return false;
@@ -95,7 +80,7 @@ is_populated(const char *group)
 	char path[KIN_PATH_MAX + 100], text[256];
 
 	snprintf(path, sizeof path, "%s/cgroup.events", group);
-	read_file(path, text, sizeof text);
+	file_read(path, text, sizeof text);
 	return strstr(text, "populated 1") != NULL;
 }
 

@@ -138,6 +138,11 @@ lock(const char *run_dir, int *held)
 		    KV("why", "a supervisor runs here already"),
 		    KV("remedy", "rookery stop, or set another "
 		                 "ROOKERY_RUN_DIR"));
+	} else if (e == ERR_SYSTEM) {
+		log_error("rookeryd.lock", KV("file", path),
+		    KV("why", strerror(errno)),
+		    KV("remedy", "remove it if another user has left it, or "
+		                 "set another ROOKERY_RUN_DIR"));
 	} else if (e == ERR_OK && fd >= 0) {
 		n = snprintf(text, sizeof text, "%d\n", (int)getpid());
 		if (ftruncate(fd, 0) < 0 || write(fd, text, (size_t)n) != n)
@@ -190,8 +195,8 @@ open_all(struct rookeryd *r)
 
 	r->has_terminal = has_terminal() &&
 	    (isatty(STDIN_FILENO) || isatty(STDERR_FILENO));
-	if ((e = proc_make_dir(c->run_dir, 0750)) != ERR_OK ||
-	    (e = proc_make_dir(c->state_dir, 0700)) != ERR_OK ||
+	if ((e = proc_make_dir("ROOKERY_RUN_DIR", c->run_dir, 0750)) != ERR_OK ||
+	    (e = proc_make_dir("ROOKERY_STATE_DIR", c->state_dir, 0700)) != ERR_OK ||
 	    (e = take_lock(r)) != ERR_OK ||
 	    (e = loop_new(&r->loop)) != ERR_OK ||
 	    (e = proc_open(&r->proc, r->loop, c, NULL, NULL)) != ERR_OK)

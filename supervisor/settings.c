@@ -315,6 +315,7 @@ settings_close(struct settings *s)
 	conf_free(&s->conf);
 	free(s->sim_env);
 	settings_keep(s);
+	buf_free(&s->trouble);
 	close_vault(&s->secret);
 	close_vault(&s->sim_secret);
 }
@@ -367,6 +368,25 @@ keep_run_dir(struct conf *old, struct conf *fresh)
 	swap(&old->from[id], &fresh->from[id]);
 }
 
+void
+settings_note_trouble(struct settings *s, const char *why)
+{
+	buf_reset(&s->trouble);
+	buf_putf(&s->trouble, "%s; the configuration before it stays in force: "
+	    "correct it, then rookery reload", why);
+}
+
+static void
+note_problems(struct settings *s, const struct conf *fresh)
+{
+	struct buf why = { 0 };
+
+	conf_tell_problem(fresh, &why);
+	if (why.n > 0)
+		settings_note_trouble(s, why.p);
+	buf_free(&why);
+}
+
 enum err
 settings_reload(struct settings *s, bool *secret_changed)
 {
@@ -375,8 +395,10 @@ settings_reload(struct settings *s, bool *secret_changed)
 	char       *path = NULL;
 	enum err    e = conf_load(&fresh, CONF_S);
 
-	if (e == ERR_CONFIG)
+	if (e == ERR_CONFIG) {
 		conf_log_problems(&fresh);
+		note_problems(s, &fresh);
+	}
 	if (e == ERR_OK && (path = sim_env_path(&fresh)) == NULL)
 		e = ERR_NOMEM;
 	if (e == ERR_OK)
@@ -386,6 +408,7 @@ settings_reload(struct settings *s, bool *secret_changed)
 		conf_free(&fresh);
 		return e;
 	}
+	buf_reset(&s->trouble);
 	keep_run_dir(&s->conf, &fresh);
 	*secret_changed = s->has_unseen || !vault_same(s->secret, vault);
 	s->has_unseen = false;

@@ -42,6 +42,8 @@ struct settings {
 	bool        has_was;       /* a reload may still be taken back */
 	struct conf was;
 	int         was_secret;
+	struct buf  trouble;       /* what was read last is not in force, and
+	                              why; empty: it is */
 };
 
 /* CONFIG: the problems are logged, and nothing must be started. */
@@ -55,6 +57,8 @@ enum err settings_reload(struct settings *, bool *secret_changed);
  * in force before it is again. */
 void settings_keep(struct settings *);
 void settings_take_back(struct settings *, bool *secret_changed);
+/* why: a sentence of what was read last. */
+void settings_note_trouble(struct settings *, const char *why);
 
 /* Is the simulator's file there? */
 bool settings_sim_is_there(const struct settings *);

@@ -105,6 +105,7 @@ snapshot_put_supervisor(struct json *answer, struct family *f)
 	json_put_bool(o, "simulator", f->settings->needs_sim);
 	put_text(o, "rolling",
 	    f->rolling != NULL ? f->rolling->name : "");
+	json_put_text(o, "remedy", buf_slice(&f->settings->trouble));
 	json_put_int(o, "strangers_reaped", (int64_t)f->strangers);
 	json_put_int(o, "unclaimed_answers", (int64_t)f->unclaimed);
 	json_put_int(o, "dropped_log_lines", (int64_t)f->output->dropped);

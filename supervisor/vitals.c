@@ -6,28 +6,13 @@
 #include <sys/stat.h>
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "slice.h"
-
-/* The beginning of a file, NUL at its end; false: there is none. */
-static bool
-read_text(const char *path, char *text, size_t size)
-{
-	int     fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return false;
-	n = read(fd, text, size - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	return n > 0;
-}
 
 /* Since Linux 6.2 the size of the folder; before, who counts must look. */
 static uint64_t
@@ -59,7 +44,7 @@ vitals_read(pid_t pid, struct vitals *v)
 	*v = (struct vitals){ 0 };
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	/* The name may hold anything, a bracket too. */
-	if (pid <= 0 || !read_text(path, text, sizeof text) ||
+	if (pid <= 0 || !file_read(path, text, sizeof text) ||
 	    (p = strrchr(text, ')')) == NULL ||
 	    sscanf(p + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu "
 	                  "%llu %*d %*d %*d %*d %*d %*d %*u %*u %ld",
@@ -95,7 +80,7 @@ oom_kill_of(const char *path, uint64_t *n)
 	char        text[16384];
 	const char *p;
 
-	if (!read_text(path, text, sizeof text) ||
+	if (!file_read(path, text, sizeof text) ||
 	    (p = strstr(text, "oom_kill ")) == NULL)
 		return false;
 	*n = strtoull(p + 9, NULL, 10);
@@ -109,7 +94,7 @@ own_group(const char *mark, char *path, size_t size)
 	char  text[4096];
 	char *p;
 
-	if (!read_text("/proc/self/cgroup", text, sizeof text) ||
+	if (!file_read("/proc/self/cgroup", text, sizeof text) ||
 	    (p = strstr(text, mark)) == NULL)
 		return false;
 	p += strlen(mark);

@@ -24,18 +24,6 @@ enum {
 static const struct handler_kind *const kinds[] = { &builtin_kind, &exec_kind,
 	&plugin_kind };
 
-enum err
-handler_set_events(struct handler *h, const char *words)
-{
-	char *mine = strdup(words);
-
-	if (mine == NULL)
-		return ERR_NOMEM;
-	free(h->events);
-	h->events = mine;
-	return ERR_OK;
-}
-
 uint64_t
 handler_timeout_ms(const struct handler *h)
 {
@@ -111,6 +99,22 @@ take_first(struct handler *h)
 	if (h->waiting == NULL)
 		h->waiting_last = &h->waiting;
 	return j;
+}
+
+/* Those that wait for a handler that now wants others are routed anew. */
+enum err
+handler_set_events(struct handler *h, const char *words)
+{
+	char *mine = strdup(words);
+	bool  other = h->events == NULL || strcmp(h->events, words) != 0;
+
+	if (mine == NULL)
+		return ERR_NOMEM;
+	free(h->events);
+	h->events = mine;
+	while (other && h->waiting != NULL)
+		job_return(h->worker, take_first(h), 0);
+	return ERR_OK;
 }
 
 static void
@@ -334,9 +338,9 @@ open_handler(struct worker *w, struct handlers_row *row)
 	if (h->kind == NULL)
 		return ERR_CONFIG;
 	w->nhandlers++;
+	/* Until it has said what it wants, all that comes waits for it. */
 	if (handler_set_events(h, row->events[0] != '\0' ? row->events
-	                                                 : "message.*") !=
-	    ERR_OK)
+	                                                 : "*") != ERR_OK)
 		return ERR_NOMEM;
 	return h->kind->open(h);
 }

@@ -2,11 +2,21 @@
 """A handler that does what it is told, much of it badly.
 
     /echo TEXT   replies, then acks         /numbers N   N replies, then acks
-    /kill-before /kill-reply /kill-ack      kill -9 of itself before the reply,
-                                            after it, after the ack: on the
+    /kill-before /kill-reply /kill-result /kill-between /kill-ack TEXT
+                                            kill -9 of itself, or of its worker
+                                            (WHOM=worker), before the reply,
+                                            after it, when its result is there,
+                                            between two, after the ack: on the
                                             first attempt
     /stream TEXT a message that grows, and its kinds: see streams()
     /exit N      ends with this status      /where       its pid and attempt
+    /do NAME JSON    calls it, and replies what came of it: the names of what
+                     is in its data, or the code; "LAST" in the JSON is the
+                     message last sent
+    /tell JSON       replies this, and then what came of that; "FILE" is what
+                     the last upload gave
+    /every FILE      calls all that this file names, with nothing; replies
+                     which codes came, when all results have
     and the words of DOES, each a way to misbehave.
 """
 import heapq
@@ -30,6 +40,11 @@ def send(**frame):
 
 
 def die():
+    if os.environ.get("WHOM") == "worker":
+        worker = os.getppid()
+        os.kill(worker, signal.SIGKILL)
+        while os.getppid() == worker:
+            time.sleep(0.001)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -99,6 +114,34 @@ DOES = {
 }
 
 
+def ask(**frame):
+    """Its result; with one event at a time nothing else comes meanwhile."""
+    send(id="mine", **frame)
+    while (got := json.loads(sys.stdin.readline())).get("id") != "mine":
+        pass
+    data = got.get("data")
+    if frame.get("do", "send") == "send" and got["ok"]:
+        KNOWN["last"] = data["msg"]
+    if isinstance(data, dict) and "file_info" in data:
+        KNOWN["file"] = data["file_info"]
+    if not got["ok"]:
+        return got["code"]
+    return " ".join(["ok"] + sorted(data or {}))
+
+
+def every(file, i):
+    with open(file, encoding="ascii") as f:
+        names = f.read().split()
+    for name in names:
+        send(op="call", id=name, ev=i, do=name, **{"with": {}})
+    left, codes = set(names), set()
+    while left:
+        got = json.loads(sys.stdin.readline())
+        left.discard(got.get("id"))
+        codes.add("ok" if got["ok"] else got["code"])
+    return "all: " + " ".join(sorted(codes))
+
+
 def part(ev, **args):
     """A part of a stream, and what became of it."""
     send(op="call", id=1, ev=ev["id"], do="stream", **{"with": args})
@@ -161,6 +204,16 @@ def command(ev):
         return streams(name, ev, rest)
     if name == "kill-before" and first:
         die()
+    if name == "kill-result" and first:
+        send(op="reply", ev=i, text=rest, id="mine")
+        while json.loads(sys.stdin.readline()).get("id") != "mine":
+            pass            # what has come beside comes again
+        die()
+    if name == "kill-between":
+        send(op="reply", ev=i, text="first of " + rest)
+        if first:
+            time.sleep(float(os.environ.get("PAUSE", "0")))
+            die()
     if name == "numbers":
         for n in range(int(rest)):
             send(op="reply", ev=i, text=f"{n + 1}")
@@ -172,6 +225,17 @@ def command(ev):
     elif name == "count":       # what this process remembers
         KNOWN[ev["conv"]] = KNOWN.get(ev["conv"], 0) + 1
         send(op="reply", ev=i, text=str(KNOWN[ev["conv"]]))
+    elif name == "do":
+        do, _, given = rest.partition(" ")
+        given = (given or "{}").replace("LAST", KNOWN.get("last", ""))
+        send(op="reply", ev=i, text=ask(op="call", do=do, ev=i,
+                                        **{"with": json.loads(given)}))
+    elif name == "tell":
+        send(op="reply", ev=i,
+             text=ask(op="reply", ev=i, **json.loads(
+                 rest.replace("FILE", KNOWN.get("file", "")))))
+    elif name == "every":
+        send(op="reply", ev=i, text=every(rest, i))
     elif name == "slow":
         time.sleep(float(rest))
         send(op="reply", ev=i, text=rest)

@@ -5,6 +5,7 @@
  *   ABI      of the interface it says to be built for
  */
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +175,14 @@ on_result(rk_ctx *ctx, const rk_result *r, void *first)
 	host->finish(ctx, RK_ACK);
 }
 
+/* Its worker is killed when the event is over for it. */
+static void
+be_killed(void *arg)
+{
+	(void)arg;
+	raise(SIGKILL);
+}
+
 static void
 get_stuck(void *arg)
 {
@@ -206,6 +215,15 @@ on_event(void *state, rk_ctx *ctx, const rk_event *ev)
 		host->reply(ctx, "{\"text\":\"again\"}", 16, on_result,
 		    ev->attempt == 1 ? &host : NULL);
 		return RK_LATER;
+	} else if (is(ev, "/between")) {
+		say(ctx, "first of two");
+		if (ev->attempt == 1)
+			raise(SIGKILL);
+		say(ctx, "again");
+	} else if (is(ev, "/acked")) {
+		say(ctx, "again");
+		if (ev->attempt == 1)
+			host->post(be_killed, NULL);
 	} else if (is(ev, "/stuck") && ev->attempt == 1)
 		host->post(get_stuck, NULL);
 	else if (is(ev, "/odd") && ev->attempt == 1)

@@ -472,6 +472,19 @@ class Rig:
                     continue
                 self.look_for_secrets(f"/proc/PID/{part} of {name}", data)
 
+    def look_for_secrets_in_files(self):
+        """What we have written, but for the bots' files, where they belong."""
+        for top in ("state", "run"):
+            for folder, _, names in os.walk(self.path(top)):
+                for name in names:
+                    try:
+                        with open(os.path.join(folder, name), "rb") as f:
+                            self.look_for_secrets(f"{top}/{name}", f.read())
+                    except OSError:       # a socket, or gone by now
+                        continue
+        for name in ("log", "sim.log", "cli.log"):
+            self.look_for_secrets(name, read(self.path(name)))
+
     def look_at_ledger(self):
         report = self.report()
         found = set(report["violations"]) - self.allowed
@@ -507,6 +520,7 @@ class Rig:
         wrong += [f"left behind: {name}" for name in
                   family(os.getpid()).values()]
         kill_all()
+        attempt(self.look_for_secrets_in_files)
         for name in ("log", "sim.log", "cli.log", "refuser.log"):
             text = read(self.path(name)).encode()
             attempt(self.look_for_secrets, name, text)

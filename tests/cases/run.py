@@ -364,6 +364,14 @@ def do_nolog(rig, pattern):
         raise Failed(f"the log has: {found[0]}")
 
 
+@step("secrets", "",
+      "No secret and no token so far, among them the present ones, is in a "
+      "file, log, command line or environment of what runs.")
+def do_secrets(rig):
+    rig.look_for_secrets_in_processes()
+    rig.look_for_secrets_in_files()
+
+
 @step("refuser", "", "Starts a worker that fails with every event.")
 def do_refuser(rig):
     rig.start_refuser()

@@ -121,6 +121,74 @@ def compose_passes_every_setting_on():
         assert re.search(rf"(?m)^ +(?:# )?{name}:", text), name
 
 
+def containers_are_what_their_page_says():
+    """Names on the page are in docker-compose.yml, and the way of a handler
+    into its container is what the page says."""
+    text, said = read("docker-compose.yml"), read("docs", "containers.md")
+    services = dict(re.findall(
+        r"(?ms)^  ([a-z]+):\n(    .*?)(?=^\S|^  [a-z#]|\Z)", text))
+    assert {"keys", "sim", "api", "gateway", "worker"} <= set(services)
+    for name in re.findall(r"(?m)^\| `([a-z]+)` \|", said) + re.findall(
+            r"(?m)^ +docker compose (?:exec|logs -f|build|kill -s HUP) (\w+)",
+            said):
+        assert name in services, name
+    for port in re.findall(r"(?m)^\| (\d{4}) ", said):
+        assert f":{port}" in text, port
+    worker = services["worker"]
+    folder = re.search(r"\$\{BOT_DIR:-\./(\w+)\}:(/\S+):ro", worker)
+    assert folder and f"working_dir: {folder[2]}\n" in worker, worker
+    assert f"`{folder[2]}`" in said and f"it is `{folder[1]}`" in said
+    assert f"COPY {folder[1]}/ {folder[2]}/\n" in read("Dockerfile")
+    assert re.search(r"(?m)^ .* python3\b", read("Dockerfile"))
+    program = re.search(r"ROOKERY_HANDLER=exec:\./(\S+) docker compose up",
+                        said)[1]
+    assert os.access(path(folder[1], program), os.X_OK), program
+    first = read(folder[1], program).splitlines()[0]
+    assert f"`{first}`" in said, first
+    size = re.search(r"- /tmp:\S*size=(\d+)m", worker)[1]
+    assert f"`/tmp` ({size} MiB" in said, size
+    # nothing but the folder's mount may be missing for it outside either
+    for name in ("ROOKERY_HANDLER", "ROOKERY_HANDLERS_FILE",
+                 "ROOKERY_HANDLER_ENV_FILE", "ROOKERY_HANDLER_WATCH"):
+        assert re.search(rf"(?m)^  {name}:$", text), name
+    for name in ("ROOKERY_HANDLERS_FILE", "ROOKERY_HANDLER_ENV_FILE"):
+        default = re.search(rf'CONF\(text, {name}, \w+, "([\w.]+)"',
+                            read("common", "conf.def"))[1]
+        assert f"`{default}`" in said, default
+
+
+def handlers_on_the_page_work():
+    """Those of handlers.md are the examples, byte for byte, and they answer."""
+    said = read("docs", "handlers.md")
+    for name in ("echo.py", "echo.sh"):
+        block = said.split(f"[examples/{name}](../examples/{name}):\n\n")[1]
+        source = re.match(r"(?:    .*\n|\n)+", block)[0].rstrip("\n") + "\n"
+        source = re.sub(r"(?m)^    ", "", source)
+        assert source == read("examples", name), name
+        with tempfile.TemporaryDirectory(prefix="rookery-docs-") as d:
+            program = os.path.join(d, name)
+            with open(program, "w", encoding="utf-8") as f:
+                f.write(source)
+            os.chmod(program, 0o755)
+            done = subprocess.run(
+                [path("build", "rookery"), "exec", program], cwd=d,
+                input="/echo it's `id` $(id)\n", encoding="utf-8",
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                timeout=DEADLINE_S, check=True)
+            assert "\nbot: it's `id` $(id)\n" in done.stdout, done.stdout
+
+
+def frames_on_the_page_are_json():
+    """What is left out of one says so by its dots."""
+    frames = re.findall(r"(?m)^    (?:(?:host|child) +)?(\{\"op\".*(?:\n     .*)*)$",
+                        read("docs", "handlers.md"))
+    assert len(frames) > 10
+    for text in frames:
+        frame = json.loads(text.replace(",...}", "}"))
+        assert frame["op"] in ("hello", "event", "reply", "call", "result",
+                               "ack", "bye"), text
+
+
 def pages_know_every_error_line():
     """What a person may have to act upon is in DIAGNOSTICS."""
     for name, section, folder in (("rookeryd", 8, "supervisor"),
@@ -271,7 +339,10 @@ TESTS = (another_compiler_must_be_there,
          env_example_is_the_table, env_example_is_a_good_file,
          pages_know_every_option, pages_know_every_setting,
          pages_name_the_settings_that_are_read,
-         compose_passes_every_setting_on, pages_know_every_error_line,
+         compose_passes_every_setting_on,
+         containers_are_what_their_page_says,
+         handlers_on_the_page_work, frames_on_the_page_are_json,
+         pages_know_every_error_line,
          pages_know_every_message, pages_know_every_event, versions_agree,
          the_example_worker_works)
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # deadline: 240
 """What is promised of sizes, against qqsim: replies offered all at once, a
-large video, many bots in one deployment.
+large video, many bots in one deployment, many conversations with handlers
+that answer after random times.
 
   tests/scale/run.py [--long] [NAME...]
 
 The short form has a tenth of the sizes; --long (make scale) has the whole:
-10,000 replies, 200 MiB.  Runs the programs of build/.  Prints the figures,
+10,000 replies, 200 MiB, 50,000 events.  Runs the programs of build/.  Prints the figures,
 "ok NAME" or "not ok NAME", and "# N passed, M failed".
 """
 import os
@@ -30,6 +31,7 @@ RATE, BURST = 100, 100      # of messages to users and groups, as documented
 VIDEO, BLOCK = (200 * MIB, 5 * MIB) if LONG else (12 * MIB, 512 * 1024)
 PSS_MAX_KIB = 40 * 1024
 BOTS, EACH = 100, 10
+TALKS, LINES = (1000, 50) if LONG else (100, 20)
 LOOPING, WRONG = "102001000", "102001001"
 
 
@@ -271,6 +273,36 @@ def test_hundred_bots_and_two_bad_ones(rig):
     expect(bots[WRONG]["state"] != "ready", f"{WRONG}: {bots[WRONG]}")
     expect(all(b["state"] == "ready" for a, b in bots.items() if a != WRONG),
            "the others are ready")
+
+
+# --- many conversations, each in its order -------------------------------------
+
+def test_conversations_in_order(rig):
+    """Every reply comes at some time within 0.2 s of its event; two events of
+    a conversation at once are an error to the handler, which ends then."""
+    rig.settings.update({
+        "ROOKERY_HANDLER":
+            f"exec:{TOP}/tests/cases/bot.py slots=200,timeout_ms=60000",
+        "ROOKERY_HANDLER_PROCS": "2", "ROOKERY_WINDOW": "512"})
+    rig.start()
+    rig.wait(["live=1"])
+    count = TALKS * LINES
+    began = time.monotonic()
+    rig.tell("POST", "load", {
+        "count": count, "outstanding": 5 * TALKS, "conversations": TALKS,
+        "scope": "group"})
+    rig.wait(["idle=1", f"replied={count}"],
+             within=600 if LONG else 60)
+    took = time.monotonic() - began
+    total = rig.report()["total"]
+    expect(not (total["missing"] or total["doubled"] or
+                total["out_of_order"]), f"of {count}: {total}")
+    expect(total["deduped"] == 0, f"sent twice: {total['deduped']}")
+    ends = rig.log().count(" handler.end ")
+    expect(ends == 0, f"{ends} handlers ended")
+    figure(f"{TALKS} conversations of {LINES} events, answered after 0 to "
+           f"0.2 s: all {count} once and in order, {took:.1f} s, "
+           f"{count / took:.0f} a second")
 
 
 # --- all of them --------------------------------------------------------------

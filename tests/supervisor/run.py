@@ -367,6 +367,42 @@ def test_second_instance_is_refused():
     expect(s.snapshot()["state"] == "ready", "the first one is disturbed")
 
 
+def test_folders_that_cannot_be_used_are_named():
+    """The setting, the folder and the true reason, before anything is started."""
+    if os.geteuid() != 0:
+        print("# skipped: needs root to become somebody else")
+        return
+    s = System()
+    s.stop()
+    os.chmod(s.dir, 0o755)
+    place = tempfile.mkdtemp(prefix="rk-")
+    os.chmod(place, 0o755)
+    at = lambda *parts: os.path.join(place, *parts)
+    open(at("file"), "w").close()
+    for name in ("mine", "locked"):
+        os.mkdir(at(name))
+    for name in ("ours", "run"):
+        os.mkdir(at(name))
+        os.chown(at(name), 65534, 65534)
+    os.chmod(at("locked"), 0o777)
+    os.close(os.open(at("locked", "rookeryd.lock"), os.O_CREAT, 0o600))
+    for settings, wanted in (
+            ({"ROOKERY_STATE_DIR": at("file")}, ("ROOKERY_STATE_DIR", at("file"), "Not a directory")),
+            ({"ROOKERY_STATE_DIR": at("mine")}, ("ROOKERY_STATE_DIR", at("mine"), "Permission denied")),
+            ({"ROOKERY_STATE_DIR": at("mine", "below")}, ("ROOKERY_STATE_DIR", "below", "Permission denied")),
+            ({"ROOKERY_STATE_DIR": "/proc/rookery"}, ("ROOKERY_STATE_DIR", "/proc/rookery", "No such file")),
+            ({"ROOKERY_RUN_DIR": at("mine")}, ("ROOKERY_RUN_DIR", at("mine"), "Permission denied")),
+            ({"ROOKERY_RUN_DIR": at("locked")}, ("ROOKERY_RUN_DIR", "rookeryd.lock", "Permission denied"))):
+        env = dict(s.env, ROOKERY_STATE_DIR=at("ours"), ROOKERY_RUN_DIR=at("run"))
+        p = subprocess.run([os.path.join(s.bin, "rookeryd")], env=dict(env, **settings), cwd=s.dir, user=65534,
+                           group=65534, extra_groups=[], capture_output=True, text=True, timeout=DEADLINE_S)
+        expect(p.returncode != 0 and all(w in p.stderr for w in wanted) and "child.state" not in p.stderr,
+               "%s: %d %s" % (settings, p.returncode, p.stderr))
+        other = {"ROOKERY_RUN_DIR", "ROOKERY_STATE_DIR"} - set(settings)
+        expect(not any(n in p.stderr for n in other), p.stderr)
+    shutil.rmtree(place)
+
+
 def test_next_start_after_kill_is_clean():
     s = System()
     pids = [c["pid"] for c in s.snapshot()["children"]]
@@ -1057,12 +1093,17 @@ def test_100_children():
         most = max(most, now)
     expect(most == 8, "%d starts at once" % most)
     c = s.connect()
-    cpu = s.ask(cmd="dump")["dump"]["cpu_ms"]
-    start = time.monotonic()
-    for _ in range(200):
-        c.ask(cmd="status")
-    print("# status of 100 children: %.2f ms to an answer, %.2f ms of the supervisor" % (
-        (time.monotonic() - start) * 5, (s.ask(cmd="dump")["dump"]["cpu_ms"] - cpu) / 200))
+    costs = []
+    for _ in range(3):
+        cpu = s.ask(cmd="dump")["dump"]["cpu_ms"]
+        start = time.monotonic()
+        for _ in range(200):
+            c.ask(cmd="status")
+        costs.append((s.ask(cmd="dump")["dump"]["cpu_ms"] - cpu) / 200)
+        print("# status of 100 children: %.2f ms to an answer, %.2f ms of the supervisor" % (
+            (time.monotonic() - start) * 5, costs[-1]))
+    # others on this machine make it dearer, never cheaper
+    expect(min(costs) < 1, "a status takes %s ms of processor time" % costs)
     c.close()
     expect(s.stop()[0] == 0, "stop")
 
@@ -1375,7 +1416,11 @@ def test_reload():
     expect("reload\n" in s.file("gateway", "heard"), "told")
     with open(path, "w") as f:
         f.write("ROOKERY_WORKERS=lots\n")
-    expect(s.cli("reload").returncode == 1, "bad reload")
+    expect(s.snapshot()["supervisor"]["remedy"] == "", "nothing is to do")
+    bad = s.cli("reload")
+    expect(bad.returncode == 1 and "ROOKERY_WORKERS = lots" in bad.stderr, bad.stderr)
+    expect("ROOKERY_WORKERS = lots" in s.snapshot()["supervisor"]["remedy"], "what is to do")
+    expect("rookeryd: ROOKERY_WORKERS = lots" in s.cli("status").stdout, s.cli("status").stdout)
     expect(len(s.snapshot()["children"]) == 4, "nothing has changed")
     s.p.send_signal(signal.SIGHUP)
     until("SIGHUP", lambda: s.said().count("family.reload") >= 3)
@@ -1448,6 +1493,7 @@ def test_reload_is_taken_back():
     expect(s.snapshot()["supervisor"]["config"] != config, "another number")
     until("taken back", lambda: "family.taken_back" in s.said())
     until("the old one", lambda: s.snapshot()["supervisor"]["config"] == config)
+    expect("worker/2 did not become ready" in s.snapshot()["supervisor"]["remedy"], "not told")
     s.wait_state("ready")
     until("it is over", lambda: s.snapshot()["supervisor"]["rolling"] == "")
     s.wait_state("ready")
@@ -1461,6 +1507,7 @@ def test_reload_is_taken_back():
     expect(s.file("api", "given").count("secret 17") == 2, "the secret is lost")
     s.behave("worker/2", [])
     expect(s.cli("reload").returncode == 0, "once more")
+    expect(s.snapshot()["supervisor"]["remedy"] == "", "told for ever")
     until("all have it", lambda: all(prefixes("worker/%d" % i)[-1] == bad for i in (1, 2, 3)))
     shutil.rmtree(d)
 
@@ -1874,7 +1921,8 @@ def test_log_file():
     os.rename(d, d + "-away")
     s.ask(cmd="restart", name="worker/1")
     expect(s.snapshot()["state"] == "ready", "without a folder")
-    expect(s.ask(cmd="reload")["error"] == "CONFIG", "no such folder")
+    answer = s.ask(cmd="reload")
+    expect(answer["error"] == "CONFIG" and "ROOKERY_LOG_PATH" in answer["message"], "no such folder")
     os.rename(d + "-away", d)
     expect(s.ask(cmd="reload")["ok"], "the folder is there again")
     expect(s.stop()[0] == 0 and any("family.stop" in read(os.path.join(d, n))
@@ -2050,7 +2098,7 @@ def test_cli_keys():
                                  env={"PATH": os.environ["PATH"]})
     expect(run().returncode == 0, "keys")
     read = lambda *p: open(os.path.join(keys, *p)).read()
-    pairs = {n: read(n, n + ".key").splitlines() for n in ("api", "gateway", "worker")}
+    pairs = {n: read(n, n + ".key").splitlines() for n in ("api", "gateway", "worker", "observer")}
     for name, pair in pairs.items():
         expect(len(pair) == 2 and all(len(x) == 40 for x in pair), "format")
         mode = os.stat(os.path.join(keys, name, name + ".key")).st_mode & 0o777

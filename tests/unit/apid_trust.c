@@ -202,7 +202,10 @@ TEST(the_address_alone_will_do)
 	answer(1, 200, "{\"url\":\"wss://y/\"}");
 	EXPECT(w.session.ok);
 	EXPECT_STR(w.url, "wss://y/");
-	EXPECT_INT(w.session.remaining, 1000);
+	/* it tells of no number of shards and of no budget: nor do we */
+	EXPECT_INT(w.session.shards, 0);
+	EXPECT_INT(w.session.total, 0);
+	EXPECT_INT(w.session.max_concurrency, 1);
 	teardown();
 }
 
@@ -241,7 +244,8 @@ TEST(an_address_of_the_operator)
 	ask("1", false);
 	EXPECT_INT(w.nstarted, 0);
 	EXPECT_STR(w.url, "ws://127.0.0.1:1/");
-	EXPECT_INT(w.session.shards, 1);
+	EXPECT_INT(w.session.shards, 0);
+	EXPECT_INT(w.session.total, 0);
 	teardown();
 }
 

@@ -551,6 +551,128 @@ TEST(a_beating_server_is_kept)
 	rig_close(&r);
 }
 
+/* --- the feed --------------------------------------------------------------------- */
+
+static const char *const all_topics[] = { "", NULL };
+
+static void
+feed_open_both(struct rig *r, const char *const *topics)
+{
+	struct bus_options feed = { .side = BUS_FEED, .url = r->url,
+		.sends = MSG_FEED, .handlers = &server_takes,
+		.self = &r->server };
+	struct bus_options observer = { .side = BUS_OBSERVER, .url = r->url,
+		.takes = MSG_FEED, .handlers = &client_takes,
+		.self = &r->client, .on_open = on_open, .topics = topics };
+
+	EXPECT(bus_open(&r->server.bus, r->loop, &feed) == ERR_OK);
+	EXPECT(bus_open(&r->client.bus, r->loop, &observer) == ERR_OK);
+	EXPECT_INT(r->client.opened, 0);
+	turn_until_count(r, &bus_counts(r->server.bus)->topics, 1);
+	turn_until(r, &r->client.opened, 1);
+}
+
+static enum err
+publish(struct rig *r, const char *type, const char *id, struct slice raw)
+{
+	struct msg_event ev = { .id = slice_of(id), .type = slice_of(type),
+		.raw = raw };
+	struct buf       body = { 0 };
+	char             head[MSG_HEAD];
+	enum err         e = msg_encode(MSG_event, &ev, head, &body);
+
+	if (e == ERR_OK)
+		e = bus_publish(r->server.bus, ev.type, MSG_event,
+		    buf_slice(&body));
+	buf_free(&body);
+	return e;
+}
+
+TEST(an_observer_gets_what_it_asked_for)
+{
+	static const char *const topics[] = { "message.", NULL };
+	struct msg_ack           ack = { .ev = SLICE("E1") };
+	struct rig               r;
+
+	rig_open(&r, "feed.sock");
+	feed_open_both(&r, topics);
+	EXPECT(publish(&r, "friend.add", "E0", SLICE("")) == ERR_OK);
+	EXPECT(publish(&r, "message.c2c", "E1", SLICE("")) == ERR_OK);
+	turn_until(&r, &r.client.events, 1);
+	EXPECT_STR(r.client.last, "E1");
+	EXPECT(slice_is(peer_of(&r.client), "message.c2c"));
+	EXPECT_INT(bus_counts(r.server.bus)->sent, 2);
+	/* nothing else goes there, and nothing at all back */
+	EXPECT(bus_publish(r.server.bus, SLICE("x"), MSG_ack, SLICE("\x80")) ==
+	    ERR_FORBIDDEN);
+	EXPECT(bus_send(r.client.bus, (msg_peer){ NULL, 0 }, MSG_ack, &ack) ==
+	    ERR_FORBIDDEN);
+	bus_close(&r.client.bus);
+	for (int i = 0; i < 2000 && bus_counts(r.server.bus)->topics > 0; i++)
+		loop_turn(r.loop, 5, NULL);
+	EXPECT_INT(bus_counts(r.server.bus)->topics, 0);
+	EXPECT(publish(&r, "message.c2c", "E2", SLICE("")) == ERR_OK);
+	rig_close(&r);
+}
+
+/* One that never reads is found out, holds no more than it may, and takes
+ * nothing from the one that does. */
+TEST(a_slow_observer_is_alone_with_it)
+{
+	enum { EVENTS = 20000 };
+	static char      large[4096];
+	struct stranger  slow;
+	struct rig       r;
+	size_t           sent = 0;
+	int              little = 1, small = 8192;
+
+	rig_open(&r, "slow.sock");
+	feed_open_both(&r, all_topics);
+	slow.context = zmq_ctx_new();
+	slow.socket = zmq_socket(slow.context, ZMQ_SUB);
+	zmq_setsockopt(slow.socket, ZMQ_RCVHWM, &little, sizeof little);
+	zmq_setsockopt(slow.socket, ZMQ_RCVBUF, &small, sizeof small);
+	zmq_setsockopt(slow.socket, ZMQ_SUBSCRIBE, "m", 1);
+	EXPECT(zmq_connect(slow.socket, r.url) == 0);
+	turn_until_count(&r, &bus_counts(r.server.bus)->topics, 2);
+	memset(large, 'x', sizeof large);
+	while (sent < EVENTS && bus_counts(r.server.bus)->slow == 0) {
+		EXPECT(publish(&r, "message.c2c", "E",
+		           (struct slice){ large, sizeof large }) == ERR_OK);
+		if (++sent % 100 == 0)
+			turn_until(&r, &r.client.events, sent);
+	}
+	for (int i = 0; i < 500; i++, sent++)
+		EXPECT(publish(&r, "message.c2c", "E",
+		           (struct slice){ large, 100 }) == ERR_OK);
+	turn_until(&r, &r.client.events, sent);
+	EXPECT(bus_counts(r.server.bus)->slow > 0);
+	EXPECT_INT(bus_counts(r.server.bus)->dropped, 0);
+	stranger_close(&slow);
+	rig_close(&r);
+}
+
+/* Large ones are bounded by their bytes, and their room comes back. */
+TEST(what_waits_for_observers_is_bounded)
+{
+	static char large[MSG_MAX - 1000];
+	struct rig  r;
+	size_t      taken = 0;
+
+	rig_open(&r, "bytes.sock");
+	feed_open_both(&r, all_topics);
+	memset(large, 'x', sizeof large);
+	while (taken < 1000 && publish(&r, "message.c2c", "E",
+	           (struct slice){ large, sizeof large }) == ERR_OK)
+		taken++;
+	EXPECT(taken >= FEED_BYTES / MSG_MAX && taken < 1000);
+	EXPECT_INT(bus_counts(r.server.bus)->dropped, 1);
+	turn_until(&r, &r.client.events, taken);
+	EXPECT(publish(&r, "message.c2c", "E", SLICE("")) == ERR_OK);
+	turn_until(&r, &r.client.events, taken + 1);
+	rig_close(&r);
+}
+
 /* --- tcp and keys -------------------------------------------------------------------- */
 
 static void
@@ -755,6 +877,9 @@ main(void)
 	RUN(why_a_path_cannot_be_had);
 	RUN(a_new_server_is_noticed);
 	RUN(nonsense_is_refused_and_counted);
+	RUN(an_observer_gets_what_it_asked_for);
+	RUN(a_slow_observer_is_alone_with_it);
+	RUN(what_waits_for_observers_is_bounded);
 	RUN(beats_are_answered);
 	RUN(a_silent_server_is_left);
 	RUN(a_beating_server_is_kept);

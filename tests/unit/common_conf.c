@@ -387,6 +387,15 @@ TEST(values_may_come_from_files)
 	EXPECT(conf_secret_of(&c, CONF_QQ_CLIENT_SECRET) ==
 	    &c.qq_client_secret);
 	conf_free(&c);
+	/* the mark of some editors is no part of it */
+	write_file("secret", "\xef\xbb\xbf" SECRET "\r\n");
+	EXPECT(conf_load(&c, everybody) == ERR_OK);
+	EXPECT(secret_eq(&c.qq_client_secret, SLICE(SECRET)));
+	conf_free(&c);
+	write_file("secret", SECRET "\nand more\n");
+	EXPECT(conf_load(&c, everybody) == ERR_CONFIG);
+	EXPECT(find_problem(&c, "QQ_CLIENT_SECRET") != NULL);
+	conf_free(&c);
 	unlink("secret");
 	EXPECT(conf_load(&c, everybody) == ERR_CONFIG);
 	EXPECT(find_problem(&c, "QQ_CLIENT_SECRET_FILE") != NULL);

@@ -307,20 +307,21 @@ TEST(locks_hold_one)
 
 TEST(folders_are_made)
 {
-	char        deep[1100];
-	struct stat st;
-	FILE       *f = fopen("file", "w");
+	static const char dir[] = "ROOKERY_STATE_DIR";
+	char              deep[1100];
+	struct stat       st;
+	FILE             *f = fopen("file", "w");
 
 	fclose(f);
-	EXPECT(proc_make_dir("a/b/c", 0700) == ERR_OK);
+	EXPECT(proc_make_dir(dir, "a/b/c", 0700) == ERR_OK);
 	EXPECT(stat("a/b/c", &st) == 0 && (st.st_mode & 0777) == 0700);
-	EXPECT(proc_make_dir("a/b/c", 0700) == ERR_OK);
-	EXPECT(proc_make_dir("file/x", 0700) == ERR_CONFIG);
-	EXPECT(proc_make_dir("", 0700) == ERR_CONFIG);
-	EXPECT(proc_make_dir("file", 0700) == ERR_CONFIG);
+	EXPECT(proc_make_dir(dir, "a/b/c", 0700) == ERR_OK);
+	EXPECT(proc_make_dir(dir, "file/x", 0700) == ERR_CONFIG);
+	EXPECT(proc_make_dir(dir, "", 0700) == ERR_CONFIG);
+	EXPECT(proc_make_dir(dir, "file", 0700) == ERR_CONFIG);
 	memset(deep, 'x', sizeof deep - 1);
 	deep[sizeof deep - 1] = '\0';
-	EXPECT(proc_make_dir(deep, 0700) == ERR_CONFIG);
+	EXPECT(proc_make_dir(dir, deep, 0700) == ERR_CONFIG);
 }
 
 TEST(it_knows_where_it_stands)
