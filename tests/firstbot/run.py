@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# deadline: 180
+# deadline: 300
 """docs/first-bot.md, done as a reader would do it.
 
   tests/firstbot/run.py            in a copy of the sources with their build
