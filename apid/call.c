@@ -51,31 +51,10 @@ call_wrong(struct call *c, enum result result, const char *fmt, ...)
 
 /* --- checks --------------------------------------------------------------- */
 
-/* Well-formed UTF-8, no over-long forms, no surrogates. */
 bool
 call_is_utf8(struct slice s)
 {
-	const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
-
-	while (p < end) {
-		unsigned char c = *p++;
-		unsigned      more = c < 0x80 ? 0 : c < 0xe0 ? 1
-		                              : c < 0xf0     ? 2
-		                                             : 3;
-		unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-		unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-
-		if ((c >= 0x80 && c < 0xc2) || c > 0xf4 ||
-		    (size_t)(end - p) < more)
-			return false;
-		for (; more > 0; more--, p++) {
-			if (*p < low || *p > high)
-				return false;
-			low = 0x80;
-			high = 0xbf;
-		}
-	}
-	return true;
+	return slice_utf8(s) == s.n;
 }
 
 bool

@@ -199,12 +199,41 @@ print_letter(void *self, const char *key, const struct json *value)
 	bool within = strcmp(key, "event") == 0;
 
 	(void)self;
+	if (strcmp(key, "capsule") == 0)
+		return;
 	if (!within) {
 		print_member(&within, key, value);
 		return;
 	}
 	puts("event");
 	json_each(value, print_member, &within);
+}
+
+/* +MS > what it was told, < what it said; its stderr without a sign. */
+static void
+print_lines(const struct json *lines, const char *title)
+{
+	if (json_count(lines) > 0)
+		puts(title);
+	for (size_t i = 0; i < json_count(lines); i++) {
+		const struct json *l = json_at(lines, i), *from;
+		int64_t            ms = 0;
+
+		json_int_at(l, "ms", &ms);
+		from = json_get(l, "from");
+		printf("  %+7lld %s", (long long)ms, from == NULL ? ""
+		    : json_truth(from) ? "< " : "> ");
+		table_put_clean(stdout, json_text_at(l, "text"));
+		puts(json_truth(json_get(l, "cut")) ? " ..." : "");
+	}
+}
+
+static void
+print_capsule(const struct json *capsule)
+{
+	print_lines(json_get(capsule, "frames"), "the last that its handler was "
+	    "told (>) and said (<), ms after it had the event");
+	print_lines(json_get(capsule, "stderr"), "its last words on stderr");
 }
 
 static enum status
@@ -217,8 +246,10 @@ dead_show(struct cli *cli, struct link *link)
 	status = ask_gateway(link, "dead", with, &answer);
 	if (status == STATUS_DONE && (cli->given & OPT_JSON))
 		print_data(data_of(answer));
-	else if (status == STATUS_DONE)
+	else if (status == STATUS_DONE) {
 		json_each(data_of(answer), print_letter, NULL);
+		print_capsule(json_get(data_of(answer), "capsule"));
+	}
 	json_free(&answer);
 	return status;
 }

@@ -62,3 +62,30 @@ slice_hash(struct slice s)
 		h = (h ^ (unsigned char)s.p[i]) * 16777619u;
 	return h;
 }
+
+size_t
+slice_utf8(struct slice s)
+{
+	const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
+
+	while (p < end) {
+		unsigned char c = *p;
+		unsigned      more = c < 0x80 ? 0 : c < 0xe0 ? 1
+		                              : c < 0xf0     ? 2
+		                                             : 3;
+		unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+		unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+
+		if ((c >= 0x80 && c < 0xc2) || c > 0xf4 ||
+		    (size_t)(end - p) <= more)
+			break;
+		for (unsigned i = 1; i <= more; i++) {
+			if (p[i] < low || p[i] > high)
+				return s.n - (size_t)(end - p);
+			low = 0x80;
+			high = 0xbf;
+		}
+		p += 1 + more;
+	}
+	return s.n - (size_t)(end - p);
+}

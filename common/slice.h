@@ -52,6 +52,10 @@ slice_from(struct slice a, size_t at)
 /* Without blanks, tabs and line ends at both ends. */
 struct slice slice_trim(struct slice);
 
+/* How many bytes it begins with are whole characters of well-formed UTF-8: no
+ * over-long forms, no surrogates. */
+size_t slice_utf8(struct slice);
+
 /* A copy ending in NUL, the caller's to free; NULL when out of memory. */
 char *slice_dup(struct slice);
 

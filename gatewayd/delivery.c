@@ -1037,6 +1037,19 @@ delivery_nack(struct delivery *d, struct delivery_worker *w, struct slice id,
 }
 
 enum err
+delivery_number(struct delivery *d, const struct delivery_worker *w,
+    struct slice id, uint64_t *no)
+{
+	bool         known;
+	struct conv *c = find_flying(d, id, &known);
+
+	if (c == NULL || w == NULL || c->worker != w)
+		return known ? ERR_STALE : ERR_NOT_FOUND;
+	*no = c->head->no;
+	return ERR_OK;
+}
+
+enum err
 delivery_return(struct delivery *d, struct delivery_worker *w, struct slice id,
     uint64_t after_ms, uint64_t now_ms)
 {

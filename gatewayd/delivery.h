@@ -124,6 +124,9 @@ enum err delivery_ack(struct delivery *, struct delivery_worker *,
 enum err delivery_nack(struct delivery *, struct delivery_worker *,
     struct slice id, uint64_t after_ms, bool drop, struct slice why,
     uint64_t now_ms);
+/* Its number, while it is with this worker: STALE, NOT_FOUND as above. */
+enum err delivery_number(struct delivery *, const struct delivery_worker *,
+    struct slice id, uint64_t *no);
 /* As nack, for an event that no handler has had: the attempt does not count. */
 enum err delivery_return(struct delivery *, struct delivery_worker *,
     struct slice id, uint64_t after_ms, uint64_t now_ms);

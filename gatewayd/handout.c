@@ -129,6 +129,19 @@ on_ack(void *self, msg_peer from, const struct msg_ack *m)
 	handout_soon(g);
 }
 
+/* With the event until it is done, or lies among the dead letters. */
+static void
+keep_capsule(struct gateway *g, struct delivery_worker *w,
+    const struct msg_nack *m)
+{
+	uint64_t no;
+
+	if (m->capsule.n == 0 || m->capsule.n > JOURNAL_CAPSULE_MAX ||
+	    delivery_number(g->delivery, w, m->ev, &no) != ERR_OK)
+		return;
+	keep_note(g, journal_capsule(g->journal, no, m->capsule));
+}
+
 static void
 on_nack(void *self, msg_peer from, const struct msg_nack *m)
 {
@@ -143,6 +156,7 @@ on_nack(void *self, msg_peer from, const struct msg_nack *m)
 		    KV("bot", keep_bot_of(m->ev)),
 		    KV("err", err_name(e)));
 	} else {
+		keep_capsule(g, w, m);
 		e = delivery_nack(g->delivery, w, m->ev, m->after_ms, m->drop,
 		    m->why, loop_now(g->loop));
 		log_warn("event.nack", KV("id", m->ev),

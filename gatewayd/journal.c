@@ -10,7 +10,7 @@
 
 #include "log.h"
 
-enum { OWNER = 0x526b4a31 /* RkJ1 */, VERSION = 3, PRUNE_ROWS = 20000 };
+enum { OWNER = 0x526b4a31 /* RkJ1 */, VERSION = 4, PRUNE_ROWS = 20000 };
 
 static const char *const upgrades[VERSION] = {
 	("CREATE TABLE event(no INTEGER PRIMARY KEY, id, conv, type, body,"
@@ -27,6 +27,8 @@ static const char *const upgrades[VERSION] = {
 	("CREATE TABLE rights(bot PRIMARY KEY, dropped INTEGER,"
 	"  at INTEGER) WITHOUT ROWID;"),
 	"ALTER TABLE event ADD COLUMN set_by INTEGER DEFAULT 0;",
+	("ALTER TABLE event ADD COLUMN capsule;"
+	"ALTER TABLE dead ADD COLUMN capsule;"),
 };
 
 /* name, SQL */
@@ -40,12 +42,14 @@ static const char *const upgrades[VERSION] = {
 	    " WHERE bot = ?")                                                 \
 	S(rights,       "SELECT dropped, at FROM rights WHERE bot = ?")       \
 	S(keep_rights,  "INSERT OR REPLACE INTO rights VALUES(?, ?, ?)")      \
-	S(append,       "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, 0, 0)")   \
+	S(append,       "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, 0, 0,"   \
+	    " NULL)")                                                       \
 	S(attempt,      "UPDATE event SET attempt = ? WHERE no = ?")          \
 	S(done,         "INSERT OR REPLACE INTO done VALUES(?, ?)")           \
 	S(end,          "DELETE FROM event WHERE no = ?")                     \
 	S(die,          "INSERT INTO dead SELECT NULL, id, conv, type, body," \
-	    " ?, ?, ?, ? FROM event WHERE no = ?")                            \
+	    " ?, ?, ?, ?, capsule FROM event WHERE no = ?")                   \
+	S(capsule,      "UPDATE event SET capsule = ? WHERE no = ?")          \
 	S(body,         "SELECT body, set_by FROM event WHERE no = ?")        \
 	S(prune,        "DELETE FROM done WHERE no IN"                        \
 	    " (SELECT no FROM done WHERE no < ? ORDER BY no LIMIT ?)")        \
@@ -57,11 +61,12 @@ static const char *const upgrades[VERSION] = {
 	S(keep_budget,  "INSERT OR REPLACE INTO budget VALUES(?, ?, ?, ?, ?)") \
 	S(dead_count,   "SELECT count(*) FROM dead")                          \
 	S(dead_after,   "SELECT no, id, conv, type, body, why, worker,"       \
-	    " attempts, at FROM dead WHERE no > ? ORDER BY no LIMIT ?")       \
+	    " attempts, at, NULL FROM dead WHERE no > ? ORDER BY no LIMIT ?") \
 	S(dead_no,      "SELECT no, id, conv, type, body, why, worker,"       \
-	    " attempts, at FROM dead WHERE no = ?")                           \
+	    " attempts, at, capsule FROM dead WHERE no = ?")                  \
 	S(dead_id,      "SELECT no, id, conv, type, body, why, worker,"       \
-	    " attempts, at FROM dead WHERE id = ? ORDER BY no DESC LIMIT 1")  \
+	    " attempts, at, capsule FROM dead WHERE id = ?"                   \
+	    " ORDER BY no DESC LIMIT 1")                                      \
 	S(dead_drop,    "DELETE FROM dead WHERE no = ?")                      \
 	S(dead_oldest,  "DELETE FROM dead WHERE no ="                         \
 	    " (SELECT min(no) FROM dead)")                                    \
@@ -321,6 +326,14 @@ journal_attempt(struct journal *j, uint64_t no, unsigned attempt)
 	return run(j, j->q.attempt);
 }
 
+enum err
+journal_capsule(struct journal *j, uint64_t no, struct slice text)
+{
+	store_bind_bytes(j->q.capsule, 1, text);
+	store_bind_int(j->q.capsule, 2, (int64_t)no);
+	return run(j, j->q.capsule);
+}
+
 static enum err
 die(struct journal *j, const struct delivery_end *end, int64_t wall_ms)
 {
@@ -461,7 +474,7 @@ dead_of(struct store_stmt *q)
 		.type = store_bytes(q, 3), .body = store_bytes(q, 4),
 		.why = store_bytes(q, 5), .worker = store_bytes(q, 6),
 		.attempts = (unsigned)store_int(q, 7),
-		.at_wall_ms = store_int(q, 8) };
+		.at_wall_ms = store_int(q, 8), .capsule = store_bytes(q, 9) };
 }
 
 enum err

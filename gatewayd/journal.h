@@ -67,6 +67,10 @@ enum err journal_append(struct journal *, uint64_t no, struct slice id,
     struct slice conv, struct slice type, struct slice body,
     int64_t came_wall_ms);
 enum err journal_attempt(struct journal *, uint64_t no, unsigned attempt);
+/* Kept with an unfinished event, in place of an earlier one; copied to its dead
+ * letter. */
+enum { JOURNAL_CAPSULE_MAX = 32768 };
+enum err journal_capsule(struct journal *, uint64_t no, struct slice text);
 /* Done, or dead: then it goes to the dead letters as well. */
 enum err journal_end(struct journal *, const struct delivery_end *,
     int64_t wall_ms);
@@ -98,6 +102,7 @@ enum err journal_keep_rights(struct journal *, const char *bot,
 struct journal_dead {
 	uint64_t     no;                /* its own number, not the event's */
 	struct slice id, conv, type, why, worker, body;     /* loans */
+	struct slice capsule;           /* JSON, or empty; a loan */
 	unsigned     attempts;
 	int64_t      at_wall_ms;
 };

@@ -166,7 +166,7 @@ dead_list(struct question *q)
 static void
 on_show(void *self, const struct journal_dead *d)
 {
-	struct json     *o = self, *event = NULL;
+	struct json     *o = self, *event = NULL, *capsule = NULL;
 	struct msg_event ev;
 	struct buf       body = { 0 };
 	char             head[MSG_HEAD];
@@ -179,6 +179,8 @@ on_show(void *self, const struct journal_dead *d)
 			json_from_msgpack(&event, buf_slice(&body));
 	}
 	json_put_take(o, "event", event);
+	if (d->capsule.n > 0 && json_parse(&capsule, d->capsule) == ERR_OK)
+		json_put_take(o, "capsule", capsule);
 	buf_free(&body);
 }
 

@@ -126,8 +126,11 @@ take_words(struct child *c, struct slice bytes)
 		bytes = slice_from(bytes, n + 1);
 		if (nl == NULL)
 			return; /* what is over the bound of a line is lost */
-		if (c->words.n > 0)
+		if (c->words.n > 0) {
 			keep_last(c, buf_slice(&c->words));
+			capsule_words(&c->capsule, buf_slice(&c->words),
+			    loop_now(loop_of(c)));
+		}
 		log_words(c, "handler.stderr", buf_slice(&c->words));
 		buf_reset(&c->words);
 	}
@@ -223,9 +226,21 @@ on_writable(void *self, int fd, unsigned what)
 }
 
 static void
+note_told(struct child *c, struct slice frame)
+{
+	if (frame.n > 0 && frame.p[frame.n - 1] == '\n')
+		frame.n--;
+	capsule_frame(&c->capsule, false, frame, loop_now(loop_of(c)));
+}
+
+static void
 say(struct child *c, struct json *doc)
 {
+	size_t before = c->out.n;
+
 	frame_put(doc, &c->out);
+	if (!c->out.failed)
+		note_told(c, slice_from(buf_slice(&c->out), before));
 	write_on(c);
 }
 
@@ -328,6 +343,18 @@ describe(struct child *c, int status)
 	    c->last[0] != '\0' ? "; its last words: " : "", c->last);
 }
 
+static void
+fail_with_capsule(struct child *c, struct job *j)
+{
+	struct buf   text = { 0 };
+	struct slice capsule = { NULL, 0 };
+
+	if (capsule_write(&c->capsule, c->why, j->given_ms, &text) == ERR_OK)
+		capsule = buf_slice(&text);
+	job_fail(c->h->worker, j, 0, false, c->why, capsule);
+	buf_free(&text);
+}
+
 /* What it had and did not close is for another try; its replies stay sent. */
 static void
 give_up_jobs(struct child *c)
@@ -343,7 +370,7 @@ give_up_jobs(struct child *c)
 		if (j->loose)
 			job_drop_loose(w, j);
 		else if (!j->done)
-			job_fail(w, j, 0, false, c->why);
+			fail_with_capsule(c, j);
 	}
 	c->loose = NULL;
 	c->in_flight = 0;
@@ -471,6 +498,14 @@ on_no_hello(void *self)
 
 static void on_ping_due(void *);
 
+static void
+forget_hidden(struct child *c)
+{
+	if (c->hidden.n > 0)
+		explicit_bzero(c->hidden.p, c->hidden.n);
+	buf_free(&c->hidden);
+}
+
 void
 child_start(struct child *c)
 {
@@ -482,6 +517,9 @@ child_start(struct child *c)
 		return;
 	loop_cancel(l, &c->timer);
 	c->cause[0] = c->last[0] = '\0';
+	forget_hidden(c);
+	handlers_settings(&c->h->worker->conf, &c->hidden);
+	capsule_open(&c->capsule, buf_slice(&c->hidden));
 	c->strays_in_a_row = 0;
 	c->alone = c->held = c->retiring = c->heard = c->pinged = false;
 	c->slots = 1;
@@ -548,6 +586,7 @@ child_close(struct child *c)
 	}
 	exec_sweep(c->h, c->run);
 	shut(c);
+	forget_hidden(c);
 }
 
 /* --- liveness --------------------------------------------------------------------- */
@@ -643,19 +682,32 @@ child_event(struct child *c, struct job *j)
 	c->alone = j->attempt >= ALONE_FROM;
 	if (c->alone)
 		c->kept_until_ms = 0;
+	j->given_ms = loop_now(loop_of(c));
+	note_told(c, buf_slice(&j->line));
 	buf_put(&c->out, buf_slice(&j->line));
 	buf_free(&j->line);
 	write_on(c);
 	loop_after(loop_of(c), &j->late, job_timeout_ms(j), on_job_late, j);
 }
 
+static void
+say_result(struct child *c, const struct msg_result *m, struct slice ref)
+{
+	size_t before = c->out.n;
+
+	if (c->p.to < 0)
+		return;
+	frame_result(m, ref, &c->out);
+	if (!c->out.failed)
+		note_told(c, slice_from(buf_slice(&c->out), before));
+	write_on(c);
+}
+
 void
 child_result(struct child *c, struct call *call, const struct msg_result *m)
 {
-	if (call->ref != NULL && c->p.to >= 0) {
-		frame_result(m, slice_of(call->ref), &c->out);
-		write_on(c);
-	}
+	if (call->ref != NULL)
+		say_result(c, m, slice_of(call->ref));
 	resume_soon(c);
 }
 
@@ -676,8 +728,7 @@ refuse(struct child *c, struct slice ref, const char *code, const char *message)
 		.message = slice_of(message) };
 
 	if (ref.n > 0 && c->p.to >= 0) {
-		frame_result(&r, ref, &c->out);
-		write_on(c);
+		say_result(c, &r, ref);
 	} else if (may_log(c)) {
 		log_warn("handler.refused", KV("handler", name_of(c)),
 		    KV("pid", c->p.pid), KV("code", code),
@@ -784,7 +835,7 @@ on_nack(struct child *c, const struct frame *f)
 	    why.n > 0 ? (int)(why.n < 150 ? why.n : 150) : 3,
 	    why.n > 0 ? why.p : "no.");
 	job_fail(c->h->worker, j, after > 0 ? (uint64_t)after : 0,
-	    json_truth(json_get(f->doc, "drop")), text);
+	    json_truth(json_get(f->doc, "drop")), text, (struct slice){ NULL, 0 });
 }
 
 static void
@@ -866,6 +917,7 @@ take_line(struct child *c, struct slice line)
 	enum err     e = frame_read(&f, line);
 
 	c->heard = true;
+	capsule_frame(&c->capsule, true, line, loop_now(loop_of(c)));
 	if (e != ERR_OK) {
 		put_down(c, "it wrote a line that begins with { and is no "
 		            "JSON object");

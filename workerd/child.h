@@ -7,6 +7,7 @@
 #define CHILD_H
 
 #include "backoff.h"
+#include "capsule.h"
 #include "frame.h"
 #include "handler.h"
 #include "piped.h"
@@ -46,6 +47,8 @@ struct child {
 	char             cause[160];    /* why we end it */
 	char             last[120];     /* its last words on stderr */
 	char             why[400];      /* of its last end */
+	struct capsule   capsule;
+	struct buf       hidden;        /* settings that are covered in it */
 	uint64_t         second, lines_of_second, muted;
 };
 

@@ -45,6 +45,7 @@ struct job {
 	int64_t         deadline;
 	uint64_t        window_ms;     /* from the event to its deadline; 0: none */
 	struct timer    late;
+	uint64_t        given_ms;      /* to its child */
 };
 
 /* Loans, copied.  n 0: the next reply or stream, or neither; with: packed. */
@@ -60,9 +61,10 @@ struct job_order {
 enum err job_call(struct worker *, struct job *, const struct job_order *);
 /* The handler is done with it: acknowledged once all results are there. */
 void job_done(struct worker *, struct job *);
-/* Not done: delivered again after_ms from now, or (drop) never. */
+/* Not done: delivered again after_ms from now, or (drop) never.  capsule: as
+ * capsule_write() makes it, or empty. */
 void job_fail(struct worker *, struct job *, uint64_t after_ms, bool drop,
-    const char *why);
+    const char *why, struct slice capsule);
 /* Not begun: this delivery does not count. */
 void job_return(struct worker *, struct job *, uint64_t after_ms);
 /* A job that is no event's; its calls end with it.  NULL: out of memory. */

@@ -168,7 +168,8 @@ host_take(struct handler *h, struct job *j, const struct msg_event *ev)
 	}
 	if (j->line.n > MSG_MAX) {
 		job_fail(w, j, 0, true,
-		    "it is over 1 MiB as a line for its handler");
+		    "it is over 1 MiB as a line for its handler",
+		    (struct slice){ NULL, 0 });
 		return;
 	}
 	if (!w->left && h->held <= share_of(h)) {

@@ -522,11 +522,11 @@ job_done(struct worker *w, struct job *j)
 
 void
 job_fail(struct worker *w, struct job *j, uint64_t after_ms, bool drop,
-    const char *why)
+    const char *why, struct slice capsule)
 {
 	struct handler *h = j->handler;
 	struct msg_nack nack = { .ev = slice_of(j->id), .after_ms = after_ms,
-		.drop = drop, .why = slice_of(why) };
+		.drop = drop, .why = slice_of(why), .capsule = capsule };
 
 	bus_send(w->events, server, MSG_nack, &nack);
 	h->failed++;

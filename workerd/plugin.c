@@ -512,7 +512,8 @@ carry_out(struct plugin *p, struct slot *s, rk_rc rc)
 	if (rc == RK_ACK)
 		job_done(w, j);
 	else /* and whatever is none of the four: nothing is lost by it */
-		job_fail(w, j, 0, rc == RK_FAIL, why);
+		job_fail(w, j, 0, rc == RK_FAIL, why,
+		    (struct slice){ NULL, 0 });
 }
 
 static void

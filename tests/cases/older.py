@@ -30,7 +30,8 @@ for table in "event", "done":
             db.execute("UPDATE event SET conv = ?, body = ? WHERE no = ?",
                        (bytes(conv).partition(b"/")[2],
                         bytes(body).replace(text(new), text(old)), no))
-db.execute("ALTER TABLE event DROP COLUMN set_by")
+for table, column in ("event", "set_by"), ("event", "capsule"), ("dead", "capsule"):
+    db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
 db.execute("DROP TABLE rights")
 db.execute("PRAGMA user_version = 1")
 db.commit()

@@ -609,7 +609,7 @@ TEST(operations_that_are_no_replies)
 	    "call m:1/mine n=0 ev=m:1 conv=g:B msg= \"hi\"\n"
 	    "call m:1/4 n=0 ev=m:1 conv=u:A msg=M \"\"\n"
 	    "call m:1/=1 n=0 ev=m:1 conv=g:B msg= \"hi\"\n");
-	job_fail(&w, j, 0, false, "why not");
+	job_fail(&w, j, 0, false, "why not", (struct slice){ NULL, 0 });
 	EXPECT_STR(heard(), "nack m:1 why not\n");
 	result(&w, "m:1/1", true); /* to nobody */
 	EXPECT(w.jobs == NULL);
