@@ -39,7 +39,8 @@ enum result pace_check(struct pace *, struct pace_call *, int64_t day,
 /* It goes; a day's allowance is one less.  It was not sent: one more. */
 void pace_count(struct pace *, struct pace_call *, int64_t day);
 void pace_uncount(struct pace *, struct pace_call *);
-/* A reply to a user went out, so the user has said something. */
+/* A reply to a user went out, so the user has said something: what the
+ * platform refused before, it may take now. */
 void pace_heard(struct pace *, const struct pace_call *, int64_t day);
 
 /* The platform has refused it for now or for today; wait_ms is what the call

@@ -20,6 +20,10 @@ static const char secret_file_name[] = "QQ_CLIENT_SECRET_FILE";
 static const char *const passed_on[] = { "PATH", "HOME", "LANG", "LC_ALL",
 	"TZ" };
 
+/* And how apid, which alone sends requests, gets out of this network. */
+static const char *const proxies[] = { "https_proxy", "HTTPS_PROXY",
+	"no_proxy", "NO_PROXY" };
+
 static const struct service_kind kinds[SERVICE_IDS] = {
 #define SERVICE(id, program, reader, many, retires, stop_by, meaning)        \
 	{ #id, program, reader, many, retires, stop_by, SERVICE_ID_##id,     \
@@ -532,15 +536,23 @@ put_notify(const struct settings *s, struct buf *env)
 	put_pair(env, "WATCHDOG_USEC", text);
 }
 
+static void
+pass_on(const char *const *names, size_t n, struct buf *env)
+{
+	for (size_t i = 0; i < n; i++)
+		if (getenv(names[i]) != NULL)
+			put_pair(env, names[i], getenv(names[i]));
+}
+
 void
 settings_environment(const struct settings *s, enum service_id service,
     const char *child_name, int socket_fd, int secret_fd, struct buf *env)
 {
 	char text[40];
 
-	for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
-		if (getenv(passed_on[i]) != NULL)
-			put_pair(env, passed_on[i], getenv(passed_on[i]));
+	pass_on(passed_on, sizeof passed_on / sizeof *passed_on, env);
+	if (service == SERVICE_ID_api)
+		pass_on(proxies, sizeof proxies / sizeof *proxies, env);
 	for (size_t i = 0; i < CONF_COUNT; i++)
 		put_setting(s, service, (enum conf_id)i, env);
 	/* Everything is said here: a child reads no file of settings. */

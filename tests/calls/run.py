@@ -369,6 +369,11 @@ REFUSED = [
       "member_openids=" + ",".join(map(str, range(21)))], "member_openids"),
     (["schedule_create", "channel_id=C", 'schedule={"name":"t","colour":1}'],
      "schedule.colour"),
+    (["schedule_update", "channel_id=C", "schedule_id=S",
+      'schedule={"name":"t"}'], "schedule.start_timestamp"),
+    (["schedule_update", "channel_id=C", "schedule_id=S",
+      'schedule={"name":"t","start_timestamp":"4764547200000",'
+      '"end_timestamp":"4764550800000"}'], "schedule.remind_type"),
     (["c2c_message_send", "openid=U", "msg_type=0", "content=x", "msg_id=M",
       "event_id=E"], "msg_id, event_id"),
     (["send", "conv=x:1", "text=hi"], "conv"),

@@ -152,6 +152,7 @@ class Rig:
     def environment(self, *more):
         env = {k: v for k, v in os.environ.items()
                if not k.startswith(("QQ_", "ROOKERY_"))
+               and not k.lower().endswith("_proxy")
                and k != "NOTIFY_SOCKET"}
         for settings in more:
             env.update(settings)

@@ -232,16 +232,31 @@ TEST(who_wants_no_messages)
 	teardown();
 }
 
-TEST(one_call_back_until_he_speaks)
+/* One in each of four periods, the first two of which may lie in one day; and
+ * only the platform knows when they began. */
+TEST(calls_back_until_the_platform_refuses)
 {
-	struct pace_call c = call(PACE_C2C, "u:A", true);
+	struct pace_call c = call(PACE_C2C, "u:A", true), other = c;
 
-	setup();
 	c.wakeup = true;
+	other.wakeup = true;
+	other.conv = SLICE("u:B");
+	setup();
+	for (int i = 0; i < 4; i++) {
+		EXPECT_INT(check(c, DAY), RESULT_OK);
+		pace_count(&p, &c, DAY);
+		c.counted = false;
+	}
 	EXPECT_INT(check(c, DAY), RESULT_OK);
-	pace_count(&p, &c, DAY);
-	c.counted = false;
+	refused(c, 400, 40034123);
+	EXPECT_INT(check(c, DAY), RESULT_OK);
+	refused(c, 400, 40034122);
+	sent_commit(&sent, 1000);
+	end_run();
+	begin_run();
 	EXPECT_INT(check(c, DAY), RESULT_QUOTA);
+	EXPECT_INT(check(other, DAY), RESULT_OK);
+	EXPECT_INT(check(call(PACE_C2C, "u:A", true), DAY), RESULT_OK);
 	EXPECT_INT(check(c, DAY + 1), RESULT_OK);
 	pace_heard(&p, &(struct pace_call){ .bot = SLICE("7"),
 	    .conv = SLICE("u:A"), .scope = PACE_C2C }, DAY);
@@ -389,7 +404,7 @@ main(void)
 	RUN(two_hundred_direct_conversations);
 	RUN(without_limits_only_what_the_platform_says);
 	RUN(who_wants_no_messages);
-	RUN(one_call_back_until_he_speaks);
+	RUN(calls_back_until_the_platform_refuses);
 	RUN(a_refusal_pauses_what_it_is_about);
 	RUN(the_verified_may_more);
 	RUN(bounded);
