@@ -599,6 +599,8 @@ watch(struct replay *r)
 		hangs = now - r->open[i].began_ms >= limit + MARGIN_MS;
 	if (hangs) {
 		end_all(r, "it hangs");
+		if (r->stage.worker.pid != 0) /* it would not hear a word */
+			kill(r->stage.worker.pid, SIGKILL);
 		give_up(r, "the handler hangs, and its worker with it");
 	} else if (!r->ready && now - r->began_ms >= START_MS) {
 		give_up(r, "the handler does not start: it has said no hello");
