@@ -271,6 +271,54 @@ print_app(const struct cli *cli, const struct json *app,
 	}
 }
 
+/* --- handlers that have ended ---------------------------------------------- */
+
+static void
+print_end(struct slice worker, const struct json *h, const struct json *p,
+    bool *any)
+{
+	struct slice why = json_text_at(p, "last_end");
+	struct slice broken = json_text_at(h, "broken");
+	int64_t      restarts = 0;
+
+	if (why.n == 0 && broken.n == 0)
+		return;
+	if (!*any)
+		printf("\nhandlers that have ended:\n");
+	*any = true;
+	json_int_at(p, "restarts", &restarts);
+	fputs("  ", stdout);
+	table_put_clean(stdout, json_text_at(h, "name"));
+	fputs(" of ", stdout);
+	table_put_clean(stdout, worker);
+	fputs(", ", stdout);
+	table_put_clean(stdout, json_text_at(p, "state"));
+	printf(", %lld restart%s: ", (long long)restarts,
+	    restarts == 1 ? "" : "s");
+	table_put_clean(stdout, why.n > 0 ? why : broken);
+	fputc('\n', stdout);
+}
+
+static void
+print_ends(const struct json *children)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < json_count(children); i++) {
+		const struct json *c = json_at(children, i);
+		const struct json *hs = json_path(c, "app.handlers");
+
+		for (size_t k = 0; k < json_count(hs); k++) {
+			const struct json *h = json_at(hs, k);
+			const struct json *ps = json_get(h, "children");
+
+			for (size_t m = 0; m < json_count(ps); m++)
+				print_end(json_text_at(c, "name"), h,
+				    json_at(ps, m), &any);
+		}
+	}
+}
+
 /* The members of a flat object, but for what is 0 or empty: queue, webhook,
  * token, calls. */
 struct flat {
@@ -388,6 +436,7 @@ print_snapshot(const struct cli *cli, const struct json *a)
 	for (size_t i = 0; i < json_count(children); i++)
 		json_each(json_get(json_at(children, i), "app"), print_flat,
 		    &flat);
+	print_ends(children);
 	print_remedies(a);
 }
 
