@@ -36,7 +36,8 @@ handlers_set(struct buf *env, const char *name, const char *value)
 	}
 	put_pair(&kept, name, slice_of(value));
 	kept.failed |= env->failed;
-	explicit_bzero(env->p, env->n);
+	if (env->n > 0)
+		explicit_bzero(env->p, env->n);
 	buf_free(env);
 	*env = kept;
 }

@@ -261,9 +261,11 @@ def test_a_bot_that_is_away(s):
     s.rookery(0, "stop", "gateway")
     out, _ = s.rookery(2, "chat", "--timeout", "1", typed="/echo kept\n")
     expect(out == "(the bot is away: kept until it resumes)\n", out)
+    replied = s.ask("GET", "/sim/report")["total"]["replied"]
     s.rookery(0, "start", "gateway")
-    s.ask("GET", "/sim/wait?timeout_ms=20000&idle=1&live=1")
-    expect(s.chat("/echo back") == "bot: heard back\n", "it is back")
+    s.ask("GET", f"/sim/wait?timeout_ms=20000&replied={replied + 1}")
+    out = s.chat("/echo back")
+    expect(out == "bot: heard back\n", out)
 
 
 def test_the_simulator_goes(s):
