@@ -251,6 +251,12 @@ errand_start(struct errand *e, enum errand_to to, enum call_scope scope,
 	return x;
 }
 
+bool
+errand_in_line(const struct errand *e)
+{
+	return e->count.waiter.in != NULL;
+}
+
 void
 errand_close(struct errand *e)
 {

@@ -54,6 +54,8 @@ struct errand {
 /* With body, to this route of this target.  NOMEM; SYNTAX: no id. */
 enum err errand_start(struct errand *, enum errand_to, enum call_scope,
     struct slice target);
+/* It stands in a line of the platform's limits. */
+bool errand_in_line(const struct errand *);
 /* No on_done any more; memory given back. */
 void errand_close(struct errand *);
 

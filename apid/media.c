@@ -954,12 +954,16 @@ media_orders(const struct media *m)
 struct media_counts
 media_counts(const struct media *m)
 {
-	struct media_counts c = m->counts;
+	struct media_counts     c = m->counts;
+	const struct media_job *j;
 
 	c.parts = m->sent.parts;
 	c.bytes += m->sent.bytes;
 	c.retried = m->sent.retried;
 	c.resumed = m->sent.resumed;
+	TAILQ_FOREACH(j, &m->sending, list)
+		c.held += errand_in_line(&j->errand) ||
+		    (j->upload != NULL && upload_in_line(j->upload));
 	return c;
 }
 

@@ -67,6 +67,7 @@ struct media_order {
 struct media_counts {
 	uint64_t uploads, parts, bytes;   /* that the platform has taken */
 	uint64_t cached, joined, failed, retried, resumed;
+	size_t   held;      /* now: uploads in a line of the limits */
 };
 
 /* NOMEM, SYSTEM.  A store that cannot be opened costs memory over restarts,

@@ -261,6 +261,7 @@ media_object(const struct report *r)
 	struct fetch_counts f = fetch_counts(r->fetch);
 
 	json_put_int(o, "waiting", (int64_t)media_orders(r->media));
+	json_put_int(o, "held", (int64_t)m.held);
 	json_put_int(o, "uploaded", (int64_t)m.uploads);
 	json_put_int(o, "parts", (int64_t)m.parts);
 	json_put_int(o, "bytes", (int64_t)m.bytes);

@@ -600,6 +600,15 @@ upload_until(struct upload *u, uint64_t until_ms)
 		u->puts[i].finish.until_ms = until_ms;
 }
 
+bool
+upload_in_line(const struct upload *u)
+{
+	for (int i = 0; i < PARTS_AT_ONCE; i++)
+		if (errand_in_line(&u->puts[i].finish))
+			return true;
+	return errand_in_line(&u->talk);
+}
+
 void
 upload_free(struct upload **up)
 {

@@ -65,6 +65,8 @@ enum err upload_start(struct upload **, const struct upload_options *);
 void upload_until(struct upload *, uint64_t until_ms);
 /* What is finished stays on the shelf. */
 void upload_free(struct upload **);
+/* One of its requests stands in a line of the platform's limits. */
+bool upload_in_line(const struct upload *);
 
 /* mtime of a file, as in changed_ns. */
 uint64_t upload_changed(int fd, uint64_t *size);

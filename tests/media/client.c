@@ -155,10 +155,11 @@ say_counts(void)
 {
 	struct media_counts m = media_counts(w.media);
 
-	printf("counts\t%llu\t%llu\t%llu\t%llu\t%llu\t%llu\n",
+	printf("counts\t%llu\t%llu\t%llu\t%llu\t%llu\t%llu\t%zu\n",
 	    (unsigned long long)m.uploads, (unsigned long long)m.parts,
 	    (unsigned long long)m.cached, (unsigned long long)m.joined,
-	    (unsigned long long)m.retried, (unsigned long long)m.resumed);
+	    (unsigned long long)m.retried, (unsigned long long)m.resumed,
+	    m.held);
 }
 
 static void

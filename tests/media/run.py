@@ -612,7 +612,9 @@ def test_the_limits_of_uploads_are_kept(rig):
     p.block = MIB
     tags = [c.order(rig.video(f"{i}.mp4", MIB + i), kind=2)
             for i in range(12)]
+    until(lambda: c.ask("counts")[6] > 0)
     equal({c.wait(t)[0] for t in tags}, {"OK"})
+    equal(c.ask("counts")[6], 0, "held")
     for end, most in (("upload_prepare", 10), ("part_finish", 10)):
         at = [t for t, s in zip(p.times, p.seen) if s[0].endswith(end)]
         equal(min(b - a > 0.98 for a, b in zip(at, at[most:])), True, end)
