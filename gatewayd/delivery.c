@@ -928,6 +928,14 @@ next_conv(struct delivery *d, struct delivery_worker **worker)
 	return best;
 }
 
+static uint64_t
+due_of(const struct delivery *d, const struct delivery_worker *w,
+    uint64_t now_ms)
+{
+	return later(now_ms,
+	    w->timeout_ms > 0 ? w->timeout_ms : d->limits.timeout_ms);
+}
+
 bool
 delivery_offer(struct delivery *d, uint64_t now_ms, struct delivery_item *item)
 {
@@ -944,8 +952,7 @@ delivery_offer(struct delivery *d, uint64_t now_ms, struct delivery_item *item)
 	e->attempt++;
 	conv_enter(d, c, FLIGHT);
 	c->worker = w;
-	c->due_ms = later(now_ms,
-	    w->timeout_ms > 0 ? w->timeout_ms : d->limits.timeout_ms);
+	c->due_ms = due_of(d, w, now_ms);
 	w->in_flight++;
 	w->alone = e->attempt >= ALONE_FROM && !w->apart;
 	text_drop(&e->last);
@@ -1034,6 +1041,18 @@ delivery_nack(struct delivery *d, struct delivery_worker *w, struct slice id,
 		                             : RETRY_MS * c->head->attempt,
 		    why, now_ms);
 	return ERR_OK;
+}
+
+enum err
+delivery_waits(struct delivery *d, struct delivery_worker *w, struct slice id,
+    uint64_t now_ms)
+{
+	struct conv *c;
+	enum err     err = flying_with(d, w, id, &c);
+
+	if (err == ERR_OK)
+		c->due_ms = due_of(d, w, now_ms);
+	return err;
 }
 
 enum err

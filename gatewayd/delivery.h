@@ -124,6 +124,10 @@ enum err delivery_ack(struct delivery *, struct delivery_worker *,
 enum err delivery_nack(struct delivery *, struct delivery_worker *,
     struct slice id, uint64_t after_ms, bool drop, struct slice why,
     uint64_t now_ms);
+/* It is at work on it, and what it waits for is not its own: the time it has
+ * begins anew.  STALE, NOT_FOUND. */
+enum err delivery_waits(struct delivery *, struct delivery_worker *,
+    struct slice id, uint64_t now_ms);
 /* Its number, while it is with this worker: STALE, NOT_FOUND as above. */
 enum err delivery_number(struct delivery *, const struct delivery_worker *,
     struct slice id, uint64_t *no);

@@ -24,7 +24,8 @@ feed_event(struct gateway *g, const struct msg_event *ev, struct slice body)
 	struct feed   *f = &g->feed;
 	struct waiting w = { ev->type.n, body.n };
 
-	if (f->bus == NULL)
+	/* Nobody has asked for anything: then it shall cost nothing. */
+	if (f->bus == NULL || bus_counts(f->bus)->topics == 0)
 		return;
 	if (f->waiting.n + body.n > FEED_BYTES ||
 	    buf_room(&f->waiting, sizeof w + w.type_n + w.body_n) == NULL) {

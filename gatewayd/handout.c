@@ -167,6 +167,16 @@ on_nack(void *self, msg_peer from, const struct msg_nack *m)
 }
 
 static void
+on_waits(void *self, msg_peer from, const struct msg_waits *m)
+{
+	struct gateway *g = self;
+
+	/* Who has lost it meanwhile is told so by its ack. */
+	(void)delivery_waits(g->delivery,
+	    delivery_worker_find(g->delivery, from), m->ev, loop_now(g->loop));
+}
+
+static void
 on_bye(void *self, msg_peer from, const struct msg_bye *m)
 {
 	struct gateway         *g = self;
@@ -337,6 +347,7 @@ static const struct msg_handlers takes = {
 	.ready = on_ready,
 	.ack = on_ack,
 	.nack = on_nack,
+	.waits = on_waits,
 	.bye = on_bye,
 };
 

@@ -640,6 +640,12 @@ on_job_late(void *self)
 
 	if (c == NULL)
 		return;
+	/* It may be waiting for the result, as we are. */
+	if (job_waits(j, job_timeout_ms(j) / 2)) {
+		loop_after(loop_of(c), &j->late, job_timeout_ms(j),
+		    on_job_late, j);
+		return;
+	}
 	snprintf(cause, sizeof cause, "it hangs: no ack of %.60s in %llu ms",
 	    j->id, (unsigned long long)job_timeout_ms(j));
 	put_down(c, cause);

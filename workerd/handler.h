@@ -17,6 +17,7 @@ struct call {
 	struct call *next;
 	uint64_t     n;              /* of a reply or stream; 0: neither */
 	bool         open, unsent;
+	uint64_t     since_ms;
 	char        *id, *do_, *text, *conv, *msg, *bot;
 	struct buf   with;
 	struct stream *stream;       /* the call is a part of it, or NULL */
@@ -46,6 +47,7 @@ struct job {
 	uint64_t        window_ms;     /* from the event to its deadline; 0: none */
 	struct timer    late;
 	uint64_t        given_ms;      /* to its child */
+	unsigned        waits;         /* how often it was said to wait */
 };
 
 /* Loans, copied.  n 0: the next reply or stream, or neither; with: packed. */
@@ -79,6 +81,10 @@ void job_on_event(void *self, msg_peer, const struct msg_event *);
 void job_on_result(void *self, msg_peer, const struct msg_result *);
 /* Calls without a result are made again: apid may be another run. */
 void job_call_again(struct worker *);
+/* One of its calls has waited so long for its result. */
+bool job_waits(const struct job *, uint64_t ms);
+/* Once a second. */
+void job_say_waits(struct worker *);
 void jobs_free(struct worker *);
 
 /* --- a handler --------------------------------------------------------------------- */

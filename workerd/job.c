@@ -16,7 +16,10 @@
 
 /* What surely fits into a message, with all that goes along; and how many
  * calls one event may make. */
-enum { CALL_MAX = MSG_MAX - 16384, CALLS_MAX = 1000 };
+enum {
+	CALL_MAX = MSG_MAX - 16384, CALLS_MAX = 1000,
+	WAITS_MS = 1000, ASKED_AGAIN = 30
+};
 
 static const msg_peer server = { NULL, 0 };
 
@@ -157,6 +160,7 @@ call_new(struct job *j, const struct job_order *o, uint64_t n)
 	if (c == NULL)
 		return NULL;
 	c->n = n;
+	c->since_ms = loop_clock_ms();
 	find_stream(j, c, o);
 	c->text = slice_dup(o->text.n > 0 ? o->text : SLICE(""));
 	c->do_ = slice_dup(o->do_);
@@ -347,6 +351,35 @@ call_unsent(struct worker *w)
 		for (struct call *c = j->calls; c != NULL; c = c->next)
 			if (c->unsent && send_call(w, j, c) != ERR_OK)
 				return;
+}
+
+bool
+job_waits(const struct job *j, uint64_t ms)
+{
+	uint64_t now = loop_clock_ms();
+
+	for (const struct call *c = j->calls; c != NULL; c = c->next)
+		if (c->open && now - c->since_ms >= ms)
+			return true;
+	return false;
+}
+
+/* Whether a call waits for the platform's limits, or for a token that is not to
+ * be had, is nothing that its event should be given up for, nor its handler:
+ * that it waits is said for as long as it does.  An answer that was lost comes
+ * by asking again. */
+void
+job_say_waits(struct worker *w)
+{
+	for (struct job *j = w->jobs; j != NULL; j = j->next) {
+		struct msg_waits waits = { .ev = slice_of(j->id) };
+
+		if (j->open == 0 || j->loose || !job_waits(j, WAITS_MS))
+			continue;
+		bus_send(w->events, server, MSG_waits, &waits);
+		if (++j->waits % ASKED_AGAIN == 0)
+			call_again(w, j);
+	}
 }
 
 void

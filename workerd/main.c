@@ -187,6 +187,7 @@ on_report(void *self)
 	struct json   *app = json_new_object();
 	struct buf     remedy = { 0 }, names = { 0 };
 
+	job_say_waits(w);
 	name_handlers(w, &names);
 	json_put_text(app, "handler", buf_slice(&names));
 	json_put_int(app, "in_flight", (int64_t)w->njobs);

@@ -452,6 +452,12 @@ on_late(void *self)
 {
 	struct job *j = self;
 
+	/* It may be waiting for the result, as we are. */
+	if (job_waits(j, job_timeout_ms(j) / 2)) {
+		loop_after(j->handler->worker->loop, &j->late,
+		    job_timeout_ms(j), on_late, j);
+		return;
+	}
 	log_error("plugin.hung", KV("handler", j->handler->row->name),
 	    KV("id", j->id),
 	    KV("why", "finish() was not called in time"));

@@ -259,6 +259,28 @@ TEST(a_deaf_worker_gets_no_more)
 	delivery_free(&d);
 }
 
+TEST(who_waits_is_waited_for)
+{
+	struct delivery_limits  l = limits;
+	struct delivery        *d;
+	struct delivery_worker *w;
+
+	l.timeout_ms = 1000;
+	d = delivery_new(&l);
+	w = worker(d, "w", "*", 4);
+	EXPECT(delivery_waits(d, w, text("1"), 0) == ERR_NOT_FOUND);
+	put(d, "1", "u:a");
+	EXPECT(delivery_waits(d, w, text("1"), 0) == ERR_STALE);
+	EXPECT_STR(offered(d, 0), "1");
+	for (uint64_t now = 900; now < 9000; now += 900) {
+		EXPECT(delivery_waits(d, w, text("1"), now) == ERR_OK);
+		delivery_tick(d, now + 899);
+	}
+	EXPECT_INT(delivery_counts(d)->timeouts, 0);
+	EXPECT(ack(d, w, "1") == ERR_OK);
+	delivery_free(&d);
+}
+
 TEST(a_nack_waits_or_drops)
 {
 	struct delivery        *d = delivery_new(&limits);
@@ -1027,6 +1049,7 @@ main(void)
 	RUN(a_stale_ack_is_refused);
 	RUN(an_event_dies_after_its_attempts);
 	RUN(a_deaf_worker_gets_no_more);
+	RUN(who_waits_is_waited_for);
 	RUN(a_nack_waits_or_drops);
 	RUN(what_was_not_begun_does_not_count);
 	RUN(from_the_third_attempt_it_goes_alone);
