@@ -1695,7 +1695,7 @@ def test_upgrade_loses_no_line():
     r, w = os.pipe()
     s = System(stderr=w, behave={"worker/1": ["count-aloud"]})     # more than the pipe holds
     os.close(w)
-    expect(s.ask(cmd="dump")["dump"]["unwritten"] > 0, "all of it was taken")
+    until("more than the pipe holds", lambda: s.ask(cmd="dump")["dump"]["unwritten"] > 0)
     expect(s.ask(cmd="upgrade")["ok"], "upgrade")
     said = b""
     while b"number 003999" not in said:
