@@ -59,15 +59,6 @@ struct replay {
 };
 
 static void
-show(const char *mark, struct slice line)
-{
-	fputs(mark, stdout);
-	table_put_clean(stdout, line);
-	putchar('\n');
-	fflush(stdout);
-}
-
-static void
 give_up(struct replay *r, const char *why)
 {
 	if (!r->over)
@@ -241,7 +232,7 @@ send_event(struct replay *r, const struct json *doc)
 	    (msg_peer){ r->peer, r->peer_n }, MSG_event, &ev);
 	if (e == ERR_OK) {
 		frame_event(&ev, false, &line);
-		show("> ", slice_trim(buf_slice(&line)));
+		table_say("> ", slice_trim(buf_slice(&line)));
 	}
 	buf_free(&line);
 	for (size_t i = 0; i < p.n; i++)
@@ -286,7 +277,7 @@ tell_end(const struct open *o, const char *what, struct slice why)
 	    o->calls == 1 ? "call" : "calls",
 	    (unsigned long long)(loop_clock_ms() - o->began_ms));
 	if (why.n > 0)
-		show(": ", why);
+		table_say(": ", why);
 	else
 		putchar('\n');
 	fflush(stdout);
@@ -410,10 +401,10 @@ show_call(const struct msg_call *m)
 		json_put_take(o, "with", to);
 	json_free(&with);
 	frame_put(o, &line);
-	show("< ", slice_trim(buf_slice(&line)));
+	table_say("< ", slice_trim(buf_slice(&line)));
 	buf_free(&line);
 	if (m->text.n > 0)
-		show("bot: ", m->text);
+		table_say("bot: ", m->text);
 	else if (reply)
 		puts("bot: (see the frame)");
 }
@@ -454,7 +445,7 @@ static void
 on_words(void *self, struct slice line)
 {
 	(void)self;
-	show("! ", line);
+	table_say("! ", line);
 }
 
 static void
@@ -466,7 +457,7 @@ on_trouble(void *self, struct slice event, struct slice why, bool broken)
 	table_put_clean(stdout, event);
 	if (why.n > 0)
 		fputs(": ", stdout);
-	show("", why);
+	table_say("", why);
 	if (broken) {
 		end_all(r, "the handler is not started again");
 		give_up(r, r->ready ? "the handler is not started again"
@@ -526,7 +517,7 @@ is_skipped(struct replay *r)
 		return false;
 	fputs("= ", stdout);
 	table_put_clean(stdout, json_text_at(r->next, "id"));
-	show(": not asked for: ", type);
+	table_say(": not asked for: ", type);
 	r->skipped++;
 	return true;
 }

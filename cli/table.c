@@ -145,3 +145,12 @@ table_put_clean(FILE *to, struct slice text)
 		fwrite(k > 0 ? "??" : text.p + i, 1, k > 0 ? k : 1, to);
 	}
 }
+
+void
+table_say(const char *mark, struct slice line)
+{
+	fputs(mark, stdout);
+	table_put_clean(stdout, line);
+	putchar('\n');
+	fflush(stdout);
+}

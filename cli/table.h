@@ -35,5 +35,7 @@ void table_colour(struct table *, size_t column, enum colour);
 void table_print(const struct table *, FILE *, bool colours);
 /* Text with control bytes shown as '?'. */
 void table_put_clean(FILE *, struct slice);
+/* A mark and such a text, on a line that is out at once. */
+void table_say(const char *mark, struct slice);
 
 #endif

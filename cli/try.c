@@ -39,22 +39,13 @@ wall_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static void
-show(const char *mark, struct slice line)
-{
-	fputs(mark, stdout);
-	table_put_clean(stdout, line);
-	putchar('\n');
-	fflush(stdout);
-}
-
 /* A handler that reads nothing makes us wait: here only a person waits too. */
 static void
 tell(struct try *t, struct buf *out)
 {
 	struct slice rest = buf_slice(out);
 
-	show("> ", slice_trim(rest));
+	table_say("> ", slice_trim(rest));
 	while (rest.n > 0 && t->p.to >= 0) {
 		struct pollfd f = { .fd = t->p.to, .events = POLLOUT };
 		ssize_t       n = write(t->p.to, rest.p, rest.n);
@@ -153,7 +144,7 @@ on_order(struct try *t, const struct frame *f)
 	const char        *wrong = frame_order(&o, f);
 
 	if (wrong == NULL && f->verb == VERB_REPLY && o.text.n > 0)
-		show("bot: ", o.text);
+		table_say("bot: ", o.text);
 	else if (wrong == NULL && f->verb == VERB_REPLY)
 		puts("bot: (see the frame)");
 	else if (wrong != NULL)
@@ -169,7 +160,7 @@ on_line(struct try *t, struct slice line)
 	struct frame f;
 	int64_t      v = 0;
 
-	show("< ", line);
+	table_say("< ", line);
 	if (frame_read(&f, line) != ERR_OK) {
 		puts("! no JSON object: a worker would end it for this");
 		t->broken = true;
@@ -202,7 +193,7 @@ static void
 on_words(struct try *t, struct slice line)
 {
 	(void)t;
-	show("! ", line);
+	table_say("! ", line);
 }
 
 /* false: the end of it. */
