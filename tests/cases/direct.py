@@ -59,7 +59,7 @@ def credit():
     held += w.gets(1)
     w.say(b"N", ev=held.pop()["id"], drop=True, why="looks bad")
     held += w.gets(1)
-    # returned to be tried later is closed too, for now
+    # returned to be tried later is closed too
     w.say(b"N", ev=held.pop()["id"], after_ms=60000)
     held += w.gets(1)
     w.ready(7)
