@@ -54,17 +54,47 @@ unsure(struct attempt *a, const struct attempt_rules *rules, uint64_t now_ms,
 	return again(a, rules, RESULT_TIMEOUT, now_ms, chance);
 }
 
+/* How the platform says that a part is out of its place is not documented: the
+ * request is wrong, or the message is at its end, or by a code that no page
+ * knows. */
+static bool
+is_out_of_place(uint64_t code)
+{
+	enum { WRONG = 12002, ENDED = 40034018 };
+	enum reply_class cls;
+	enum result      result;
+	const char      *meaning;
+
+	return code == WRONG || code == ENDED ||
+	    (code > 0 && !reply_code(code, &cls, &result, &meaning));
+}
+
+/* The platform has it, and will not have it twice. */
+static bool
+is_double(const struct attempt *a, const struct attempt_rules *rules,
+    const struct reply *r)
+{
+	if (r->cls == CLASS_DUPLICATE)
+		return rules->has_seq;
+	return rules->part == PART_LATER && a->unsure &&
+	    r->cls == CLASS_PERMANENT && is_out_of_place(r->code);
+}
+
 struct attempt_verdict
 attempt_judge(struct attempt *a, const struct attempt_rules *rules,
     const struct reply *r, uint64_t now_ms, uint32_t chance)
 {
 	a->tries++;
+	if (is_double(a, rules, r))
+		/* Without its id nothing can be done with a first part. */
+		return done(rules->part == PART_FIRST ? RESULT_TIMEOUT
+		                                      : RESULT_OK);
 	switch (r->cls) {
 	case CLASS_DONE:
 	case CLASS_NEEDS_AUDIT:
 		return done(RESULT_OK);
 	case CLASS_DUPLICATE:
-		return done(rules->has_seq ? RESULT_OK : r->result);
+		break;
 	case CLASS_REFRESH_TOKEN:
 		if (a->refreshed)
 			break;

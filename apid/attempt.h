@@ -8,12 +8,17 @@
 #include "backoff.h"
 #include "reply.h"
 
+/* A message in parts: the answer to the first tells the id that all others
+ * name, and the platform takes each of those once, in their order. */
+enum attempt_part { PART_NONE, PART_FIRST, PART_LATER };
+
 /* What the call is, as far as it matters here. */
 struct attempt_rules {
 	uint64_t until_ms;        /* nothing is sent at or after it */
 	bool     window;          /* until_ms is the end of a reply window */
 	bool     has_seq;         /* the platform refuses doubles by itself */
 	bool     again;           /* a send of unknown outcome is repeated */
+	enum attempt_part part;
 };
 
 struct attempt {

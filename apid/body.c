@@ -455,6 +455,7 @@ body_stream(struct call *c)
 	                                                       : 1));
 	if (wakeup)
 		json_put_bool(c->body, "is_wakeup", true);
+	c->part = at == 0 ? PART_FIRST : PART_LATER;
 	c->speaks = at == 0;
 	c->has_seq = !append;
 	return RESULT_OK;

@@ -5,6 +5,7 @@
 #ifndef CALL_H
 #define CALL_H
 
+#include "attempt.h"
 #include "catalog.h"
 #include "json.h"
 #include "messages.h"
@@ -48,6 +49,8 @@ struct call {
 	bool                         speaks, passive;
 	/* A number the platform tells doubles by: it may be sent again. */
 	bool                         has_seq;
+	/* Of a message that grows. */
+	enum attempt_part            part;
 	/* It makes something appear: a double would be seen. */
 	bool                         appears;
 	/* What came back is the answer's whole object. */

@@ -45,6 +45,7 @@ struct request {
 	bool                  guild;      /* to a channel, or as dm */
 	bool                  replies;    /* it answers something */
 	bool                  begun;      /* the record says so */
+	bool                  left;       /* this try is at the platform */
 	bool                  held;       /* until a commit */
 	const struct catalog_row *row;
 	enum call_scope       to;

@@ -173,6 +173,11 @@ on_leave(void *self)
 {
 	struct request *r = self;
 
+	/* The library sends it anew: its connection broke after the first
+	 * byte, and nobody knows how far the request came. */
+	if (r->left)
+		r->attempt.unsure = true;
+	r->left = true;
 	if (r->begun)
 		sent_leaves(&r->owner->sent, r->entry.key);
 }
@@ -185,6 +190,7 @@ request_submit(struct request *r)
 
 	loop_cancel(rs->loop, &r->timer);
 	r->state = SENDING;
+	r->left = false;
 	r->generation = r->bot->token.generation;
 	r->http = (struct http_request){
 		.method = r->row->method, .url = r->url,
@@ -482,7 +488,7 @@ copy_member(void *self, const char *key, const struct json *value)
 /* What the user sees of a stream: who goes on with it after a crash must know,
  * for it can only grow. */
 static bool
-pack_shown(struct request *r, const struct reply *p)
+pack_shown(struct request *r, const struct json *told)
 {
 	struct json *doc = NULL, *made;
 	bool         ok;
@@ -491,7 +497,8 @@ pack_shown(struct request *r, const struct reply *p)
 	    json_parse(&doc, r->body) != ERR_OK)
 		return false;
 	made = json_new_object();
-	json_each(p->doc, copy_member, made);
+	json_put_ref(made, "id", json_get(doc, "stream_msg_id"));
+	json_each(told, copy_member, made);
 	if (slice_is(json_text_at(doc, "input_mode"), "replace"))
 		json_put_ref(made, "shown", json_get(doc, "content_raw"));
 	ok = json_to_msgpack(made, &r->data) == ERR_OK &&
@@ -508,12 +515,14 @@ static void
 pack_data(struct request *r, const struct reply *p)
 {
 	struct pack k;
+	/* What refuses a double tells nothing of the first. */
+	const struct json *told = p->cls == CLASS_DONE ||
+	        p->cls == CLASS_NEEDS_AUDIT ? p->doc : NULL;
 
 	if (r->whole) {
-		if (pack_shown(r, p))
+		if (pack_shown(r, told))
 			return;
-		if (p->doc != NULL && json_to_msgpack(p->doc, &r->data) !=
-		        ERR_OK)
+		if (told != NULL && json_to_msgpack(told, &r->data) != ERR_OK)
 			r->data.failed = true;
 		return;
 	}
@@ -1007,6 +1016,7 @@ request_new(struct requests *rs, struct bot *b, const struct call *c)
 	r->guild = c->scope == SCOPE_CHANNEL || c->scope == SCOPE_DM;
 	r->audit_wait_ms = c->audit_wait_ms;
 	r->rules.has_seq = c->has_seq;
+	r->rules.part = c->part;
 	r->rules.again = rs->again || !c->appears;
 	r->began_ms = loop_now(rs->loop);
 	set_pace(r, c);

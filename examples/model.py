@@ -23,7 +23,6 @@ import urllib.request
 
 URL = os.environ.get("MODEL_URL", "http://127.0.0.1:8099/v1/chat/completions")
 PART_S = 0.5                  # between two parts of a stream
-ENDED = 40034018              # what the platform says of a stream that is over
 waiting = {}                  # id of a call: its future
 numbers = iter(range(1, 1 << 62))
 
@@ -77,10 +76,10 @@ async def stream(ev):
     text, index, stream_id, last = "", 0, None, 0.0
     loop = asyncio.get_running_loop()
 
-    async def put(at, final):
+    async def put(final):
         nonlocal last
         await asyncio.sleep(last + PART_S - loop.time())
-        args = {"index": at, "text": text, "format": "text", "final": final}
+        args = {"index": index, "text": text, "format": "text", "final": final}
         if stream_id:
             args["id"] = stream_id
         result = await call(ev, "stream", **args)
@@ -90,18 +89,10 @@ async def stream(ev):
     async def part(final):
         """False: no stream can be had, or gone on with."""
         nonlocal index, stream_id
-        at, others = index, [index + 1, index]
-        result = await put(at, final)
-        while not result["ok"] and stream_id:
-            # Perhaps the platform has it, and it was the answer that was lost,
-            # or apid: if so it wants the next one, otherwise this one again.
-            if final and result.get("platform_code") == ENDED:
-                return True
-            if not others:
-                raise RuntimeError(result["code"] + ": " + result["message"])
-            at = others.pop(0)
-            result = await put(at, final)
-        index = at + 1
+        result = await put(final)
+        if not result["ok"] and stream_id:
+            raise RuntimeError(result["code"] + ": " + result["message"])
+        index += 1
         data = result.get("data") or {}
         stream_id = stream_id or data.get("id") or data.get("msg")
         return bool(stream_id)

@@ -1,4 +1,4 @@
-// links: apid/attempt.c common
+// links: apid/attempt.c apid/reply.c common
 /*
  * Whether and when a request is sent again.
  */
@@ -124,6 +124,59 @@ TEST(the_end_says_what_happened)
 	    RESULT_OK);
 }
 
+/* A later part of a stream was sent, and nobody knows what became of it: what
+ * refuses it now for its place says that the platform has it. */
+static const struct {
+	enum attempt_part part;
+	bool              unsure;
+	enum reply_class  cls;
+	enum result       result;
+	uint64_t          code;
+	enum result       told;
+} parts[] = {
+	{ PART_LATER, true, CLASS_PERMANENT, RESULT_BAD_ARG, 12002, RESULT_OK },
+	{ PART_LATER, true, CLASS_PERMANENT, RESULT_BAD_ARG, 40034018,
+	    RESULT_OK },
+	{ PART_LATER, true, CLASS_PERMANENT, RESULT_REJECTED, 99099099,
+	    RESULT_OK },
+	{ PART_LATER, true, CLASS_PERMANENT, RESULT_BAD_ARG, 40007,
+	    RESULT_TIMEOUT },
+	{ PART_LATER, true, CLASS_PERMANENT, RESULT_REJECTED, 40034006,
+	    RESULT_TIMEOUT },
+	{ PART_LATER, true, CLASS_PERMANENT, RESULT_REJECTED, 0,
+	    RESULT_TIMEOUT },
+	{ PART_LATER, true, CLASS_DUPLICATE, RESULT_REJECTED, 40054005,
+	    RESULT_OK },
+	{ PART_LATER, false, CLASS_PERMANENT, RESULT_BAD_ARG, 12002,
+	    RESULT_BAD_ARG },
+	{ PART_LATER, false, CLASS_PERMANENT, RESULT_BAD_ARG, 40034018,
+	    RESULT_BAD_ARG },
+	{ PART_FIRST, true, CLASS_PERMANENT, RESULT_BAD_ARG, 12002,
+	    RESULT_TIMEOUT },
+	{ PART_FIRST, true, CLASS_DUPLICATE, RESULT_REJECTED, 40054005,
+	    RESULT_TIMEOUT },
+	{ PART_NONE, true, CLASS_PERMANENT, RESULT_BAD_ARG, 12002,
+	    RESULT_TIMEOUT },
+};
+
+TEST(a_part_out_of_its_place_was_taken)
+{
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		struct attempt       a;
+		struct attempt_rules rules = numbered;
+		struct attempt_verdict v;
+		struct reply r = { .cls = parts[i].cls,
+			.result = parts[i].result, .code = parts[i].code };
+
+		attempt_open(&a);
+		a.unsure = parts[i].unsure;
+		rules.part = parts[i].part;
+		v = attempt_judge(&a, &rules, &r, 0, HALF);
+		EXPECT_INT(v.next, NEXT_DONE);
+		EXPECT_INT(v.result, parts[i].told);
+	}
+}
+
 TEST(one_new_token_per_call)
 {
 	struct reply   r = { .cls = CLASS_REFRESH_TOKEN,
@@ -151,6 +204,7 @@ main(void)
 	RUN(first_answers);
 	RUN(waits_grow_and_stay_in_the_window);
 	RUN(the_end_says_what_happened);
+	RUN(a_part_out_of_its_place_was_taken);
 	RUN(one_new_token_per_call);
 	RUN(time_up_without_an_answer);
 	return test_done();

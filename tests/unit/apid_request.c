@@ -1523,6 +1523,83 @@ TEST(unsure_and_late_is_not_sent_unasked)
 	teardown();
 }
 
+/* The library sends a request anew when its connection breaks: what refuses
+ * the second may have taken the first. */
+TEST(sent_anew_by_the_library)
+{
+	setup(false);
+	w.rs.expired_active = true;
+	reply("a", "u:A", 1);
+	w.started[0]->on_leave(w.started[0]->self);
+	w.started[0]->on_leave(w.started[0]->self);
+	answer(0, 400, "{\"code\":40034005}");
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	EXPECT_INT(w.nstarted, 1);
+	/* A try of ours is no such case. */
+	reply("b", "u:B", 1);
+	w.started[1]->on_leave(w.started[1]->self);
+	answer(1, 503, "");
+	turn_until(3, 1);
+	w.started[2]->on_leave(w.started[2]->self);
+	answer(2, 400, "{\"code\":40034005}");
+	EXPECT_INT(w.nstarted, 4);
+	EXPECT_INT(w.rs.counts.unasked, 1);
+	teardown();
+}
+
+static void
+part(const char *id, const char *index, const char *stream)
+{
+	struct buf      with = { 0 };
+	struct pack     k;
+	struct msg_call m = { .id = slice_of(id), .bot = SLICE("7"),
+		.do_ = SLICE("stream"), .ev = SLICE("e"), .n = 1,
+		.conv = SLICE("u:A"), .msg = SLICE("M"), .text = SLICE("so"),
+		.deadline = loop_wall_ms() + 60000 };
+
+	pack_open(&k, &with);
+	pack_map(&k, stream != NULL ? 2 : 1);
+	pack_str(&k, SLICE("index"));
+	pack_str(&k, slice_of(index));
+	if (stream != NULL) {
+		pack_str(&k, SLICE("id"));
+		pack_str(&k, slice_of(stream));
+	}
+	m.with = buf_slice(&with);
+	requests_take(&w.rs, SLICE("p"), &m);
+	turn();
+	buf_free(&with);
+}
+
+/* The answer to a part was lost, and the next try is refused for its place:
+ * it was taken.  What is told then is the stream, and none of the refusal. */
+TEST(a_part_that_is_refused_for_its_place)
+{
+	setup(false);
+	part("a", "1", "S");
+	answer(0, 0, "");
+	turn_until(2, 0);
+	answer(1, 400, "{\"code\":12002,\"message\":\"index\"}");
+	EXPECT(w.results[0].ok);
+	EXPECT_STR(w.results[0].data, "\x82\xa2id\xa1S\xa5shown\xa2so");
+	part("b", "3", "S"); /* it never was the next */
+	answer(2, 400, "{\"code\":12002,\"message\":\"index\"}");
+	EXPECT_STR(w.results[1].code, "BAD_ARG");
+	teardown();
+}
+
+/* Its id was lost: no part can follow. */
+TEST(a_first_part_that_comes_twice)
+{
+	setup(false);
+	part("a", "0", NULL);
+	answer(0, 0, "");
+	turn_until(2, 0);
+	answer(1, 400, "{\"code\":40054005}");
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	teardown();
+}
+
 TEST(a_message_waits_for_its_file)
 {
 	setup(false);
@@ -1928,6 +2005,9 @@ main(void)
 	RUN(markdown_that_may_have_been_sent_stays_markdown);
 	RUN(another_form_is_left_to_the_next_run);
 	RUN(unsure_and_late_is_not_sent_unasked);
+	RUN(sent_anew_by_the_library);
+	RUN(a_part_that_is_refused_for_its_place);
+	RUN(a_first_part_that_comes_twice);
 	RUN(a_message_waits_for_its_file);
 	RUN(a_role_in_the_older_form);
 	RUN(an_unsure_message_has_no_other_file);
