@@ -6,7 +6,7 @@
 """
 import os, sys, time, msgpack, zmq
 
-HELLO, READY, EVENT, ACK, NACK, CALL, RESULT, BEAT, BYE = b"HREANCSBX"
+HELLO, READY, EVENT, ACK, WAITS, CALL, RESULT, BEAT = b"HREAWCSB"
 
 class Link:
     """One DEALER with beats; a silent peer means a new socket."""
@@ -38,7 +38,7 @@ class Link:
             self.send(BEAT)
 
 def main(events_url, api_url):
-    ctx, waiting = zmq.Context(), {}        # call id -> call
+    ctx, waiting, told = zmq.Context(), {}, 0       # waiting: call id -> call
     def present(link):
         link.send(READY, v=1, name="echo.py/%d" % os.getpid(),
                   events=["message.*"], window=16)
@@ -52,6 +52,10 @@ def main(events_url, api_url):
         for link in links:
             link.tick()
             poller.register(link.sock, zmq.POLLIN)
+        if time.monotonic() - told > 1:     # their turn is still to come
+            for call in waiting.values():
+                events.send(WAITS, ev=call["ev"])
+            told = time.monotonic()
         ready = dict(poller.poll(500))
         if events.sock in ready:
             kind, ev = events.recv()
