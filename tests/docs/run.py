@@ -206,6 +206,17 @@ def pages_know_every_error_line():
                 (name, event)
 
 
+def pages_quote_one_thing_at_a_time():
+    """mandoc quotes to the end of the line what groff quotes to the next
+    macro: what is no part of a literal stands on a line of its own."""
+    for name in sorted(os.listdir(path("build", "man"))):
+        for line in page(name).splitlines():
+            quoted = re.match(r"\.(?:.* )?Ql (.*)", line)
+            assert not quoted or not re.search(
+                r"(^| )(No|Ql) | [,:;] \S", quoted.group(1)), \
+                f"{name}: {line}"
+
+
 def pages_know_every_message():
     text = page("rookery-messages.7")
     names = re.findall(r"(?m)^MESSAGE\((\w+), '(.)'",
@@ -343,7 +354,8 @@ TESTS = (another_compiler_must_be_there,
          containers_are_what_their_page_says,
          handlers_on_the_page_work, frames_on_the_page_are_json,
          pages_know_every_error_line,
-         pages_know_every_message, pages_know_every_event, versions_agree,
+         pages_quote_one_thing_at_a_time, pages_know_every_message,
+         pages_know_every_event, versions_agree,
          the_example_worker_works)
 
 
