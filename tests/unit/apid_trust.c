@@ -6,6 +6,8 @@
  */
 #include "test.h"
 
+#include <stdlib.h>
+
 #include "log.h"
 #include "trust.h"
 
