@@ -257,7 +257,11 @@ class System:
             [path("build", "asan", "rookeryd"), "--sim"], cwd=folder,
             env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=self.log)
-        self.url = self.wait_for_banner()
+        try:
+            self.url = self.wait_for_banner()
+        except BaseException:
+            self.close()
+            raise
 
     def wait_for_banner(self):
         end, text = time.monotonic() + DEADLINE_S, b""
