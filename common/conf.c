@@ -1201,13 +1201,20 @@ static void
 check_twins(struct conf *c)
 {
 	for (size_t i = 0; i < c->nbots; i++)
-		for (size_t k = 0; k < i; k++)
-			if (c->bots[i].qq_app_id[0] != '\0' &&
-			    strcmp(c->bots[i].qq_app_id,
-			        c->bots[k].qq_app_id) == 0)
-				problem(c, "QQ_APP_ID", c->bots[i].qq_app_id,
-				    "is used by two bots",
-				    "give each bot one file");
+		for (size_t k = 0; k < i; k++) {
+			const struct conf *a = &c->bots[k], *b = &c->bots[i];
+			char               why[2 * PATH_MAX + 40];
+
+			if (b->qq_app_id[0] == '\0' ||
+			    strcmp(a->qq_app_id, b->qq_app_id) != 0)
+				continue;
+			snprintf(why, sizeof why, "is used by two bots (in "
+			    "%s and %s)", a->from[CONF_QQ_APP_ID],
+			    b->from[CONF_QQ_APP_ID]);
+			problem(c, "QQ_APP_ID", b->qq_app_id, why,
+			    "give each bot one file");
+			break;
+		}
 }
 
 static enum err

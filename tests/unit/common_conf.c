@@ -686,7 +686,7 @@ TEST(bots_with_mistakes)
 	EXPECT(find_problem(&c, "QQ_SHARD (bot a)") != NULL);
 	EXPECT(find_problem(&c, "ROOKERY_FOO") != NULL);
 	EXPECT(find_problem(&c, "ROOKERY_FOO (bot a)") == NULL);
-	EXPECT(mentions(&c, "is used by two bots"));
+	EXPECT(mentions(&c, "is used by two bots (in environment and bots/b.env)"));
 	conf_free(&c);
 }
 
