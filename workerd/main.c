@@ -172,7 +172,7 @@ static void
 on_reload(void *self, msg_peer from, const struct msg_reload *m)
 {
 	(void)from, (void)m;
-	host_reload(self, true);
+	host_reload(self);
 }
 
 static const struct msg_handlers parent_takes = {

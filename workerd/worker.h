@@ -62,7 +62,9 @@ uint64_t host_window(const struct worker *);
 uint64_t host_timeout_ms(const struct worker *);
 bool host_wants_raw(const struct worker *);
 bool host_keeps_apart(const struct worker *);
-void host_reload(struct worker *, bool asked);
+void host_reload(struct worker *);
+/* Looks at the files of what cannot run, or is watched, from time to time. */
+void host_look(struct worker *);
 /* Into the report; the remedy of the first that is broken. */
 void host_report(const struct worker *, struct json *app, struct buf *remedy);
 

@@ -2026,6 +2026,15 @@ def test_cli_without_supervisor():
     shutil.rmtree(d)
 
 
+def test_cli_ends_where_nothing_can_be_written():
+    s = System(behave={"worker/1": ["talk"]})
+    with open("/dev/full", "w") as full:
+        for args in (["status"], ["status", "--json"], ["dump"], ["logs"], ["watch", "--json"], ["logs", "-f"]):
+            p = subprocess.run([os.path.join(ASAN, "rookery")] + args, stdout=full, stderr=subprocess.PIPE, text=True,
+                               timeout=20, env=s.env)
+            expect(p.returncode == 1 and "standard output" in p.stderr, "%s: %s" % (args, p))
+
+
 def test_cli_is_told_of_a_stopped_supervisor():
     s = System()
     os.kill(s.p.pid, signal.SIGSTOP)
