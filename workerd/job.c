@@ -2,8 +2,8 @@
  * One event from delivery to ack.  Its replies are numbered 1, 2, ... so that
  * a second attempt, here or in another worker, sends the same numbers, and
  * the platform sees each once.  Its streams are numbered likewise, and one that
- * the handler leaves unfinished is ended as it is.  The ack waits for every
- * result.
+ * the handler leaves unfinished, in this attempt or an earlier one, is ended as
+ * it is, also when the event is given up.  The ack waits for every result.
  */
 #include "handler.h"
 
@@ -62,7 +62,8 @@ send_call(struct worker *w, struct job *j, struct call *c)
 		                               : ""),
 		.event = slice_of(answer ? j->event : ""),
 		.ref = slice_of(answer && c->msg == NULL ? j->ref : ""),
-		.deadline = answer ? j->deadline : 0,
+		/* What has begun may end at any time. */
+		.deadline = answer && !c->ours ? j->deadline : 0,
 		.text = c->words.n > 0 ? buf_slice(&c->words)
 		                       : slice_of(c->text),
 		.with = buf_slice(&c->with) };
@@ -240,7 +241,8 @@ look_for_place(struct worker *w, struct job *j, struct call *c,
 {
 	bool found;
 
-	if (c->stream == NULL || j->attempt < 2 || c->part.append ||
+	if (c->stream == NULL || c->asks ||
+	    (j->attempt < 2 && !j->over) || c->part.append ||
 	    c->part.index >= CALLS_MAX)
 		return false;
 	if (!c->looking) {
@@ -262,6 +264,23 @@ look_for_place(struct worker *w, struct job *j, struct call *c,
 	return true;
 }
 
+/* What is known of a part of an earlier attempt, and so which is asked about
+ * next. */
+static void
+note_asked(struct job *j, const struct call *c, bool known)
+{
+	bool first = c->part.index == 0;
+
+	if (c->part.final) {
+		j->look.end = false;
+		j->look.n++;
+		j->look.ended = !known;
+	} else if (!known && first)
+		j->look.end = true;
+	else if (!known)
+		j->look.n++;
+}
+
 static void
 close_call(struct worker *w, struct job *j, struct call *c,
     const struct msg_result *m)
@@ -277,7 +296,9 @@ close_call(struct worker *w, struct job *j, struct call *c,
 		    ? buf_slice(&c->words) : slice_of(c->text), m->data);
 	else if (c->stream != NULL)
 		c->stream->failed = c->part.first && c->stream->id == NULL;
-	if (m->ok)
+	if (c->asks)
+		note_asked(j, c, m->ok);
+	else if (m->ok)
 		w->replies++;
 	else {
 		w->failed++;
@@ -305,7 +326,7 @@ job_call(struct worker *w, struct job *j, const struct job_order *o)
 
 	if (j->done && !o->ours)
 		return ERR_STALE;
-	if (j->ncalls >= CALLS_MAX && !j->loose)
+	if (j->ncalls >= CALLS_MAX && !j->loose && !o->ours)
 		return ERR_FULL;
 	if ((c = call_new(j, o, n)) == NULL)
 		return ERR_NOMEM;
@@ -318,6 +339,7 @@ job_call(struct worker *w, struct job *j, const struct job_order *o)
 	}
 	j->ncalls++;
 	c->ours = o->ours;
+	c->asks = o->asks;
 	if (reply && n > j->replies)
 		j->replies = n;
 	c->ref = o->ref;
@@ -527,22 +549,62 @@ end_streams(struct worker *w, struct job *j)
 	}
 }
 
+static struct stream *
+stream_numbered(const struct job *j, uint64_t n)
+{
+	struct stream *s = j->streams;
+
+	while (s != NULL && s->n != n)
+		s = s->next;
+	return s;
+}
+
+/* An earlier attempt may have begun streams, or gone further in one, than this
+ * one: apid's record tells, asked part by part.  True: it is being asked. */
+static bool
+look_back(struct worker *w, struct job *j)
+{
+	struct buf       with = { 0 };
+	struct job_order o = { .do_ = SLICE("stream"), .ours = true,
+		.asks = true };
+	struct stream   *s;
+
+	if ((j->attempt < 2 && !j->over) || j->look.ended ||
+	    !slice_starts(slice_of(j->conv), SLICE("u:")))
+		return false;
+	if (j->look.n == 0)
+		j->look.n = 1;
+	while ((s = stream_numbered(j, j->look.n)) != NULL && s->over)
+		j->look.n++;
+	o.n = j->look.n;
+	if (stream_asked(s, j->look.end, &with) == ERR_OK) {
+		o.with = buf_slice(&with);
+		if (job_call(w, j, &o) != ERR_OK)
+			j->look.ended = true;
+	}
+	buf_free(&with);
+	return j->open > 0;
+}
+
 static void
 job_finish_if_done(struct worker *w, struct job *j)
 {
 	struct msg_ack  ack = { .ev = slice_of(j->id) };
 	struct handler *h = j->handler;
+	bool            over = j->over;
 
 	if (!j->done || j->open > 0 || j->busy)
+		return;
+	if (look_back(w, j))
 		return;
 	end_streams(w, j);
 	if (j->open > 0)
 		return;
 	bus_send(w->events, server, MSG_ack, &ack);
-	w->done++;
-	h->done++;
+	w->done += !over;
+	h->done += !over;
 	job_end(w, j);
-	host_freed(h, true);
+	host_freed(h, !over);
 }
 
 void
@@ -553,6 +615,21 @@ job_done(struct worker *w, struct job *j)
 	job_finish_if_done(w, j);
 }
 
+/* It is given up, and no handler has it any more: what it has begun to say is
+ * ended. */
+static void
+job_over(struct worker *w, struct job *j)
+{
+	struct handler *h = j->handler;
+
+	host_unwait(h, j);
+	if (h->kind->on_end != NULL && j->own != NULL)
+		h->kind->on_end(h, j);
+	j->own = NULL;
+	j->begun = true;
+	job_done(w, j);
+}
+
 void
 job_fail(struct worker *w, struct job *j, uint64_t after_ms, bool drop,
     const char *why, struct slice capsule)
@@ -561,6 +638,11 @@ job_fail(struct worker *w, struct job *j, uint64_t after_ms, bool drop,
 	struct msg_nack nack = { .ev = slice_of(j->id), .after_ms = after_ms,
 		.drop = drop, .why = slice_of(why), .capsule = capsule };
 
+	if (j->over) {
+		h->failed++;
+		job_over(w, j);
+		return;
+	}
 	bus_send(w->events, server, MSG_nack, &nack);
 	h->failed++;
 	job_end(w, j);
@@ -626,7 +708,11 @@ job_on_event(void *self, msg_peer from, const struct msg_event *ev)
 	/* Delivered again while we are at it: the ack will be for both.  A
 	 * call or its result may have been lost; asking twice is free. */
 	if ((j = job_find(w, ev->id)) != NULL) {
-		call_again(w, j);
+		j->over |= ev->over;
+		if (j->over && !j->begun)
+			job_over(w, j);
+		else
+			call_again(w, j);
 		return;
 	}
 	if ((h = host_route(w, ev)) == NULL) {
@@ -641,8 +727,12 @@ job_on_event(void *self, msg_peer from, const struct msg_event *ev)
 	j->next = w->jobs;
 	w->jobs = j;
 	w->njobs++;
-	h->taken++;
 	h->held++;
+	if ((j->over = ev->over)) {
+		job_over(w, j);
+		return;
+	}
+	h->taken++;
 	host_take(h, j, ev);
 }
 

@@ -88,13 +88,13 @@ stream_taken(struct stream *s, const struct part *p, struct slice text,
 		s->id = slice_dup(id);
 	if ((shown = json_text_at(doc, "shown")).n > 0)
 		text = shown;
-	s->append = p->append;
-	s->text = p->text;
+	s->append = p->append || json_truth(json_get(doc, "append"));
+	s->text = p->text || slice_is(json_text_at(doc, "format"), "text");
 	s->over = s->over || p->final;
 	if (p->index > s->index) {
 		s->index = p->index;
 		buf_reset(&s->shown);
-		if (!p->append)
+		if (!s->append)
 			buf_put(&s->shown, text);
 	}
 	json_free(&doc);
@@ -182,6 +182,23 @@ stream_last(const struct stream *s, struct buf *with)
 		json_put_bool(o, "append", true);
 	if (s->text)
 		json_put_text(o, "format", SLICE("text"));
+	e = o == NULL ? ERR_NOMEM : json_to_msgpack(o, with);
+	json_free(&o);
+	return e;
+}
+
+enum err
+stream_asked(const struct stream *s, bool end, struct buf *with)
+{
+	struct json *o = json_new_object();
+	enum err     e;
+
+	json_put_int(o, "index", s != NULL ? s->index + 1 : 0);
+	if (s != NULL && s->id != NULL)
+		json_put_text(o, "id", slice_of(s->id));
+	if (end)
+		json_put_bool(o, "final", true);
+	json_put_bool(o, "known", true);
 	e = o == NULL ? ERR_NOMEM : json_to_msgpack(o, with);
 	json_free(&o);
 	return e;

@@ -57,5 +57,8 @@ void streams_free(struct stream **first);
 
 /* Arguments of the part that ends it as it is, packed; appended. */
 enum err stream_last(const struct stream *, struct buf *with);
+/* Arguments that ask what became of the part behind the last that is known, or
+ * (end) of an only one; stream NULL: of a first.  Packed; appended. */
+enum err stream_asked(const struct stream *, bool end, struct buf *with);
 
 #endif

@@ -175,6 +175,19 @@ def streams(name, ev, text):
     if name == "stream-kill" and first:     # in the middle of it
         stream(ev, text, whole=False)
         die()
+    if name == "stream-poison":             # and says no more of it
+        if first:
+            stream(ev, text, whole=False)
+        die()
+    if name == "stream-drop":               # and gives the event up
+        stream(ev, text, whole=False)
+        return send(op="nack", ev=ev["id"], drop=True, why="cannot do that")
+    if name == "stream-forgot" and first:   # and says it otherwise
+        stream(ev, text, whole=False)
+        die()
+    if name == "stream-forgot":
+        send(op="reply", ev=ev["id"], text="another time")
+        return send(op="ack", ev=ev["id"])
     if name == "stream-other" and first:    # and says something else then
         stream(ev, text.split("/")[0], whole=False)
         die()
@@ -194,7 +207,7 @@ def streams(name, ev, text):
         send(op="reply", ev=ev["id"], text="after")
     elif not stream(ev, text + (" more" if name == "stream-kill" else "")):
         send(op="reply", ev=ev["id"], text=text)
-    send(op="ack", ev=ev["id"])
+    return send(op="ack", ev=ev["id"])
 
 
 def command(ev):
