@@ -24,6 +24,7 @@ struct call {
 	struct part  part;
 	struct buf   words;          /* of the part, where they are not text */
 	bool         looking;        /* an end that looks for its place */
+	bool         sounding;       /* asks whether it is the first at all */
 	bool         ours;           /* no handler has asked for it */
 	bool         asks;           /* what became of an earlier one; see look */
 	void        *ref;            /* the handler's, freed with the call */

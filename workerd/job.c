@@ -207,16 +207,19 @@ forget_call(struct job *j, struct call *c)
 	call_free(c);
 }
 
-/* The same call at another place, or as its end. */
+/* The same call at another place, or as its end, or only as a question. */
 static bool
-move_part(struct job *j, struct call *c, int64_t index, bool final)
+move_part(struct job *j, struct call *c, int64_t index, bool final,
+    bool known)
 {
 	struct buf with = { 0 };
 	char      *id;
 
 	c->part.index = index;
+	c->part.first = index == 0;
 	c->part.final = final;
-	if (part_write(buf_slice(&c->with), index, final, &with) != ERR_OK ||
+	if (part_write(c->stream, buf_slice(&c->with), index, final, known,
+	        &with) != ERR_OK ||
 	    !set_words(j, c) ||
 	    (id = call_id(j, c, SLICE(""))) == NULL) {
 		buf_free(&with);
@@ -228,6 +231,32 @@ move_part(struct job *j, struct call *c, int64_t index, bool final)
 	j->bytes += with.n;
 	buf_free(&c->with);
 	c->with = with;
+	return true;
+}
+
+/* The only part of a stream: an earlier attempt may have sent more of them, and
+ * then it is the end of these. */
+static bool
+is_to_sound(const struct job *j, const struct call *c)
+{
+	return c->stream != NULL && j->attempt >= 2 && !c->asks &&
+	    c->part.index == 0 && c->part.final && !c->part.append;
+}
+
+/* False: the result is the call's. */
+static bool
+on_sounded(struct worker *w, struct job *j, struct call *c,
+    const struct msg_result *m)
+{
+	c->sounding = false;
+	c->looking = m->ok;
+	if (m->ok)
+		stream_taken(c->stream, &c->part, slice_of(c->text), m->data);
+	else if (slice_is(m->code, "TIMEOUT"))
+		return false; /* another first part would be its double */
+	if (!move_part(j, c, m->ok, !m->ok, false))
+		return false;
+	send_call(w, j, c);
 	return true;
 }
 
@@ -245,11 +274,14 @@ look_for_place(struct worker *w, struct job *j, struct call *c,
 	    (j->attempt < 2 && !j->over) || c->part.append ||
 	    c->part.index >= CALLS_MAX)
 		return false;
+	if (c->sounding)
+		return on_sounded(w, j, c, m);
 	if (!c->looking) {
-		if (m->ok || !c->part.final || m->status < 400)
+		if (m->ok || !c->part.final || c->part.first ||
+		    m->status < 400)
 			return false;
 		c->looking = true;
-		if (!move_part(j, c, c->part.index, false))
+		if (!move_part(j, c, c->part.index, false, false))
 			return false;
 	} else {
 		if (!m->ok || c->part.final)
@@ -257,7 +289,7 @@ look_for_place(struct worker *w, struct job *j, struct call *c,
 		found = m->tries > 0;
 		stream_taken(c->stream, &c->part, c->words.n > 0
 		    ? buf_slice(&c->words) : slice_of(c->text), m->data);
-		if (!move_part(j, c, c->part.index + 1, found))
+		if (!move_part(j, c, c->part.index + 1, found, false))
 			return false;
 	}
 	send_call(w, j, c);
@@ -348,6 +380,8 @@ job_call(struct worker *w, struct job *j, const struct job_order *o)
 	j->bytes += weight(c);
 	*j->last = c;
 	j->last = &c->next;
+	if (is_to_sound(j, c))
+		c->sounding = move_part(j, c, 0, false, true);
 	if (j->unsent > 0) /* not before those it follows */
 		set_unsent(w, j, c, true);
 	else

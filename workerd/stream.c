@@ -133,12 +133,17 @@ stream_words(struct stream *s, const struct part *p, struct slice text,
 static void
 copy_member(void *self, const char *key, const struct json *value)
 {
-	if (strcmp(key, "index") != 0 && strcmp(key, "final") != 0)
-		json_put_ref(self, key, value);
+	static const char *const ours[] = { "index", "id", "final", "known" };
+
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		if (strcmp(key, ours[i]) == 0)
+			return;
+	json_put_ref(self, key, value);
 }
 
 enum err
-part_write(struct slice with, int64_t index, bool final, struct buf *out)
+part_write(const struct stream *s, struct slice with, int64_t index,
+    bool final, bool known, struct buf *out)
 {
 	struct json *doc = NULL, *to;
 	enum err     e = json_from_msgpack(&doc, with);
@@ -149,6 +154,10 @@ part_write(struct slice with, int64_t index, bool final, struct buf *out)
 	json_each(doc, copy_member, to);
 	json_put_int(to, "index", index);
 	json_put_bool(to, "final", final);
+	if (index > 0 && s->id != NULL)
+		json_put_text(to, "id", slice_of(s->id));
+	if (known)
+		json_put_bool(to, "known", true);
 	e = to == NULL ? ERR_NOMEM : json_to_msgpack(to, out);
 	json_free(&to);
 	json_free(&doc);
