@@ -260,6 +260,22 @@ on_sounded(struct worker *w, struct job *j, struct call *c,
 	return true;
 }
 
+/* A part of a stream that appends may be there although its answer was lost: an
+ * end of ours, which adds nothing, is tried behind it too. */
+static bool
+end_behind_doubt(struct worker *w, struct job *j, struct call *c,
+    const struct msg_result *m)
+{
+	if (c->stream == NULL || !c->ours || c->asks || !c->part.append ||
+	    c->looking || m->ok || m->status < 400)
+		return false;
+	c->looking = true;
+	if (!move_part(j, c, c->part.index + 1, true, false))
+		return false;
+	send_call(w, j, c);
+	return true;
+}
+
 /* An earlier attempt may have sent more parts than this one, and the platform
  * takes none but the next.  The end of the stream goes as a part until a place
  * is found where none was sent (parts that were are answered from the record),
@@ -317,7 +333,7 @@ static void
 close_call(struct worker *w, struct job *j, struct call *c,
     const struct msg_result *m)
 {
-	if (look_for_place(w, j, c, m))
+	if (look_for_place(w, j, c, m) || end_behind_doubt(w, j, c, m))
 		return;
 	c->open = false;
 	set_unsent(w, j, c, false);

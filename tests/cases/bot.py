@@ -153,10 +153,13 @@ def part(ev, **args):
 
 
 def stream(ev, text, whole=True):
-    """Each word is a part; without its end if it is not to be whole."""
+    """Each word is a part; without its end if it is not to be whole.  MODE
+    append: each part has its word only."""
     words, got = text.split(" "), None
     for i in range(len(words)):
         args = {"index": i, "format": "text", "text": " ".join(words[:i + 1])}
+        if MODE == "append":
+            args.update(append=True, text=words[i] + " ")
         if got:
             args["id"] = got
         if whole and i == len(words) - 1:
@@ -201,6 +204,8 @@ def streams(name, ev, text):
     elif name == "stream-two":
         for piece in text.split("/"):
             stream(ev, piece)
+            if first and os.environ.get("WHOM"):
+                die()
     elif name == "stream-reply":
         send(op="reply", ev=ev["id"], text="before")
         stream(ev, text)
