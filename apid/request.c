@@ -195,6 +195,7 @@ request_submit(struct request *r)
 	r->http = (struct http_request){
 		.method = r->row->method, .url = r->url,
 		.headers = bot_headers(r->bot, r->row->callback),
+		.proxy = r->bot->proxy,
 		.until_ms = r->rules.until_ms,
 		.slow_ms = r->row->slow ? rs->slow_ms : 0,
 		.once = r->body.n > 0 && !r->rules.has_seq && !rs->again,

@@ -325,9 +325,8 @@ is_loopback(struct slice host)
 	return slice_starts(host, SLICE("127."));
 }
 
-/* The host of scheme://host[:port][/...]; brackets kept; empty if none. */
-static struct slice
-url_host(struct slice url)
+struct slice
+conf_url_host(struct slice url)
 {
 	struct slice h = { NULL, 0 };
 
@@ -351,7 +350,7 @@ url_host(struct slice url)
 bool
 conf_url_allowed(struct slice url)
 {
-	struct slice host = url_host(url);
+	struct slice host = conf_url_host(url);
 
 	if (host.n == 0)
 		return false;
@@ -371,6 +370,27 @@ check_url(const struct conf_info *info, const char *v)
 		return NULL;
 	return "is not an https:// or wss:// address (plain http:// and ws:// "
 	       "are for loopback only)";
+}
+
+static const char *
+check_proxy(const struct conf_info *info, const char *v)
+{
+	struct slice host = conf_url_host(slice_of(v));
+	size_t       scheme = sizeof "http://" - 1;
+	unsigned long long port;
+
+	(void)info;
+	if (v[0] == '\0' || strcmp(v, "none") == 0)
+		return NULL;
+	if (memchr(v, '@', strlen(v)) != NULL)
+		return "holds a password, which is not for a setting that is "
+		       "shown: https_proxy in the environment may";
+	if (host.n == 0 || !slice_starts(slice_of(v), SLICE("http://")) ||
+	    v[scheme + host.n] != ':' ||
+	    !slice_u64(slice_of(v + scheme + host.n + 1), &port) ||
+	    port == 0 || port > 65535)
+		return "is neither http://HOST:PORT nor none";
+	return NULL;
 }
 
 bool
@@ -686,7 +706,8 @@ run_check(const struct conf_info *info, const char *v)
 		const char *(*fn)(const struct conf_info *, const char *);
 	} checks[] = {
 		{ "any", check_any },         { "appid", check_appid },
-		{ "url", check_url },         { "listen", check_listen },
+		{ "url", check_url },         { "proxy", check_proxy },
+		{ "listen", check_listen },
 		{ "level", check_level },     { "format", check_format },
 		{ "intents", check_intents }, { "shards", check_shards },
 		{ "handler", check_handler }, { "services", check_services },
