@@ -101,6 +101,22 @@ take_first(struct handler *h)
 	return j;
 }
 
+void
+host_unwait(struct handler *h, struct job *j)
+{
+	struct job **at = &h->waiting;
+
+	while (*at != NULL && *at != j)
+		at = &(*at)->after;
+	if (*at == NULL)
+		return;
+	*at = j->after;
+	j->after = NULL;
+	h->nwaiting--;
+	if (*at == NULL)
+		h->waiting_last = at;
+}
+
 /* Those that wait for a handler that now wants others are routed anew. */
 enum err
 handler_set_events(struct handler *h, const char *words)

@@ -51,6 +51,8 @@ void host_close(struct worker *);
 struct handler *host_route(struct worker *, const struct msg_event *);
 /* Begins the job, or lets it wait, or gives it back. */
 void host_take(struct handler *, struct job *, const struct msg_event *);
+/* It does not wait any more, if it did. */
+void host_unwait(struct handler *, struct job *);
 /* A handler is other than it was: what waits may begin, and gatewayd may have
  * to know. */
 void host_changed(struct worker *);
