@@ -13,6 +13,7 @@
 enum {
 	ASK_TIMEOUT_MS = 15000,
 	INTERVAL_MIN_MS = 200, INTERVAL_MAX_MS = 120000,
+	INTERVAL_USUAL_MS = 45000,
 	IDENTIFY_WINDOW_MS = 5250, /* the platform's 5 s, and a late frame */
 	CALM_MS = 60000,           /* live so long: the backoff starts anew */
 	STEADY_MS = 5000,          /* live so long: may be replaced at once */
@@ -24,6 +25,7 @@ enum {
 	SPARE_SESSIONS = 2 * RIGHTS_TRIALS, /* left for what is not a search */
 	ASK_PARKED_MS = 5000,      /* apid answers from memory: asking is free */
 	ACKS_MISSED_MAX = 3,
+	ASKED_APART_MS = 1000,     /* beats that the platform asks for */
 	RESUME_FAILURES_MAX = 3,
 	CLOSE_TO_RESUME = 4000,    /* 1000 and 1001 would end the session */
 	CLOSE_FOR_GOOD = 1000,
@@ -236,6 +238,7 @@ connect_to(struct step *st, const char *why)
 	s->connected = true;
 	s->heard_ms = st->now;
 	s->acks_missed = 0;
+	s->asked_ms = 0;
 	s->held = false;
 	s->deadline_ms = st->now + s->hello_timeout_ms;
 	act(st, (struct session_action){ .kind = DO_CONNECT });
@@ -306,15 +309,37 @@ clamp(uint64_t v, uint64_t low, uint64_t high)
 	return v < low ? low : v > high ? high : v;
 }
 
+/* What Hello says of it; what is no interval leaves the one there was. */
+static void
+note_interval(struct step *st)
+{
+	struct session *s = st->s;
+
+	if (st->in->number > 0)
+		s->interval_ms = clamp((uint64_t)st->in->number,
+		    INTERVAL_MIN_MS, INTERVAL_MAX_MS);
+}
+
+/* Hello once more: only the interval is news.  A beat may come earlier for
+ * it, and none later, however often it is said. */
+static void
+hello_again(struct step *st)
+{
+	struct session *s = st->s;
+
+	note_interval(st);
+	if (s->beat_ms > st->now + s->interval_ms)
+		s->beat_ms = st->now + s->interval_ms;
+}
+
 static void
 introduce(struct step *st)
 {
 	struct session *s = st->s;
 	bool            resume = s->id[0] != '\0' && s->seq > 0;
 
-	s->interval_ms = clamp(st->in->number > 0 ? (uint64_t)st->in->number
-	                                          : 45000,
-	    INTERVAL_MIN_MS, INTERVAL_MAX_MS);
+	s->interval_ms = INTERVAL_USUAL_MS;
+	note_interval(st);
 	s->beat_ms = st->now + 1 + (s->interval_ms * st->in->chance >> 32);
 	if (!resume) {
 		uint64_t wait = budget_wait(s->budget, st->now);
@@ -479,6 +504,19 @@ beat(struct step *st)
 	s->beat_sent_ms = st->now;
 	s->beat_ms = st->now + s->interval_ms;
 	s->beat_pending = true;
+	act(st, (struct session_action){ .kind = DO_BEAT });
+}
+
+/* The platform asks for a beat: at once, but not as often as it may ask, for
+ * it counts our frames; and the beats that are due are due nonetheless. */
+static void
+beat_asked(struct step *st)
+{
+	struct session *s = st->s;
+
+	if (st->now < s->asked_ms)
+		return;
+	s->asked_ms = st->now + ASKED_APART_MS;
 	act(st, (struct session_action){ .kind = DO_BEAT });
 }
 
@@ -937,22 +975,23 @@ static step_fn *const steps[SESSION_STATES][SESSION_INPUTS] = {
 	    [IN_RECONNECT] = reconnect, [IN_INVALID] = start_over,
 	    [IN_GARBAGE] = garbage, [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_IDENTIFYING] = { [IN_READY] = serve, [IN_ANEW] = anew,
+	    [IN_HELLO] = hello_again,
 	    [IN_DISPATCH] = pass_on_early, [IN_INVALID] = start_over,
 	    [IN_CLOSED] = closed, [IN_RECONNECT] = reconnect,
-	    [IN_BEAT_ASKED] = beat, [IN_ACK] = note_ack,
+	    [IN_BEAT_ASKED] = beat_asked, [IN_ACK] = note_ack,
 	    [IN_GARBAGE] = garbage, [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_RESUMING] = { [IN_RESUMED] = serve_again, [IN_READY] = serve,
-	    [IN_ANEW] = anew,
+	    [IN_ANEW] = anew, [IN_HELLO] = hello_again,
 	    [IN_DISPATCH] = pass_on, [IN_INVALID] = start_over,
 	    [IN_CLOSED] = closed, [IN_RECONNECT] = reconnect,
-	    [IN_BEAT_ASKED] = beat, [IN_ACK] = note_ack,
+	    [IN_BEAT_ASKED] = beat_asked, [IN_ACK] = note_ack,
 	    [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_LIVE] = { [IN_DISPATCH] = pass_on, [IN_RESUMED] = serve_again,
-	    [IN_ANEW] = anew,
+	    [IN_ANEW] = anew, [IN_HELLO] = hello_again,
 	    [IN_ANSWER] = renew_now, [IN_NO_ANSWER] = renew_later,
 	    [IN_FATAL] = renew_later,
 	    [IN_INVALID] = start_over, [IN_CLOSED] = closed,
-	    [IN_RECONNECT] = reconnect, [IN_BEAT_ASKED] = beat,
+	    [IN_RECONNECT] = reconnect, [IN_BEAT_ASKED] = beat_asked,
 	    [IN_ACK] = note_ack, [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_PARKED] = { [IN_DUE] = begin, [IN_START] = begin,
 	    [IN_ANEW] = anew,

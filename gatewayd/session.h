@@ -116,6 +116,7 @@ struct session {
 	                             and with each sign that it still holds */
 
 	uint64_t interval_ms, beat_ms, beat_sent_ms, heard_ms;
+	uint64_t asked_ms;                   /* asked for a beat: not before */
 	bool     beat_pending;               /* sent, not acknowledged */
 	bool     held;                       /* see session_hold() */
 	unsigned acks_missed;

@@ -676,6 +676,64 @@ TEST(heartbeats_carry_seq_and_seq_is_the_largest)
 	EXPECT(did(&r, DO_BEAT) != NULL);
 }
 
+TEST(a_beat_is_sent_when_asked_for_but_not_as_often_as_it_is_asked)
+{
+	struct rig r;
+	uint64_t   due;
+	int        beats = 0;
+
+	live(&r);
+	due = r.s.beat_ms;
+	for (int i = 0; i < 300; i++) {
+		feed(&r, IN_BEAT_ASKED, 0);
+		beats += did(&r, DO_BEAT) != NULL;
+		r.now += 10;
+	}
+	EXPECT_INT(beats, 3);
+	/* what is due is due nonetheless, and expects its ACK */
+	EXPECT_INT(r.s.beat_ms, due);
+	EXPECT(!r.s.beat_pending);
+	/* another connection is asked for its own */
+	feed(&r, IN_BEAT_ASKED, 0);
+	EXPECT(did(&r, DO_BEAT) != NULL);
+	feed(&r, IN_RECONNECT, 0);
+	up_to_hello(&r);
+	feed(&r, IN_BEAT_ASKED, 0);
+	EXPECT(did(&r, DO_BEAT) != NULL);
+}
+
+TEST(hello_once_more_tells_another_interval_and_nothing_else)
+{
+	static const struct {
+		int64_t  says;
+		uint64_t is;
+	} rows[] = {
+		{ 1000, 1000 }, { 0, 1000 }, { -5, 1000 }, { 1, 200 },
+		{ INT64_MAX, 120000 }, { 30000, 30000 },
+	};
+	struct rig r;
+
+	live(&r);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		uint64_t due = r.s.beat_ms;
+
+		feed(&r, IN_HELLO, rows[i].says);
+		EXPECT_INT(r.n, 0);
+		EXPECT_INT(r.s.state, SESSION_LIVE);
+		EXPECT_INT(r.s.interval_ms, rows[i].is);
+		EXPECT(r.s.beat_ms <= due);
+		EXPECT(r.s.beat_ms <= r.now + rows[i].is);
+	}
+	identifying(&r);
+	feed(&r, IN_HELLO, 1000);
+	EXPECT_INT(r.s.state, SESSION_IDENTIFYING);
+	EXPECT_INT(r.s.interval_ms, 1000);
+	resuming(&r);
+	feed(&r, IN_HELLO, 1000);
+	EXPECT_INT(r.s.state, SESSION_RESUMING);
+	EXPECT_INT(r.s.interval_ms, 1000);
+}
+
 TEST(events_come_before_resumed_and_before_ready)
 {
 	struct rig r;
@@ -1990,6 +2048,8 @@ main(void)
 	RUN(ready_and_refused_again_and_again_slows_down);
 	RUN(a_refused_identify_asks_for_a_new_token);
 	RUN(heartbeats_carry_seq_and_seq_is_the_largest);
+	RUN(a_beat_is_sent_when_asked_for_but_not_as_often_as_it_is_asked);
+	RUN(hello_once_more_tells_another_interval_and_nothing_else);
 	RUN(events_come_before_resumed_and_before_ready);
 	RUN(garbage_is_skipped_once_events_flow);
 	RUN(a_session_without_usable_id_is_identified_anew);
