@@ -71,6 +71,15 @@ act(struct step *st, struct session_action a)
 		st->out[st->nout++] = a;
 }
 
+/* It is over, used or not; nobody has to wait for what comes of it. */
+static void
+give_up_turn(struct session *s)
+{
+	if (s->turn_ms != 0 && s->budget->booked_ms == s->turn_ms)
+		s->budget->booked_ms = 0;
+	s->turn_ms = 0;
+}
+
 /* The only place where the state changes. */
 static void
 become(struct step *st, enum session_state to, const char *why)
@@ -87,6 +96,9 @@ become(struct step *st, enum session_state to, const char *why)
 	    KV("shard", s->shard), KV("from", state_names[s->state]),
 	    KV("to", state_names[to]), KV("why", why), KV("seq", s->seq),
 	    KV("remedy", s->remedy));
+	if (s->state == SESSION_CONNECTING || to == SESSION_PARKED ||
+	    to == SESSION_IDLE)
+		give_up_turn(s);
 	s->state = to;
 	s->unanswered = s->renewing = false;
 	s->since_ms = st->now;
@@ -227,6 +239,25 @@ note_budget(struct session_budget *b, const struct session_data *in,
 	b->resets_ms = now + resets_after(in);
 }
 
+/* How long until it is this session's turn to identify.  Each one that waits
+ * has its own: those that begin together would all connect, one of them would
+ * identify, and the others had come for nothing. */
+static uint64_t
+await_turn(struct step *st)
+{
+	struct session        *s = st->s;
+	struct session_budget *b = s->budget;
+
+	if (s->turn_ms == 0) {
+		s->turn_ms = b->next_ms > st->now ? b->next_ms : st->now;
+		if (b->booked_ms != 0 &&
+		    s->turn_ms < b->booked_ms + b->every_ms)
+			s->turn_ms = b->booked_ms + b->every_ms;
+		b->booked_ms = s->turn_ms;
+	}
+	return s->turn_ms > st->now ? s->turn_ms - st->now : 0;
+}
+
 static void
 connect_to(struct step *st, const char *why)
 {
@@ -248,6 +279,7 @@ static void
 connect_now(struct step *st)
 {
 	struct session *s = st->s;
+	uint64_t        wait;
 
 	note_budget(s->budget, st->in, st->now);
 	if (s->id[0] == '\0' && budget_spent(s->budget)) {
@@ -259,7 +291,10 @@ connect_now(struct step *st)
 		    "the day's sessions are used up");
 		return;
 	}
-	connect_to(st, "address and token are here");
+	if (s->id[0] == '\0' && (wait = await_turn(st)) > 0)
+		wait_for(st, wait, "identify is paced");
+	else
+		connect_to(st, "address and token are here");
 }
 
 /* Who waits for a token is told when to ask again; behind an address that
@@ -271,6 +306,7 @@ no_answer(struct step *st)
 	    ? backoff_spread((uint64_t)st->in->number, 20, st->in->chance)
 	    : next_backoff(st);
 
+	give_up_turn(st->s);
 	wait_for(st, ms, "apid has no token or address yet");
 	st->s->unanswered = true;
 }
@@ -278,6 +314,7 @@ no_answer(struct step *st)
 static void
 ask_late(struct step *st)
 {
+	give_up_turn(st->s);
 	wait_for(st, next_backoff(st), "apid does not answer");
 	st->s->unanswered = true;
 }

@@ -87,6 +87,7 @@ enum {
 struct session_budget {
 	uint64_t every_ms;       /* 5 s / max_concurrency */
 	uint64_t next_ms;        /* no Identify before */
+	uint64_t booked_ms;      /* when the last one that waits has its turn */
 	uint64_t total, remaining;
 	uint64_t resets_ms;      /* when remaining is total again; 0 unknown */
 	uint64_t memory_version; /* changes with what budget_remember() gives */
@@ -122,6 +123,7 @@ struct session {
 	unsigned acks_missed;
 
 	uint64_t deadline_ms, retry_ms;      /* 0 = none */
+	uint64_t turn_ms;                    /* its turn to identify; 0: none */
 	struct backoff backoff;
 	bool     fresh;                      /* ask for a new token */
 	bool     resume_once;                /* the next failure clears */

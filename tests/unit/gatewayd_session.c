@@ -1019,7 +1019,16 @@ TEST(two_shards_share_the_pace_of_identify)
 		feed(&a, IN_START, 0);
 		feed(&b, IN_START, 0);
 		answer(&a);
+		EXPECT(did(&a, DO_CONNECT) != NULL);
+		/* not its turn, so it does not even connect */
 		answer(&b);
+		EXPECT(did(&b, DO_CONNECT) == NULL);
+		EXPECT_INT(session_due(&b.s), b.now + 5250 / at_once);
+		wait_due(&b);
+		answer(&b);
+		EXPECT(did(&b, DO_CONNECT) != NULL);
+		/* the first one's Hello was late */
+		a.now = b.now;
 		feed(&a, IN_HELLO, 45000);
 		EXPECT(did(&a, DO_IDENTIFY) != NULL);
 		first = a.now;
@@ -1032,6 +1041,50 @@ TEST(two_shards_share_the_pace_of_identify)
 		EXPECT(did(&b, DO_IDENTIFY) != NULL);
 		EXPECT(b.now >= first + 5000 / at_once);
 	}
+}
+
+TEST(many_that_begin_together_connect_once_each_in_turn)
+{
+	enum { MANY = 12 };
+	struct rig r[MANY];
+	uint64_t   turn[MANY];
+
+	for (int i = 0; i < MANY; i++) {
+		rig_open(&r[i]);
+		r[i].s.budget = r[0].s.budget;
+		r[i].max_concurrency = 2;
+		feed(&r[i], IN_START, 0);
+	}
+	for (int i = 0; i < MANY; i++) {
+		answer(&r[i]);
+		EXPECT((did(&r[i], DO_CONNECT) != NULL) == (i == 0));
+		turn[i] = i == 0 ? r[0].now : session_due(&r[i].s);
+		EXPECT_INT(turn[i], r[0].now + (uint64_t)i * 2625);
+	}
+	/* one that is told to begin again keeps its turn */
+	feed(&r[4], IN_START, 0);
+	answer(&r[4]);
+	EXPECT(did(&r[4], DO_CONNECT) == NULL);
+	EXPECT_INT(session_due(&r[4].s), turn[4]);
+	for (int i = 0; i < MANY; i++) {
+		r[i].now = turn[i];
+		if (i > 0) {
+			feed(&r[i], IN_DUE, 0);
+			answer(&r[i]);
+		}
+		EXPECT(did(&r[i], DO_CONNECT) != NULL);
+		feed(&r[i], IN_HELLO, 45000);
+		EXPECT(did(&r[i], DO_IDENTIFY) != NULL);
+	}
+	/* a turn that nobody took keeps nobody waiting */
+	rig_open(&r[0]);
+	r[0].max_concurrency = 1;
+	feed(&r[0], IN_START, 0);
+	answer(&r[0]);
+	feed(&r[0], IN_CLOSED, 1006);
+	EXPECT(wait_due(&r[0]) < 1500);
+	answer(&r[0]);
+	EXPECT(did(&r[0], DO_CONNECT) != NULL);
 }
 
 TEST(no_sessions_left_waits_but_resume_goes_on)
@@ -1079,6 +1132,10 @@ TEST(the_last_session_is_not_spent_twice)
 	feed(&b, IN_START, 0);
 	answer(&a);
 	answer(&b);
+	wait_due(&b);
+	answer(&b);
+	EXPECT(did(&b, DO_CONNECT) != NULL);
+	a.now = b.now;
 	feed(&a, IN_HELLO, 45000);
 	EXPECT(did(&a, DO_IDENTIFY) != NULL);
 	b.now += 6000;
@@ -2061,6 +2118,7 @@ main(void)
 	RUN(the_backoff_grows_spreads_and_starts_anew);
 	RUN(a_connection_cut_again_and_again_is_not_waited_for);
 	RUN(two_shards_share_the_pace_of_identify);
+	RUN(many_that_begin_together_connect_once_each_in_turn);
 	RUN(no_sessions_left_waits_but_resume_goes_on);
 	RUN(the_last_session_is_not_spent_twice);
 	RUN(silence_of_our_own_making_proves_nothing);
