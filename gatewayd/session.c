@@ -71,7 +71,8 @@ act(struct step *st, struct session_action a)
 		st->out[st->nout++] = a;
 }
 
-/* It is over, used or not; nobody has to wait for what comes of it. */
+/* It is used, or will not be.  Who fails before it is used keeps it: the
+ * next attempt is as good. */
 static void
 give_up_turn(struct session *s)
 {
@@ -96,7 +97,7 @@ become(struct step *st, enum session_state to, const char *why)
 	    KV("shard", s->shard), KV("from", state_names[s->state]),
 	    KV("to", state_names[to]), KV("why", why), KV("seq", s->seq),
 	    KV("remedy", s->remedy));
-	if (s->state == SESSION_CONNECTING || to == SESSION_PARKED ||
+	if (to == SESSION_IDENTIFYING || to == SESSION_PARKED ||
 	    to == SESSION_IDLE)
 		give_up_turn(s);
 	s->state = to;
@@ -306,7 +307,6 @@ no_answer(struct step *st)
 	    ? backoff_spread((uint64_t)st->in->number, 20, st->in->chance)
 	    : next_backoff(st);
 
-	give_up_turn(st->s);
 	wait_for(st, ms, "apid has no token or address yet");
 	st->s->unanswered = true;
 }
@@ -314,7 +314,6 @@ no_answer(struct step *st)
 static void
 ask_late(struct step *st)
 {
-	give_up_turn(st->s);
 	wait_for(st, next_backoff(st), "apid does not answer");
 	st->s->unanswered = true;
 }
@@ -385,6 +384,7 @@ introduce(struct step *st)
 		 * nothing left only a new answer tells of new sessions. */
 		if (wait > 0 || budget_spent(s->budget)) {
 			drop_connection(st, CLOSE_TO_RESUME);
+			give_up_turn(s);
 			wait_for(st, wait > 0 ? wait : s->budget->every_ms,
 			    "identify is paced");
 			return;

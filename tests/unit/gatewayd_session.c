@@ -1076,15 +1076,21 @@ TEST(many_that_begin_together_connect_once_each_in_turn)
 		feed(&r[i], IN_HELLO, 45000);
 		EXPECT(did(&r[i], DO_IDENTIFY) != NULL);
 	}
-	/* a turn that nobody took keeps nobody waiting */
-	rig_open(&r[0]);
-	r[0].max_concurrency = 1;
-	feed(&r[0], IN_START, 0);
-	answer(&r[0]);
+	/* an attempt that fails before it has identified is made again, and
+	 * not behind those who wait */
+	for (int i = 0; i < 2; i++) {
+		rig_open(&r[i]);
+		r[i].s.budget = r[0].s.budget;
+		r[i].max_concurrency = 1;
+		feed(&r[i], IN_START, 0);
+		answer(&r[i]);
+	}
 	feed(&r[0], IN_CLOSED, 1006);
 	EXPECT(wait_due(&r[0]) < 1500);
 	answer(&r[0]);
 	EXPECT(did(&r[0], DO_CONNECT) != NULL);
+	feed(&r[0], IN_HELLO, 45000);
+	EXPECT(did(&r[0], DO_IDENTIFY) != NULL);
 }
 
 TEST(no_sessions_left_waits_but_resume_goes_on)
