@@ -399,6 +399,8 @@ check_stream(struct call *c, int64_t *at, bool *markdown)
 	bool append = json_truth(json_get(c->with, "append"));
 	bool named = json_text_at(c->with, "id").n > 0;
 
+	c->known = json_truth(json_get(c->with, "known"));
+
 	if (!json_int(index, at) || *at < 0 || *at > INT32_MAX)
 		return call_wrong(c, RESULT_BAD_ARG,
 		    "index: 0, then one more each time");
@@ -414,7 +416,7 @@ check_stream(struct call *c, int64_t *at, bool *markdown)
 		return call_wrong(c, RESULT_BAD_ARG,
 		    "format: text or markdown");
 	*markdown = !slice_is(format, "text");
-	if (!has_text(c) && !(final && append))
+	if (!has_text(c) && !(final && append) && !c->known)
 		return call_wrong(c, RESULT_BAD_ARG, "text: is empty");
 	return RESULT_OK;
 }

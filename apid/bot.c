@@ -117,7 +117,8 @@ on_due(void *self)
 		b->ask = (struct http_request){ .method = "POST",
 			.url = b->conf->qq_token_url,
 			.body = secret_reveal(&b->question),
-			.headers = b->ask_headers, .urgent = true,
+			.headers = b->ask_headers, .proxy = b->proxy,
+			.urgent = true,
 			.most_ms = BOT_ASK_MS,
 			.on_done = on_answer, .self = b };
 		e = http_start(b->http, &b->ask);
@@ -318,8 +319,8 @@ on_look_due(void *self)
 		return;
 	b->look = (struct http_request){ .method = "GET", .url = b->look_url,
 		.headers = bot_has_token(b) ? bot_headers(b, false) : NULL,
-		.urgent = true, .most_ms = BOT_ASK_MS, .on_done = on_look,
-		.self = b };
+		.proxy = b->proxy, .urgent = true, .most_ms = BOT_ASK_MS,
+		.on_done = on_look, .self = b };
 	b->looked_with = b->token.generation;
 	if (b->look.headers == NULL ||
 	    http_start(b->http, &b->look) != ERR_OK) {
@@ -412,6 +413,10 @@ bot_open(struct bot *b, const struct conf *conf, struct loop *loop,
 		.app = slice_of(conf->qq_app_id),
 		.api = slice_of(conf_api_url(conf)), .on_token = on_token,
 		.self = self };
+	if (strcmp(conf->qq_proxy, "none") == 0)
+		b->proxy = "";
+	else if (conf->qq_proxy[0] != '\0')
+		b->proxy = conf->qq_proxy;
 	while (b->api.n > 0 && b->api.p[b->api.n - 1] == '/')
 		b->api.n--;
 	token_open(&b->token, loop_now(loop), conf->park_ms);

@@ -34,6 +34,7 @@ struct bot {
 	struct http         *http;
 	struct slice         app;           /* its id */
 	struct slice         api;           /* base address, no last slash */
+	const char          *proxy;         /* as in struct http_request */
 	struct token         token;
 	struct timer         timer;
 	struct http_request  ask;

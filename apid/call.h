@@ -55,6 +55,8 @@ struct call {
 	bool                         appears;
 	/* What came back is the answer's whole object. */
 	bool                         whole;
+	/* It only asks what became of an earlier one. */
+	bool                         known;
 	/* It calls its user back. */
 	bool                         wakeup;
 	/* The caller's own name for it, by which a repeat is known. */

@@ -121,8 +121,8 @@ on_time(void *self)
 	e->generation = e->bot->token.generation;
 	e->request = (struct http_request){ .method = "POST",
 		.url = e->url.p, .body = buf_slice(&e->body),
-		.headers = bot_headers(e->bot, false), .until_ms = e->until_ms,
-		.on_done = on_answer, .self = e };
+		.headers = bot_headers(e->bot, false),
+		.proxy = e->bot->proxy, .until_ms = e->until_ms, .on_done = on_answer, .self = e };
 	if (e->request.headers != NULL)
 		x = http_start(e->http, &e->request);
 	if (x == ERR_OK)

@@ -45,6 +45,9 @@ struct http_headers {
 	unsigned           refs;
 };
 
+/* Which proxy is set. */
+enum way { WAY_ENVIRONMENT, WAY_NONE, WAY_NAMED };
+
 struct http_slot {
 	CURL                *easy;
 	struct http_request *request;
@@ -60,6 +63,7 @@ struct http_slot {
 	uint64_t             timeout_ms;   /* as it is set */
 	unsigned             stall_s;      /* as it is set */
 	bool                 too_large, clear, scheme_set, spoiled;
+	enum way             way;          /* as it is set */
 	bool                 file_short, guarded;
 	struct slice         heads[HEADS];
 	char                 head[HEAD_MAX * 3 + LOCATION_MAX];
@@ -705,16 +709,23 @@ set_method(struct http_slot *s, const struct http_request *r)
 
 /* https: wait for a handshake under way, which may offer one connection for
  * all (HTTP/2), rather than begin another.  http: nothing to wait for, and no
- * proxy of the environment, which would carry it off this machine. */
+ * proxy, which would carry it off this machine. */
 static bool
-set_scheme(struct http_slot *s, bool clear, bool guard)
+set_scheme(struct http_slot *s, bool clear, const char *proxy)
 {
-	if (s->scheme_set && s->clear == clear)
+	enum way way = proxy == NULL ? WAY_ENVIRONMENT
+	    : proxy[0] == '\0'       ? WAY_NONE
+	                             : WAY_NAMED;
+
+	if (s->scheme_set && s->clear == clear && s->way == way &&
+	    way != WAY_NAMED)
 		return true;
 	s->scheme_set = true;
 	s->clear = clear;
-	return curl_easy_setopt(s->easy, CURLOPT_PROXY,
-	           clear || guard ? "" : NULL) == CURLE_OK &&
+	s->way = way;
+	return curl_easy_setopt(s->easy, CURLOPT_PROXY, proxy) == CURLE_OK &&
+	    curl_easy_setopt(s->easy, CURLOPT_NOPROXY,
+	        way == WAY_NAMED ? "" : NULL) == CURLE_OK &&
 	    curl_easy_setopt(s->easy, CURLOPT_PIPEWAIT, clear ? 0L : 1L) ==
 	        CURLE_OK;
 }
@@ -804,7 +815,8 @@ begin(struct http *h, struct http_request *r)
 		return ERR_NOMEM;
 	slot_reset(s);
 	if ((s->headers = headers_for(r)) == NULL || !set_method(s, r) ||
-	    !set_scheme(s, clear, h->o.guard) || !set_life(h, s) ||
+	    !set_scheme(s, clear, clear || h->o.guard ? "" : r->proxy) ||
+	    !set_life(h, s) ||
 	    !set_timeout(s, h->o.timeout_ms, r) ||
 	    curl_easy_setopt(s->easy, CURLOPT_URL, r->url) != CURLE_OK ||
 	    curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, s->headers->list) !=

@@ -80,6 +80,9 @@ struct http_request {
 	const struct http_form *form;    /* with POST; its own Content-Type */
 	const struct http_sink *sink;    /* NULL: the answer's body is kept */
 	struct http_headers *headers;    /* referenced while it runs */
+	/* http://HOST:PORT; "": none; NULL: the environment's, but for what
+	 * its no_proxy names.  Of https only. */
+	const char          *proxy;
 	uint64_t             until_ms;   /* not begun at or after; 0: always */
 	uint64_t             most_ms;    /* shorter than others; 0: as they */
 	uint64_t             slow_ms;    /* longer than others; 0: as they */

@@ -195,6 +195,7 @@ request_submit(struct request *r)
 	r->http = (struct http_request){
 		.method = r->row->method, .url = r->url,
 		.headers = bot_headers(r->bot, r->row->callback),
+		.proxy = r->bot->proxy,
 		.until_ms = r->rules.until_ms,
 		.slow_ms = r->row->slow ? rs->slow_ms : 0,
 		.once = r->body.n > 0 && !r->rules.has_seq && !rs->again,
@@ -501,6 +502,10 @@ pack_shown(struct request *r, const struct json *told)
 	json_each(told, copy_member, made);
 	if (slice_is(json_text_at(doc, "input_mode"), "replace"))
 		json_put_ref(made, "shown", json_get(doc, "content_raw"));
+	else
+		json_put_bool(made, "append", true);
+	if (slice_is(json_text_at(doc, "content_type"), "text"))
+		json_put_ref(made, "format", json_get(doc, "content_type"));
 	ok = json_to_msgpack(made, &r->data) == ERR_OK &&
 	    r->data.n <= CALL_DATA_MAX;
 	if (!ok)
@@ -936,6 +941,17 @@ repeat(struct requests *rs, msg_peer from, const struct msg_call *m,
 	answer_now(rs, from, &r, o->result);
 }
 
+/* It was never sent, or an earlier run of ours was sending it. */
+static void
+tell_unknown(struct requests *rs, msg_peer from, const struct msg_call *m)
+{
+	const struct msg_result no = { .id = m->id,
+		.code = slice_of(result_name(RESULT_UNKNOWN_TARGET)),
+		.message = SLICE("not known to have been sent") };
+
+	answer_now(rs, from, &no, RESULT_UNKNOWN_TARGET);
+}
+
 /* --- the beginning -------------------------------------------------------- */
 
 /* The end of the window on our clock; false when it is over. */
@@ -1168,6 +1184,8 @@ take(struct requests *rs, struct bot *b, const struct call *c, msg_peer from)
 	was = sent_find(&rs->sent, buf_slice(&rs->key), &first);
 	if (was == SENT_ENDED)
 		repeat(rs, from, m, &first);
+	else if (c->known)
+		tell_unknown(rs, from, m);
 	else
 		begin(rs, b, c, from, was == SENT_UNDER_WAY);
 }

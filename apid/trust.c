@@ -10,6 +10,7 @@
 
 #include "catalog.h"
 #include "log.h"
+#include "proxy.h"
 #include "reply.h"
 
 struct trust_ask {
@@ -84,11 +85,54 @@ refuse(struct trust_ask *a, const char *why)
 	buf_free(&text);
 }
 
+static const char *
+environment(const char *small, const char *large)
+{
+	const char *v = getenv(small);
+
+	if (v == NULL || v[0] == '\0')
+		v = getenv(large);
+	return v != NULL ? v : "";
+}
+
+/* The way of its requests, as libcurl finds it, appended. */
+static enum err
+put_proxy(const struct bot *b, struct slice url, struct buf *out)
+{
+	const char *proxy = b->proxy;
+	enum err    e;
+
+	if (!slice_starts(url, SLICE("wss://")))
+		return ERR_OK; /* stays on this machine */
+	if (proxy == NULL) {
+		proxy = environment("https_proxy", "HTTPS_PROXY");
+		if (proxy_is_excepted(environment("no_proxy", "NO_PROXY"),
+		        conf_url_host(url)))
+			proxy = "";
+	}
+	if (proxy[0] == '\0')
+		return ERR_OK;
+	if ((e = proxy_read(slice_of(proxy), out)) == ERR_NOMEM)
+		return e;
+	if (e != ERR_OK) {
+		buf_reset(out);
+		log_warn("session.proxy", KV("bot", b->app),
+		    KV("why", e == ERR_FORBIDDEN
+		            ? "https_proxy is of a kind that sessions cannot "
+		              "take: the session goes without it"
+		            : "https_proxy is no address of a proxy: the "
+		              "session goes without it"),
+		    KV("remedy", "QQ_PROXY=http://HOST:PORT, or none"));
+	}
+	return ERR_OK;
+}
+
 static void
 grant(struct trust_ask *a, struct slice url,
     const struct msg_session_answer *budget)
 {
 	struct msg_session_answer m = *budget;
+	struct buf                proxy = { 0 };
 
 	if (!conf_url_allowed(url) ||
 	    !(slice_starts(url, SLICE("wss://")) ||
@@ -96,12 +140,21 @@ grant(struct trust_ask *a, struct slice url,
 		refuse(a, "the platform's gateway address is not wss://");
 		return;
 	}
+	if (put_proxy(a->bot, url, &proxy) != ERR_OK) {
+		buf_free(&proxy);
+		refuse(a, "out of memory");
+		return;
+	}
 	m.ok = true;
 	m.url = url;
+	m.proxy = buf_slice(&proxy);
 	m.token = secret_reveal(&a->bot->token.value);
 	log_info("session.given", KV("bot", a->bot->app), KV("url", url),
 	    KV("shards", m.shards), KV("remaining", m.remaining));
 	answer(a, &m);
+	if (proxy.p != NULL) /* a password may be in it */
+		explicit_bzero(proxy.p, proxy.cap);
+	buf_free(&proxy);
 }
 
 /* --- asking the platform -------------------------------------------------- */
@@ -123,8 +176,8 @@ ask_platform(struct trust_ask *a, enum call_id request)
 	buf_puts(&a->url, row->path);
 	e = a->url.failed ? ERR_NOMEM : ERR_OK;
 	a->http = (struct http_request){ .method = row->method,
-		.url = a->url.p, .headers = bot_headers(b, false), .urgent = true,
-		.on_done = on_answer, .self = a };
+		.url = a->url.p, .headers = bot_headers(b, false),
+		.proxy = b->proxy, .urgent = true, .on_done = on_answer, .self = a };
 	if (e == ERR_OK && a->http.headers == NULL)
 		e = ERR_NOMEM;
 	if (e == ERR_OK)

@@ -511,7 +511,8 @@ put_start(struct put *p)
 		.self = p };
 	p->request = (struct http_request){ .method = "PUT",
 		.url = p->part->url, .file = &p->file,
-		.headers = u->headers, .until_ms = u->o.until_ms,
+		.headers = u->headers, .proxy = u->o.bot->proxy,
+		.until_ms = u->o.until_ms,
 		.slow_ms = UPLOAD_PART_MS, .stall_s = UPLOAD_STALL_S,
 		.on_done = on_put, .self = p };
 	if ((e = http_start(u->o.http, &p->request)) != ERR_OK)

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+enum { NUMBER_MAX = 1000000 };
+
 const struct command commands[] = {
 #define COMMAND(id, name, arguments, least, most, options, meaning)          \
 	{ name, arguments, meaning, least, most, options, command_##id },
@@ -89,9 +91,10 @@ take_option(struct cli *cli, const struct command *cmd, char *argv[], int *at,
 			cli->text[i] = value;
 			return value != NULL;
 		}
-		snprintf(why, 160, "%s needs a number", options[i].name);
+		snprintf(why, 160, "%s needs a number up to %d",
+		    options[i].name, NUMBER_MAX);
 		if (value == NULL || !slice_u64(slice_of(value), &number) ||
-		    number > 1000000)
+		    number > NUMBER_MAX)
 			return false;
 		cli->number[i] = number;
 		return true;

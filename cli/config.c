@@ -81,6 +81,9 @@ check_handlers(const struct cli *cli)
 		e = handlers_load(&all, &cli->conf, print_handler_problem,
 		    NULL);
 	if (e == ERR_OK)
+		e = handlers_check(&all, &cli->conf, print_handler_problem,
+		    NULL);
+	if (e == ERR_OK)
 		status = check_watch(cli, &all);
 	handlers_free(&all);
 	return e == ERR_OK ? status

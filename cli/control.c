@@ -195,12 +195,15 @@ command_logs(struct cli *cli)
 		    (int64_t)cli->number[OPT_NUMBER_LINES]);
 	json_put_bool(r, "follow", (cli->given & OPT_FOLLOW) != 0);
 	e = link_send(&link, r);
-	while (e == ERR_OK && (e = link_next(&link, -1, &a)) == ERR_OK &&
+	while (e == ERR_OK && !ferror(stdout) &&
+	    (e = link_next(&link, -1, &a)) == ERR_OK &&
 	    json_get(a, "ok") == NULL) {
 		print_line(a);
 		json_free(&a);
 	}
-	if (e == ERR_OK)
+	if (ferror(stdout))
+		status = STATUS_FAILED;
+	else if (e == ERR_OK)
 		status = cli_verdict(a);
 	else
 		status = STATUS_NO_SUPERVISOR; /* it went while we followed */

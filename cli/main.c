@@ -223,9 +223,10 @@ main(int argc, char *argv[])
 	cli.conf_err = conf_load(&cli.conf, CONF_C);
 	status = cmd->run(&cli);
 	conf_free(&cli.conf);
-	if (fflush(stdout) != 0) {
+	errno = 0;
+	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "rookery: standard output: %s\n",
-		    strerror(errno));
+		    errno != 0 ? strerror(errno) : "cannot be written");
 		status = status == STATUS_DONE ? STATUS_FAILED : status;
 	}
 	return status;

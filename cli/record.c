@@ -84,11 +84,16 @@ take_types(struct recording *r)
 }
 
 static bool
-take_texts(struct recording *r)
+take_options(struct recording *r)
 {
 	const char *v = r->cli->text[OPT_NUMBER_TEXTS];
 	bool        drop = v != NULL && strcmp(v, "drop") == 0;
 
+	if ((r->cli->given & OPT_LINES) &&
+	    r->cli->number[OPT_NUMBER_LINES] == 0) {
+		fail(r, STATUS_USAGE, "--lines", "is 1 or more");
+		return false;
+	}
 	if (v != NULL && !drop && strcmp(v, "keep") != 0) {
 		fail(r, STATUS_USAGE, "--texts", "is keep or drop");
 		return false;
@@ -245,7 +250,7 @@ command_record(struct cli *cli)
 	r.url = conf_bus(&cli->conf, cli->conf.bus_feed, "feed.sock");
 	if (r.url == NULL)
 		return STATUS_FAILED;
-	if (take_types(&r) && take_texts(&r) && meet(&r))
+	if (take_types(&r) && take_options(&r) && meet(&r))
 		look_on(&r);
 	if (r.met)
 		fprintf(stderr, "rookery record: %llu events\n",

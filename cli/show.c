@@ -553,7 +553,7 @@ command_watch(struct cli *cli)
 	if (e == ERR_OK && !(cli->given & OPT_JSON))
 		fputc('\n', stdout);
 	fflush(stdout);
-	while (e == ERR_OK) {
+	while (e == ERR_OK && !ferror(stdout)) {
 		json_free(&next);
 		if ((e = link_next(&link, -1, &next)) != ERR_OK)
 			break;
@@ -568,5 +568,5 @@ command_watch(struct cli *cli)
 		fputs("rookery: the supervisor has gone\n", stderr);
 		return STATUS_NO_SUPERVISOR;
 	}
-	return broken(e);
+	return e == ERR_OK ? STATUS_FAILED : broken(e);
 }

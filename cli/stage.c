@@ -114,6 +114,8 @@ check_list(struct stage *s, const char *path)
 	c.handlers_file = mine;
 	if (mine != NULL)
 		e = handlers_load(&list, &c, on_problem, NULL);
+	if (e == ERR_OK)
+		e = handlers_check(&list, &c, on_problem, NULL);
 	handlers_free(&list);
 	free(mine);
 	return e == ERR_OK ? STATUS_DONE : STATUS_FAILED;

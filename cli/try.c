@@ -294,11 +294,17 @@ command_exec(struct cli *cli)
 	char        path[PATH_MAX];
 	struct buf  env = { 0 };
 	enum err    e;
+	struct handlers_fault fault = { "is no command",
+		"quote what has blanks" };
 
 	signal(SIGPIPE, SIG_IGN);
-	if (argv == NULL || !handlers_find(argv[0], dir, path, sizeof path)) {
-		fprintf(stderr, "rookery: %s: is not a program that can be "
-		    "run\n  correct its path, or chmod +x it\n", cli->arg[0]);
+	if (argv != NULL)
+		fault = handlers_fault(argv[0], dir);
+	if (fault.why != NULL ||
+	    !handlers_find(argv[0], dir, path, sizeof path)) {
+		fprintf(stderr, "rookery: %s %s\n  %s\n",
+		    argv != NULL ? argv[0] : cli->arg[0], fault.why,
+		    fault.remedy);
 		free(argv);
 		return STATUS_FAILED;
 	}

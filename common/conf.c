@@ -14,7 +14,7 @@
 #include "buf.h"
 #include "log.h"
 
-enum { FILE_MAX_BYTES = 1 << 20, LINES_MAX = 4096 };
+enum { FILE_MAX_BYTES = 1 << 20, LINES_MAX = 4096, WHERE_MAX = PATH_MAX };
 
 /* Short names for the table's readers column. */
 #define S CONF_S
@@ -50,7 +50,8 @@ conf_info(enum conf_id id)
 /* --- .env ----------------------------------------------------------------- */
 
 struct pair {
-	char *name, *value;
+	char    *name, *value;
+	unsigned line;
 };
 
 struct env {
@@ -80,6 +81,8 @@ env_free(struct env *env)
 
 static void problem(struct conf *, const char *name, const char *value,
     const char *why, const char *remedy);
+static void unreadable(struct conf *, const char *name, const char *path,
+    enum err, const char *where, const char *remedy);
 
 /* The whole file; NOT_FOUND, TOO_LARGE, SYNTAX, SYSTEM.  The caller's to
  * wipe. */
@@ -155,7 +158,7 @@ unquote(struct slice in, struct buf *out)
 }
 
 static enum err
-env_line(struct env *env, struct slice line, bool *good)
+env_line(struct env *env, struct slice line, unsigned number, bool *good)
 {
 	struct buf   value = { 0 };
 	struct pair *grown;
@@ -181,6 +184,7 @@ env_line(struct env *env, struct slice line, bool *good)
 	env->pairs = grown;
 	grown[env->n].name = slice_dup((struct slice){ line.p, eq });
 	grown[env->n].value = value.p != NULL ? value.p : strdup("");
+	grown[env->n].line = number;
 	if (grown[env->n].name == NULL || grown[env->n].value == NULL)
 		goto fail;
 	env->n++;
@@ -207,7 +211,7 @@ env_parse(struct conf *c, struct env *env, const char *text)
 		bool   good;
 
 		number++;
-		e = env_line(env, (struct slice){ text, n }, &good);
+		e = env_line(env, (struct slice){ text, n }, number, &good);
 		if (!good) {
 			char where[300];
 
@@ -222,7 +226,8 @@ env_parse(struct conf *c, struct env *env, const char *text)
 }
 
 static enum err
-env_read(struct conf *c, struct env *env, const char *file, bool may_lack)
+env_read(struct conf *c, struct env *env, const char *file, bool may_lack,
+    const char *setting)
 {
 	char    *text;
 	enum err e;
@@ -236,8 +241,7 @@ env_read(struct conf *c, struct env *env, const char *file, bool may_lack)
 	if (e == ERR_NOMEM)
 		return e;
 	if (e != ERR_OK) {
-		problem(c, "ROOKERY_ENV_FILE", file,
-		    e == ERR_SYSTEM ? strerror(errno) : err_text(e),
+		unreadable(c, setting, file, e, "",
 		    "name a file of NAME=value lines that can be read");
 		return ERR_OK;
 	}
@@ -246,12 +250,12 @@ env_read(struct conf *c, struct env *env, const char *file, bool may_lack)
 	return e;
 }
 
-static const char *
+static const struct pair *
 env_get(const struct env *env, const char *name)
 {
 	for (size_t i = env->n; i-- > 0;) /* the last one wins */
 		if (strcmp(env->pairs[i].name, name) == 0)
-			return env->pairs[i].value;
+			return &env->pairs[i];
 	return NULL;
 }
 
@@ -270,6 +274,35 @@ problem(struct conf *c, const char *name, const char *value, const char *why,
 	p += c->nproblems++;
 	*p = (struct conf_problem){ strdup(name), strdup(value), strdup(why),
 		strdup(remedy) };
+}
+
+/* By read_file(), of which errno still is. */
+static void
+unreadable(struct conf *c, const char *name, const char *path, enum err e,
+    const char *where, const char *remedy)
+{
+	char why[WHERE_MAX + 200];
+
+	snprintf(why, sizeof why, "cannot be read: %s%s",
+	    e == ERR_SYSTEM || e == ERR_NOT_FOUND ? strerror(errno)
+	    : e == ERR_SYNTAX ? "a NUL is in it, so it is no UTF-8 text"
+	                      : err_text(e),
+	    where);
+	problem(c, name, path, why, remedy);
+}
+
+/* Something was said of it already: what follows from that is not said. */
+static bool
+is_told(const struct conf *c, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < c->nproblems; i++)
+		if (strncmp(c->problems[i].name, name, n) == 0 &&
+		    (c->problems[i].name[n] == '\0' ||
+		        strcmp(c->problems[i].name + n, "_FILE") == 0))
+			return true;
+	return false;
 }
 
 void
@@ -325,9 +358,8 @@ is_loopback(struct slice host)
 	return slice_starts(host, SLICE("127."));
 }
 
-/* The host of scheme://host[:port][/...]; brackets kept; empty if none. */
-static struct slice
-url_host(struct slice url)
+struct slice
+conf_url_host(struct slice url)
 {
 	struct slice h = { NULL, 0 };
 
@@ -351,7 +383,7 @@ url_host(struct slice url)
 bool
 conf_url_allowed(struct slice url)
 {
-	struct slice host = url_host(url);
+	struct slice host = conf_url_host(url);
 
 	if (host.n == 0)
 		return false;
@@ -371,6 +403,27 @@ check_url(const struct conf_info *info, const char *v)
 		return NULL;
 	return "is not an https:// or wss:// address (plain http:// and ws:// "
 	       "are for loopback only)";
+}
+
+static const char *
+check_proxy(const struct conf_info *info, const char *v)
+{
+	struct slice host = conf_url_host(slice_of(v));
+	size_t       scheme = sizeof "http://" - 1;
+	unsigned long long port;
+
+	(void)info;
+	if (v[0] == '\0' || strcmp(v, "none") == 0)
+		return NULL;
+	if (memchr(v, '@', strlen(v)) != NULL)
+		return "holds a password, which is not for a setting that is "
+		       "shown: https_proxy in the environment may";
+	if (host.n == 0 || !slice_starts(slice_of(v), SLICE("http://")) ||
+	    v[scheme + host.n] != ':' ||
+	    !slice_u64(slice_of(v + scheme + host.n + 1), &port) ||
+	    port == 0 || port > 65535)
+		return "is neither http://HOST:PORT nor none";
+	return NULL;
 }
 
 bool
@@ -686,7 +739,8 @@ run_check(const struct conf_info *info, const char *v)
 		const char *(*fn)(const struct conf_info *, const char *);
 	} checks[] = {
 		{ "any", check_any },         { "appid", check_appid },
-		{ "url", check_url },         { "listen", check_listen },
+		{ "url", check_url },         { "proxy", check_proxy },
+		{ "listen", check_listen },
 		{ "level", check_level },     { "format", check_format },
 		{ "intents", check_intents }, { "shards", check_shards },
 		{ "handler", check_handler }, { "services", check_services },
@@ -765,7 +819,8 @@ store(struct conf *c, const struct conf_info *info, const char *v)
 /* NAME_FILE: the file's text without its last line end, and without the mark
  * that some editors begin a file with. */
 static char *
-value_of_file(struct conf *c, const struct conf_info *info, const char *path)
+value_of_file(struct conf *c, const struct conf_info *info, const char *path,
+    const char *where)
 {
 	char    *text = NULL;
 	enum err e = read_file(path, &text);
@@ -775,9 +830,7 @@ value_of_file(struct conf *c, const struct conf_info *info, const char *path)
 		char name[80];
 
 		snprintf(name, sizeof name, "%s_FILE", info->name);
-		problem(c, name, path,
-		    e == ERR_SYSTEM || e == ERR_NOT_FOUND ? strerror(errno)
-		                                          : err_text(e),
+		unreadable(c, name, path, e, where,
 		    "name a file that this program may read");
 		return NULL;
 	}
@@ -809,32 +862,68 @@ remedy_of(const struct conf_info *info, char *text, size_t size)
 		snprintf(text, size, "%s", info->meaning);
 }
 
+/* A value and where it stands, as in ".env line 3". */
+struct place {
+	const char *value;
+	char        where[WHERE_MAX];
+};
+
+/* Of this file, or (NULL) of the environment; NULL: it does not stand there. */
+static const char *
+look(struct place *at, const struct env *env, const char *name)
+{
+	const struct pair *pair = env != NULL ? env_get(env, name) : NULL;
+
+	at->value = env == NULL ? getenv(name) : NULL;
+	snprintf(at->where, sizeof at->where, " (in the environment)");
+	if (pair != NULL) {
+		at->value = pair->value;
+		snprintf(at->where, sizeof at->where, " (in %s line %u)",
+		    env->file, pair->line);
+	}
+	return at->value;
+}
+
+static void
+bad_value(struct conf *c, const struct conf_info *info, const char *v,
+    const char *why, const char *where)
+{
+	char text[WHERE_MAX + 200], remedy[512];
+
+	remedy_of(info, remedy, sizeof remedy);
+	snprintf(text, sizeof text, "%s%s", why, where);
+	problem(c, info->name, strcmp(info->type, "secret") == 0 ? "(hidden)"
+	                                                         : v,
+	    text, remedy);
+}
+
 /* A value from one source, by name or by NAME_FILE; true when it was there. */
 static bool
-take(struct conf *c, const struct conf_info *info, const char *from,
-    const char *direct, const char *file)
+take(struct conf *c, const struct conf_info *info, const struct env *env)
 {
-	bool        hidden = strcmp(info->type, "secret") == 0;
-	char       *loaded = NULL;
-	const char *v = direct, *why;
-	char        remedy[512];
+	const char  *from = env != NULL ? env->file : "environment", *why;
+	char         name[96], *loaded = NULL;
+	struct place at;
+	const char  *v = look(&at, env, info->name);
 
 	if (v != NULL && v[0] == '\0' && empty_means_unset(info))
 		v = NULL;
-	if (v == NULL && file != NULL && file[0] != '\0') {
-		if ((loaded = value_of_file(c, info, file)) == NULL)
+	snprintf(name, sizeof name, "%s_FILE", info->name);
+	if (v == NULL && look(&at, env, name) != NULL && at.value[0] != '\0') {
+		loaded = value_of_file(c, info, at.value, at.where);
+		if (loaded == NULL)
 			return true; /* there, and reported as wrong */
+		from = at.value;
+		snprintf(at.where, sizeof at.where, " (in %s)", from);
 		v = loaded;
 	}
 	if (v == NULL)
 		return false;
-	if ((why = store(c, info, v)) != NULL) {
-		remedy_of(info, remedy, sizeof remedy);
-		problem(c, info->name, hidden ? "(hidden)" : v, why, remedy);
-	}
+	if ((why = store(c, info, v)) != NULL)
+		bad_value(c, info, v, why, at.where);
 	free(c->from[info - infos]);
-	c->from[info - infos] = strdup(loaded != NULL ? file : from);
-	if (hidden)
+	c->from[info - infos] = strdup(from);
+	if (strcmp(info->type, "secret") == 0)
 		wipe_free(loaded);
 	else
 		free(loaded);
@@ -871,9 +960,9 @@ distance(const char *a, const char *b)
 }
 
 static void
-check_name(struct conf *c, const char *name, size_t n, const char *from)
+check_name(struct conf *c, const char *name, size_t n, const char *where)
 {
-	char     base[80], remedy[200], why[PATH_MAX + 40];
+	char     base[80], remedy[200], why[WHERE_MAX + 40];
 	size_t   best = 0;
 	unsigned least = 1000;
 
@@ -899,7 +988,7 @@ check_name(struct conf *c, const char *name, size_t n, const char *from)
 	}
 	snprintf(remedy, sizeof remedy, "the nearest known setting is %s",
 	    infos[best].name);
-	snprintf(why, sizeof why, "is not a setting (it stands in %s)", from);
+	snprintf(why, sizeof why, "is not a setting (in %s)", where);
 	problem(c, name, "", why, remedy);
 }
 
@@ -911,12 +1000,17 @@ check_names(struct conf *c, const struct env *env, bool environment)
 		char  *name = slice_dup((struct slice){ *e, n });
 
 		if (name != NULL)
-			check_name(c, name, n, "environment");
+			check_name(c, name, n, "the environment");
 		free(name);
 	}
-	for (size_t i = 0; i < env->n; i++)
+	for (size_t i = 0; i < env->n; i++) {
+		char where[WHERE_MAX];
+
+		snprintf(where, sizeof where, "%s line %u", env->file,
+		    env->pairs[i].line);
 		check_name(c, env->pairs[i].name, strlen(env->pairs[i].name),
-		    env->file);
+		    where);
+	}
 }
 
 /* --- the whole ---------------------------------------------------------------- */
@@ -955,16 +1049,20 @@ static void
 check_not_here(struct conf *c, const struct conf_info *info,
     const struct source *src)
 {
-	if (env_get(src->file, info->name) != NULL)
-		problem(c, info->name, src->file->file,
-		    "is not a setting of a single bot",
-		    "move it to ROOKERY_ENV_FILE or the environment");
+	struct place at;
+	char         why[WHERE_MAX + 40];
+
+	if (look(&at, src->file, info->name) == NULL)
+		return;
+	snprintf(why, sizeof why, "is not a setting of a single bot%s",
+	    at.where);
+	problem(c, info->name, "", why,
+	    "move it to ROOKERY_ENV_FILE or the environment");
 }
 
 static enum err
 take_all(struct conf *c, enum conf_reader who, const struct source *src)
 {
-	char     with_file[96];
 	enum err e = ERR_OK;
 
 	for (size_t i = 0; i < CONF_COUNT && e == ERR_OK; i++) {
@@ -978,14 +1076,10 @@ take_all(struct conf *c, enum conf_reader who, const struct source *src)
 			e = inherit(c, info, src);
 			continue;
 		}
-		snprintf(with_file, sizeof with_file, "%s_FILE", info->name);
-		if (own && take(c, info, "environment", getenv(info->name),
-		               getenv(with_file)))
+		if (own && take(c, info, NULL))
 			continue;
-		if (!take(c, info, src->file->file,
-		        env_get(src->file, info->name),
-		        env_get(src->file, with_file)) &&
-		    src->base != NULL && (info->readers & CONF_N))
+		if (!take(c, info, src->file) && src->base != NULL &&
+		    (info->readers & CONF_N))
 			e = inherit(c, info, src);
 	}
 	return e;
@@ -1000,11 +1094,13 @@ check_together(struct conf *c, enum conf_reader who)
 	bool holds = (who & CONF_A) ||
 	    ((who & (CONF_S | CONF_C)) && strstr(c->services, "api") != NULL);
 
-	if (holds && c->qq_app_id[0] != '\0' && c->qq_client_secret.n == 0)
+	if (holds && c->qq_app_id[0] != '\0' && c->qq_client_secret.n == 0 &&
+	    !is_told(c, "QQ_CLIENT_SECRET"))
 		problem(c, "QQ_CLIENT_SECRET", "", "is missing",
 		    "set it (or QQ_CLIENT_SECRET_FILE) to the app secret of "
 		    "QQ_APP_ID, from the platform's console");
-	if (holds && c->qq_app_id[0] == '\0' && c->qq_client_secret.n > 0)
+	if (holds && c->qq_app_id[0] == '\0' && c->qq_client_secret.n > 0 &&
+	    !is_told(c, "QQ_APP_ID"))
 		problem(c, "QQ_APP_ID", "", "is missing",
 		    "set it to the app id that belongs to QQ_CLIENT_SECRET");
 	if ((who & CONF_G) && !c->websocket && c->webhook_listen[0] == '\0')
@@ -1037,7 +1133,8 @@ load_one(struct conf *c, enum conf_reader who, const char *file, bool may_lack,
 	enum err      e;
 
 	if ((e = defaults(c)) == ERR_OK &&
-	    (e = env_read(c, &env, file, may_lack)) == ERR_OK &&
+	    (e = env_read(c, &env, file, may_lack, base != NULL
+	              ? "ROOKERY_BOTS_DIR" : "ROOKERY_ENV_FILE")) == ERR_OK &&
 	    (e = take_all(c, who, &src)) == ERR_OK) {
 		check_names(c, &env, environment);
 		check_together(c, who);
@@ -1092,7 +1189,8 @@ load_bot(struct conf *c, enum conf_reader who, const char *file,
 		return ERR_NOMEM;
 	if (name[0] == '\0')
 		return ERR_OK;
-	if (b->qq_app_id[0] == '\0')
+	if (b->qq_app_id[0] == '\0' && !is_told(b, "QQ_APP_ID") &&
+	    !is_told(b, "ROOKERY_BOTS_DIR"))
 		problem(b, "QQ_APP_ID", "", "is missing",
 		    "each file of ROOKERY_BOTS_DIR names one bot");
 	take_problems(c, b);
@@ -1103,13 +1201,20 @@ static void
 check_twins(struct conf *c)
 {
 	for (size_t i = 0; i < c->nbots; i++)
-		for (size_t k = 0; k < i; k++)
-			if (c->bots[i].qq_app_id[0] != '\0' &&
-			    strcmp(c->bots[i].qq_app_id,
-			        c->bots[k].qq_app_id) == 0)
-				problem(c, "QQ_APP_ID", c->bots[i].qq_app_id,
-				    "is used by two bots",
-				    "give each bot one file");
+		for (size_t k = 0; k < i; k++) {
+			const struct conf *a = &c->bots[k], *b = &c->bots[i];
+			char               why[2 * PATH_MAX + 40];
+
+			if (b->qq_app_id[0] == '\0' ||
+			    strcmp(a->qq_app_id, b->qq_app_id) != 0)
+				continue;
+			snprintf(why, sizeof why, "is used by two bots (in "
+			    "%s and %s)", a->from[CONF_QQ_APP_ID],
+			    b->from[CONF_QQ_APP_ID]);
+			problem(c, "QQ_APP_ID", b->qq_app_id, why,
+			    "give each bot one file");
+			break;
+		}
 }
 
 static enum err
@@ -1125,6 +1230,10 @@ load_bots(struct conf *c, enum conf_reader who, const char *main_file,
 	if (c->qq_app_id[0] != '\0')
 		e = load_bot(c, who, main_file, "", environment);
 	n = scandir(c->bots_dir, &list, is_env_file, alphasort);
+	/* Bots may be there, for all we know: that is not to be without. */
+	if (n < 0 && errno != ENOENT && errno != ENOTDIR)
+		unreadable(c, "ROOKERY_BOTS_DIR", c->bots_dir, ERR_SYSTEM, "",
+		    "name a folder that can be read");
 	for (int i = 0; i < n; i++) {
 		char *path = conf_path(c->bots_dir, list[i]->d_name);
 		char *name = slice_dup((struct slice){ list[i]->d_name,

@@ -85,6 +85,9 @@ char *conf_bus(const struct conf *, const char *setting,
     const char *socket_name);
 /* dir/name; the caller's to free. */
 char *conf_path(const char *dir, const char *name);
+/* The host of scheme://host[:port][/...], brackets kept, a loan; empty: none,
+ * or a user before it. */
+struct slice conf_url_host(struct slice url);
 /* https:// or wss:// anywhere, http:// or ws:// to loopback only. */
 bool conf_url_allowed(struct slice url);
 /* Base address of the API: the setting, or the platform's by QQ_SANDBOX. */

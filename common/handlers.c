@@ -112,6 +112,61 @@ handlers_find(const char *program, const char *dir, char *path, size_t size)
 	return false;
 }
 
+/* The kernel takes the end of the line, and a carriage return with it, for
+ * the interpreter's name, and then says that the program is not there. */
+static struct handlers_fault
+first_line_fault(const char *path)
+{
+	char    head[256], *end;
+	FILE   *f = fopen(path, "re");
+	size_t  n = f != NULL ? fread(head, 1, sizeof head - 1, f) : 0;
+
+	if (f != NULL)
+		fclose(f);
+	head[n] = '\0';
+	if (strncmp(head, "#!", 2) != 0 || (end = strchr(head, '\n')) == NULL)
+		return (struct handlers_fault){ 0 };
+	*end = '\0';
+	if (end[-1] == '\r')
+		return (struct handlers_fault){
+			"has the line ends of Windows",
+			"save it with those of Unix, as "
+			"sed -i 's/\\r$//' FILE does" };
+	end = head + 2 + strspn(head + 2, " \t");
+	end[strcspn(end, " \t")] = '\0';
+	if (end[0] == '/' && access(end, X_OK) != 0)
+		return (struct handlers_fault){
+			"names an interpreter in its first line that is not "
+			"there",
+			"correct that line, or install it" };
+	return (struct handlers_fault){ 0 };
+}
+
+struct handlers_fault
+handlers_fault(const char *program, const char *dir)
+{
+	struct stat st;
+	char        path[PATH_MAX];
+
+	if (handlers_find(program, dir, path, sizeof path))
+		return first_line_fault(path);
+	if (strchr(program, '/') == NULL)
+		return (struct handlers_fault){ "is nowhere in PATH",
+			"install it; what is in a folder is named with it, as "
+			"in ./bot.py" };
+	if (stat(path, &st) < 0)
+		return (struct handlers_fault){
+			errno == EACCES ? "is in a folder that may not be read"
+			                : "is not there",
+			"correct its path; it counts from "
+			"ROOKERY_HANDLER_DIR, or else from the "
+			"working folder" };
+	if (!S_ISREG(st.st_mode))
+		return (struct handlers_fault){ "is no file",
+			"name the program itself" };
+	return (struct handlers_fault){ "may not be run", "chmod +x it" };
+}
+
 /* --- a line --------------------------------------------------------------- */
 
 struct reader {
@@ -474,46 +529,44 @@ check_plugin(const struct handlers_row *row, const struct conf *c,
 	const char *dir = c->handler_dir[0] != '\0' ? c->handler_dir : ".";
 	char        path[PATH_MAX], where[64];
 	bool        whole = row->arg[0] == '/';
+	struct stat st;
 
 	snprintf(path, sizeof path, "%s%s%s", whole ? "" : dir,
 	    whole ? "" : "/", row->arg);
-	if (access(path, R_OK) == 0)
+	if (access(path, R_OK) == 0 && stat(path, &st) == 0 &&
+	    S_ISREG(st.st_mode))
 		return true;
 	snprintf(where, sizeof where, "handler %s", row->name);
-	problem(self, where, path, "cannot be read",
+	problem(self, where, row->arg, "cannot be read",
 	    "correct its path; it is a shared object made with rookery.h");
 	return false;
 }
 
-/* A command that is not there is a problem before anything starts. */
-static bool
-check_programs(struct handlers *all, const struct conf *c,
+enum err
+handlers_check(const struct handlers *all, const struct conf *c,
     handlers_problem_fn *problem, void *self)
 {
 	bool good = true;
 
 	for (size_t i = 0; i < all->n; i++) {
-		struct handlers_row *row = &all->rows[i];
-		char                 path[PATH_MAX], where[64];
-		char               **argv;
+		struct handlers_row  *row = &all->rows[i];
+		struct handlers_fault fault;
+		char                  where[64], **argv;
 
 		if (strcmp(row->kind, "plugin") == 0)
 			good &= check_plugin(row, c, problem, self);
 		if (strcmp(row->kind, "exec") != 0 ||
 		    (argv = handlers_argv(row->arg)) == NULL)
 			continue;
-		if (!handlers_find(argv[0], c->handler_dir, path,
-		        sizeof path)) {
+		fault = handlers_fault(argv[0], c->handler_dir);
+		if (fault.why != NULL) {
 			snprintf(where, sizeof where, "handler %s", row->name);
-			problem(self, where, argv[0],
-			    "is not a program that can be run",
-			    "correct its path, or chmod +x it; its first line "
-			    "names the interpreter");
+			problem(self, where, argv[0], fault.why, fault.remedy);
 			good = false;
 		}
 		free(argv);
 	}
-	return good;
+	return good ? ERR_OK : ERR_CONFIG;
 }
 
 enum err
@@ -548,10 +601,6 @@ handlers_load(struct handlers *all, const struct conf *c,
 	if (f != NULL)
 		fclose(f);
 	free(text);
-	if (e == ERR_OK && !check_programs(all, c, problem, self)) {
-		handlers_free(all);
-		e = ERR_CONFIG;
-	}
 	return e;
 }
 

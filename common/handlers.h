@@ -44,6 +44,9 @@ typedef void handlers_problem_fn(void *self, const char *where,
  * them are told), NOMEM. */
 enum err handlers_load(struct handlers *, const struct conf *,
     handlers_problem_fn *, void *self);
+/* What its lines name is there and can be run; CONFIG: not so, and told. */
+enum err handlers_check(const struct handlers *, const struct conf *,
+    handlers_problem_fn *, void *self);
 enum err handlers_parse(struct handlers *, struct slice text,
     const char *file, handlers_problem_fn *, void *self);
 void handlers_free(struct handlers *);
@@ -61,6 +64,12 @@ char **handlers_argv(const char *command);
  * and PATH; false: nowhere, or it may not be run. */
 bool handlers_find(const char *program, const char *dir, char *path,
     size_t size);
+/* What keeps it from being run, for a person; why NULL: nothing that can be
+ * seen without trying. */
+struct handlers_fault {
+	const char *why, *remedy;
+};
+struct handlers_fault handlers_fault(const char *program, const char *dir);
 
 /* A number that is another one when the list says anything else. */
 uint64_t handlers_print(const struct handlers *);

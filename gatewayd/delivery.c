@@ -16,6 +16,7 @@
 enum {
 	BUCKETS = 1 << 15,
 	ALONE_FROM = 3,          /* attempt from which an event goes alone */
+	TOLD_MAX = 3,            /* workers that are told it is given up */
 	RETRY_MS = 200,          /* after a failed attempt, times its number */
 	RECENT = 16,             /* patterns of workers that left, and ... */
 	RECENT_MS = 60 * 1000,   /* ... how long what they want is waited for */
@@ -24,6 +25,9 @@ enum {
 };
 
 enum place { NOWHERE, TURN, DELAYED, FLIGHT };
+
+/* What may go to different workers stands in different lines. */
+enum turns { TURN_USUAL, TURN_ALONE, TURN_OVER, TURNS };
 
 /* Shared by those who hold it. */
 struct text {
@@ -48,7 +52,7 @@ struct owner {
 struct kind {
 	struct kind *next;
 	struct owner *owner;
-	struct line  turns[2];   /* [1]: of those that go alone */
+	struct line  turns[TURNS];
 	struct text *name;
 	uint64_t     events;
 	/* Wanted by an earlier run's workers; UINT64_MAX: a minute from when
@@ -64,10 +68,12 @@ struct entry {
 	struct conv  *conv;             /* NULL: finished */
 	struct kind  *kind;             /* the same */
 	struct text  *last;             /* worker; may be NULL */
+	struct text  *why;              /* given up, and why; or NULL */
 	char         *body;             /* NULL: away, or empty */
 	uint64_t      no, came_ms;
 	unsigned      hash, attempt;
 	uint32_t      id_n, body_n;
+	unsigned      told;             /* that it is given up: how often */
 	char          id[];
 };
 
@@ -98,7 +104,7 @@ struct delivery_worker {
 	bool                    deaf;         /* has let a deadline pass, and
 	                                         has said nothing since */
 	const struct entry     *kept_for;     /* gets no other meanwhile */
-	bool                    want_raw, late, alone, apart;
+	bool                    want_raw, late, alone, apart, ends;
 };
 
 struct recent {
@@ -121,6 +127,8 @@ struct delivery {
 	struct recent           recent[RECENT];
 	/* All is wanted; UINT64_MAX: the first worker has yet to come. */
 	uint64_t                until_ms;
+	uint64_t                ends_ms;        /* till then one that ends may
+	                                           come back */
 	uint64_t                last_no, tickets;
 	void                  (*on_end)(void *, const struct delivery_end *);
 	void                   *end_self;
@@ -207,12 +215,20 @@ goes_alone(const struct entry *e)
 	return e->attempt + 1 >= ALONE_FROM;
 }
 
+static enum turns
+turn_of(const struct entry *e)
+{
+	return e->why != NULL ? TURN_OVER
+	    : goes_alone(e)   ? TURN_ALONE
+	                      : TURN_USUAL;
+}
+
 static struct line *
 line_of(struct delivery *d, const struct conv *c)
 {
 	switch (c->place) {
 	case TURN:
-		return &c->head->kind->turns[goes_alone(c->head)];
+		return &c->head->kind->turns[turn_of(c->head)];
 	case DELAYED:
 		return &d->delayed;
 	case FLIGHT:
@@ -698,6 +714,7 @@ head_finish(struct delivery *d, struct conv *c, struct slice why, bool dead)
 	c->owner->bytes -= e->body_n;
 	entry_let_go(d, e);
 	text_drop(&e->last);
+	text_drop(&e->why);
 	e->kind->events--;
 	kind_free_if_empty(d, e->kind);
 	e->kind = NULL;
@@ -713,7 +730,8 @@ static void
 head_die(struct delivery *d, struct conv *c, struct slice why)
 {
 	d->counts.dead++;
-	head_finish(d, c, why, true);
+	head_finish(d, c, c->head->why != NULL ? text_slice(c->head->why)
+	                                       : why, true);
 }
 
 /* What a worker says may be meant as never. */
@@ -723,20 +741,52 @@ later(uint64_t now_ms, uint64_t after_ms)
 	return after_ms < UINT64_MAX - now_ms ? now_ms + after_ms : UINT64_MAX;
 }
 
-/* To be tried again after a while. */
 static void
-head_again(struct delivery *d, struct conv *c, uint64_t after_ms,
-    struct slice why, uint64_t now_ms)
+head_later(struct delivery *d, struct conv *c, uint64_t after_ms,
+    uint64_t now_ms)
 {
-	if (c->head->attempt >= d->limits.attempts) {
-		head_die(d, c, why);
-		return;
-	}
 	worker_release(c);
 	d->counts.redelivered++;
 	conv_leave(d, c);
 	c->due_ms = later(now_ms, after_ms);
 	conv_enter(d, c, after_ms > 0 ? DELAYED : TURN);
+}
+
+/* There is a worker that takes what is given up, or one has just left. */
+static bool
+any_ends(const struct delivery *d, uint64_t now_ms)
+{
+	const struct delivery_worker *w = d->workers;
+
+	while (w != NULL && !w->ends)
+		w = w->next;
+	return w != NULL || d->ends_ms > now_ms;
+}
+
+/* No handler has it again.  But what it has begun to say should not stay
+ * unfinished, so a worker is told, and a few more when that one dies. */
+static void
+head_give_up(struct delivery *d, struct conv *c, struct slice why,
+    uint64_t now_ms)
+{
+	struct entry *e = c->head;
+
+	if (e->told >= TOLD_MAX || !any_ends(d, now_ms) ||
+	    (e->why == NULL && (e->why = text_new(why)) == NULL))
+		head_die(d, c, why);
+	else
+		head_later(d, c, 0, now_ms);
+}
+
+/* To be tried again after a while. */
+static void
+head_again(struct delivery *d, struct conv *c, uint64_t after_ms,
+    struct slice why, uint64_t now_ms)
+{
+	if (c->head->why != NULL || c->head->attempt >= d->limits.attempts)
+		head_give_up(d, c, why, now_ms);
+	else
+		head_later(d, c, after_ms, now_ms);
 }
 
 /* --- offering ------------------------------------------------------------- */
@@ -766,7 +816,7 @@ matches(const struct text *words, struct slice type)
 static struct delivery_worker *
 pick(struct delivery *d, const struct entry *e)
 {
-	bool                    alone = goes_alone(e), kept = false;
+	bool                    alone = turn_of(e) == TURN_ALONE, kept = false;
 	struct delivery_worker *best = NULL, *least = NULL;
 	uint64_t                most = 0;
 
@@ -777,6 +827,7 @@ pick(struct delivery *d, const struct entry *e)
 
 		if (w->alone || w->window == 0 || w->deaf ||
 		    (w->kept_for != NULL && w->kept_for != e) ||
+		    (e->why != NULL && !w->ends) ||
 		    !matches(w->patterns, text_slice(e->kind->name)))
 			continue;
 		if (alone && w->in_flight > 0 && !w->apart) {
@@ -823,6 +874,16 @@ note_return(struct delivery *d, uint64_t now_ms)
 			k->until_ms = now_ms + RECENT_MS;
 }
 
+/* The first whose turn it is, in any of its lines. */
+static struct conv *
+first_turn(const struct kind *k)
+{
+	for (unsigned i = 0; i < TURNS; i++)
+		if (k->turns[i].first != NULL)
+			return k->turns[i].first;
+	return NULL;
+}
+
 /* All of this kind whose turn it is; false when there were none. */
 static bool
 end_kind(struct delivery *d, struct kind *k, bool dead)
@@ -831,10 +892,9 @@ end_kind(struct delivery *d, struct kind *k, bool dead)
 	struct conv *c;
 
 	/* The last event takes its kind with it. */
-	while (ended < all && ((c = k->turns[0].first) != NULL ||
-	           (c = k->turns[1].first) != NULL)) {
+	while (ended < all && (c = first_turn(k)) != NULL) {
 		ended++;
-		if (dead) {
+		if (dead || c->head->why != NULL) {
 			head_die(d, c, SLICE("its bot is not configured any "
 			                     "more"));
 			continue;
@@ -843,12 +903,6 @@ end_kind(struct delivery *d, struct kind *k, bool dead)
 		head_finish(d, c, SLICE("no worker wants its type"), false);
 	}
 	return ended > 0;
-}
-
-static bool
-has_turn(const struct kind *k)
-{
-	return k->turns[0].first != NULL || k->turns[1].first != NULL;
 }
 
 static bool
@@ -871,7 +925,7 @@ end_unwanted(struct delivery *d, uint64_t now_ms)
 		again = false;
 		for (struct kind *k = d->kinds; k != NULL; k = next) {
 			next = k->next;
-			if (!has_turn(k))
+			if (first_turn(k) == NULL)
 				continue;
 			if (is_gone(d, k->owner))
 				again |= end_kind(d, k, true);
@@ -905,16 +959,33 @@ any_credit(const struct delivery *d)
 	return false;
 }
 
-/* Whose turn it is, and the worker.  Those that go alone are asked first:
- * what is kept for them, others cannot have. */
+/* Given up, and there is nobody any more who could be told so. */
+static void
+end_untold(struct delivery *d, uint64_t now_ms)
+{
+	struct kind *next;
+
+	if (d->workers == NULL || any_ends(d, now_ms))
+		return;
+	for (struct kind *k = d->kinds; k != NULL; k = next) {
+		uint64_t all = k->events;
+
+		next = k->next;
+		while (all-- > 0 && k->turns[TURN_OVER].first != NULL)
+			head_die(d, k->turns[TURN_OVER].first, SLICE(""));
+	}
+}
+
+/* Whose turn it is, and the worker.  Those that go alone are asked before the
+ * usual ones: what is kept for them, others cannot have. */
 static struct conv *
 next_conv(struct delivery *d, struct delivery_worker **worker)
 {
 	struct conv *best = NULL;
 
-	for (int alone = 1; alone >= 0; alone--)
+	for (unsigned i = TURNS; i-- > 0;)
 		for (struct kind *k = d->kinds; k != NULL; k = k->next) {
-			struct conv            *c = k->turns[alone].first;
+			struct conv            *c = k->turns[i].first;
 			struct delivery_worker *w;
 
 			if (c == NULL || !may_have_more(d, k->owner) ||
@@ -944,25 +1015,29 @@ delivery_offer(struct delivery *d, uint64_t now_ms, struct delivery_item *item)
 	struct entry           *e;
 
 	end_unwanted(d, now_ms);
+	end_untold(d, now_ms);
 	if (!any_credit(d) || (c = next_conv(d, &w)) == NULL)
 		return false;
 	e = c->head;
 	unkeep(d, e);
 	conv_leave(d, c);
-	e->attempt++;
+	*(e->why != NULL ? &e->told : &e->attempt) += 1;
 	conv_enter(d, c, FLIGHT);
 	c->worker = w;
 	c->due_ms = due_of(d, w, now_ms);
 	w->in_flight++;
-	w->alone = e->attempt >= ALONE_FROM && !w->apart;
-	text_drop(&e->last);
-	e->last = text_share(w->name);
+	if (e->why == NULL) {
+		w->alone = e->attempt >= ALONE_FROM && !w->apart;
+		text_drop(&e->last);
+		e->last = text_share(w->name);
+	}
 	d->counts.offered++;
 	*item = (struct delivery_item){ .no = e->no,
 		.id = { e->id, e->id_n },
 		.body = { e->body, e->body != NULL ? e->body_n : 0 },
 		.body_away = e->body == NULL && e->body_n > 0,
-		.attempt = e->attempt, .came_ms = e->came_ms, .worker = w };
+		.attempt = e->attempt, .over = e->why != NULL,
+		.came_ms = e->came_ms, .worker = w };
 	return true;
 }
 
@@ -986,7 +1061,7 @@ delivery_unsend(struct delivery *d, const struct delivery_item *item)
 		return;
 	worker_release(c);
 	conv_leave(d, c);
-	c->head->attempt--;
+	*(c->head->why != NULL ? &c->head->told : &c->head->attempt) -= 1;
 	conv_enter(d, c, TURN);
 	d->counts.offered--;
 }
@@ -1017,6 +1092,10 @@ delivery_ack(struct delivery *d, struct delivery_worker *w, struct slice id,
 	(void)now_ms;
 	if (err != ERR_OK)
 		return err;
+	if (c->head->why != NULL) {
+		head_die(d, c, SLICE(""));
+		return ERR_OK;
+	}
 	w->done++;
 	d->counts.done++;
 	head_finish(d, c, (struct slice){ NULL, 0 }, false);
@@ -1034,8 +1113,10 @@ delivery_nack(struct delivery *d, struct delivery_worker *w, struct slice id,
 		return err;
 	if (why.n == 0)
 		why = SLICE("the handler said no");
-	if (drop)
+	if (c->head->why != NULL)
 		head_die(d, c, why);
+	else if (drop)
+		head_give_up(d, c, why, now_ms);
 	else
 		head_again(d, c, after_ms > 0 ? after_ms
 		                             : RETRY_MS * c->head->attempt,
@@ -1077,9 +1158,8 @@ delivery_return(struct delivery *d, struct delivery_worker *w, struct slice id,
 
 	if (err != ERR_OK)
 		return err;
-	c->head->attempt--;
-	head_again(d, c, after_ms > 0 ? after_ms : RETRY_MS,
-	    SLICE("its handler has no room"), now_ms);
+	*(c->head->why != NULL ? &c->head->told : &c->head->attempt) -= 1;
+	head_later(d, c, after_ms > 0 ? after_ms : RETRY_MS, now_ms);
 	return ERR_OK;
 }
 
@@ -1186,6 +1266,12 @@ delivery_worker_apart(struct delivery_worker *w, bool apart)
 }
 
 void
+delivery_worker_ends(struct delivery_worker *w, bool ends)
+{
+	w->ends = ends;
+}
+
+void
 delivery_worker_heard(struct delivery_worker *w, uint64_t now_ms)
 {
 	w->heard_ms = now_ms;
@@ -1229,6 +1315,8 @@ delivery_worker_gone(struct delivery *d, struct delivery_worker *gone,
 	while (*at != gone)
 		at = &(*at)->next;
 	*at = gone->next;
+	if (gone->ends)
+		d->ends_ms = now_ms + RECENT_MS;
 	for (struct conv *c = d->flight.first; c != NULL; c = next) {
 		next = c->after;
 		if (c->worker == gone)
@@ -1356,6 +1444,7 @@ delivery_free(struct delivery **dp)
 			d->entries[i] = e->chain;
 			free(e->body);
 			text_drop(&e->last);
+			text_drop(&e->why);
 			free(e);
 		}
 		while (d->convs[i] != NULL) {

@@ -44,6 +44,7 @@ struct delivery_item {
 	struct slice            id, body;
 	bool                    body_away;      /* the store has it, by no */
 	unsigned                attempt;        /* from 1 */
+	bool                    over;           /* given up: only to be told */
 	uint64_t                came_ms;
 	struct delivery_worker *worker;
 };
@@ -153,6 +154,10 @@ void delivery_worker_gone(struct delivery *, struct delivery_worker *,
 /* It keeps what has failed apart from the rest by itself: nothing need go to
  * it alone. */
 void delivery_worker_apart(struct delivery_worker *, bool apart);
+/* It takes events that are given up (item.over), and ends what they have begun.
+ * While there is such a worker no event goes to the dead letters that has not
+ * been with one; its ack or nack is the end then. */
+void delivery_worker_ends(struct delivery_worker *, bool ends);
 void delivery_worker_heard(struct delivery_worker *, uint64_t now_ms);
 
 struct delivery_worker_info {

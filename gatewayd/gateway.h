@@ -33,7 +33,7 @@ struct link {
 	struct session   session;
 	struct net_conn *conn;       /* NULL: none */
 	struct secret    token;      /* from the answer until it is sent */
-	char            *url;        /* of the last answer */
+	char            *url, *proxy; /* of the last answer; proxy "": none */
 	struct timer     timer;
 	uint64_t         asked;      /* number of the question under way */
 	char             name[24];   /* "0/1" */

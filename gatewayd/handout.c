@@ -104,8 +104,10 @@ on_ready(void *self, msg_peer from, const struct msg_ready *m)
 	w = delivery_worker_set(g->delivery, from, m->name, m->pid, m->handler,
 	    buf_slice(&patterns), m->window, m->timeout_ms,
 	    has_word(buf_slice(&want), "raw"), m->late, loop_now(g->loop));
-	if (w != NULL)
+	if (w != NULL) {
 		delivery_worker_apart(w, m->apart);
+		delivery_worker_ends(w, m->ends);
+	}
 	if (w != NULL && is_new)
 		log_info("worker.ready", KV("name", m->name), KV("pid", m->pid),
 		    KV("events", buf_slice(&patterns)),
@@ -252,10 +254,11 @@ send_event(struct gateway *g, const struct delivery_item *item)
 	    (e = msg_decode(MSG_event, body, &ev)) != ERR_OK)
 		return e;
 	ev.attempt = item->attempt;
+	ev.over = item->over;
 	ev.deadline = deadline_of(item, ev.deadline, set_by_ms);
 	if (!w.want_raw)
 		ev.raw = (struct slice){ NULL, 0 };
-	if (!w.late && ev.deadline != 0 && ev.deadline < loop_wall_ms())
+	if (!w.late && !ev.over && ev.deadline != 0 && ev.deadline < loop_wall_ms())
 		return ERR_STALE;
 	e = bus_send(g->events, w.peer, MSG_event, &ev);
 	if (e == ERR_OK && log_enabled(LOG_DEBUG))
@@ -285,7 +288,7 @@ pump(void *self)
 	    delivery_offer(g->delivery, loop_now(g->loop), &item)) {
 		enum err e = send_event(g, &item);
 
-		if (e == ERR_OK && item.attempt > 1)
+		if (e == ERR_OK && item.attempt > 1 && !item.over)
 			keep_note(g, journal_attempt(g->journal, item.no,
 			    item.attempt));
 		if (e == ERR_OK)

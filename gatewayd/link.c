@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "log.h"
 
@@ -40,7 +41,7 @@ do_connect(struct link *l)
 		.chance = backoff_chance() };
 
 	l->reading = true;
-	if (net_connect(l->g->net, l->url, l, &l->conn) != ERR_OK) {
+	if (net_connect(l->g->net, l->url, l->proxy, l, &l->conn) != ERR_OK) {
 		l->conn = NULL;
 		link_feed(l, IN_CLOSED, &closed);
 	}
@@ -369,6 +370,16 @@ find_asked(struct gateway *g, struct slice id)
 	return l;
 }
 
+static void
+forget_way(struct link *l)
+{
+	free(l->url);
+	if (l->proxy != NULL) /* a password may be in it */
+		explicit_bzero(l->proxy, strlen(l->proxy));
+	free(l->proxy);
+	l->url = l->proxy = NULL;
+}
+
 void
 link_on_answer(void *self, msg_peer from, const struct msg_session_answer *m)
 {
@@ -389,9 +400,10 @@ link_on_answer(void *self, msg_peer from, const struct msg_session_answer *m)
 	if (l->session.state != SESSION_ASKING && !l->session.renewing)
 		return;
 	if (m->ok) {
-		free(l->url);
+		forget_way(l);
 		l->url = slice_dup(m->url);
-		if (l->url == NULL ||
+		l->proxy = slice_dup(m->proxy);
+		if (l->url == NULL || l->proxy == NULL ||
 		    secret_set(&l->token, m->token) != ERR_OK)
 			link_feed(l, IN_NO_ANSWER, &data);
 		else
@@ -498,8 +510,7 @@ link_free(struct link *l)
 		net_drop(l->conn, 0);
 	l->conn = NULL;
 	secret_wipe(&l->token);
-	free(l->url);
-	l->url = NULL;
+	forget_way(l);
 }
 
 void

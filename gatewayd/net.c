@@ -31,6 +31,14 @@ enum {
 	LARGE = 65536, LARGE_MAX = 8,
 };
 
+/* The library knows one proxy per vhost: so there is one for each that a bot
+ * has had since we began, which is as often as somebody has changed it. */
+struct way {
+	struct way       *next;
+	struct lws_vhost *vhost;
+	char              proxy[];
+};
+
 struct net_conn {
 	struct net_conn *next, **at;
 	struct net      *net;
@@ -42,6 +50,7 @@ struct net_conn {
 	struct timer     late;        /* tells of a failure during connect */
 	bool             up, closing, calling;
 	struct resolve  *resolve;     /* its name is being asked for */
+	struct way      *way;         /* through a proxy; NULL: directly */
 	char             host[256], path[1024];
 	int              port;
 	bool             tls;
@@ -69,6 +78,7 @@ struct net {
 	struct loop        *loop;
 	struct lws_context *context;
 	struct lws_vhost   *client, *server;
+	struct way         *ways;
 	int                 listener; /* -1: none */
 	struct timer        rest;     /* until it is watched again */
 	bool                lets_in;
@@ -250,10 +260,25 @@ conn_write(struct net_conn *c)
 	return 0;
 }
 
+struct slice
+net_proxy_name(const char *proxy)
+{
+	const char *mark = strrchr(proxy, '@');
+
+	return slice_of(mark != NULL ? mark + 1 : proxy);
+}
+
+/* The library's words, or ours. */
 static void
 conn_failed(struct net_conn *c, const char *why)
 {
-	snprintf(c->reason, sizeof c->reason, "%s",
+	struct slice proxy = { NULL, 0 };
+
+	if (c->way != NULL)
+		proxy = net_proxy_name(c->way->proxy);
+	snprintf(c->reason, sizeof c->reason, "%s%.*s%s%s",
+	    c->way != NULL ? "through the proxy " : "", (int)proxy.n,
+	    c->way != NULL ? proxy.p : "", c->way != NULL ? ": " : "",
 	    why != NULL ? why : "could not connect");
 	c->code = 1006;
 }
@@ -300,6 +325,79 @@ on_ws(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 	return 0;
 }
 
+static const char *
+system_cas(void)
+{
+	return "/etc/ssl/certs/ca-certificates.crt";
+}
+
+static struct lws_vhost *
+new_client(struct net *net)
+{
+	struct lws_vhost                *v;
+	struct lws_context_creation_info info = { 0 };
+
+	info.vhost_name = "gateway";
+	info.port = CONTEXT_PORT_NO_LISTEN;
+	info.protocols = protocols;
+	/* The file named below and nothing else is trusted. */
+	info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
+	    LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
+	info.client_ssl_ca_filepath = net->o.ca_file[0] != '\0'
+	    ? net->o.ca_file
+	    : system_cas();
+	if ((v = lws_create_vhost(net->context, &info)) != NULL)
+		return v;
+	log_error("net.client", KV("ca_file", info.client_ssl_ca_filepath),
+	    KV("why", "the certificates to trust cannot be loaded"),
+	    KV("remedy", "install ca-certificates, or set ROOKERY_CA_FILE"));
+	return NULL;
+}
+
+/* Where its name leads now. */
+static bool
+way_lead(struct way *w, const char *address)
+{
+	struct slice name = net_proxy_name(w->proxy);
+	struct buf   b = { 0 };
+	bool         ok, six = strchr(address, ':') != NULL;
+
+	buf_put(&b, (struct slice){ w->proxy, (size_t)(name.p - w->proxy) });
+	buf_putf(&b, six ? "[%s]%s" : "%s%s", address,
+	    (const char *)memrchr(name.p, ':', name.n));
+	ok = !b.failed && lws_set_proxy(w->vhost, b.p) == 0;
+	if (b.p != NULL)
+		explicit_bzero(b.p, b.cap);
+	buf_free(&b);
+	return ok;
+}
+
+/* CONFIG: it names no port, or no certificates can be loaded, as logged. */
+static enum err
+way_find(struct net *net, const char *proxy, struct way **out)
+{
+	size_t      n = strlen(proxy);
+	struct way *w = net->ways;
+
+	while (w != NULL && strcmp(w->proxy, proxy) != 0)
+		w = w->next;
+	*out = w;
+	if (w != NULL)
+		return ERR_OK;
+	if (strchr(net_proxy_name(proxy).p, ':') == NULL)
+		return ERR_CONFIG;
+	if ((w = calloc(1, sizeof *w + n + 1)) == NULL)
+		return ERR_NOMEM;
+	memcpy(w->proxy, proxy, n);
+	if ((w->vhost = new_client(net)) == NULL) {
+		free(w);
+		return ERR_CONFIG;
+	}
+	w->next = net->ways;
+	*out = net->ways = w;
+	return ERR_OK;
+}
+
 static struct net_conn *
 conn_new(struct net *net, void *owner)
 {
@@ -322,7 +420,8 @@ static void
 conn_open(struct net_conn *c, const char *address)
 {
 	struct lws_client_connect_info info = {
-		.context = c->net->context, .vhost = c->net->client,
+		.context = c->net->context,
+		.vhost = c->way != NULL ? c->way->vhost : c->net->client,
 		.address = address, .host = c->host, .origin = c->host,
 		.port = c->port, .path = c->path,
 		.local_protocol_name = "gateway", .alpn = "http/1.1",
@@ -341,32 +440,60 @@ conn_open(struct net_conn *c, const char *address)
 	c->calling = false;
 }
 
+/* What lies behind a proxy is the proxy's to look up. */
+static bool
+conn_go(struct net_conn *c, const char *address)
+{
+	if (c->way != NULL && !way_lead(c->way, address))
+		return false;
+	conn_open(c, c->way != NULL ? c->host : address);
+	return true;
+}
+
 static void
 on_resolved(void *self, const char *address, const char *why)
 {
 	struct net_conn *c = self;
 
 	c->resolve = NULL;
-	if (address != NULL) {
-		conn_open(c, address);
+	if (address != NULL && conn_go(c, address))
 		return;
-	}
-	conn_failed(c, why);
+	conn_failed(c, address != NULL ? "out of memory" : why);
 	conn_over(c);
+}
+
+/* The host of a way's proxy, without brackets. */
+static bool
+way_host(const struct way *w, char *to, size_t size)
+{
+	struct slice name = net_proxy_name(w->proxy);
+
+	name.n = (size_t)((const char *)memrchr(name.p, ':', name.n) - name.p);
+	if (name.n > 2 && name.p[0] == '[')
+		name = (struct slice){ name.p + 1, name.n - 2 };
+	if (name.n == 0 || name.n >= size)
+		return false;
+	memcpy(to, name.p, name.n);
+	to[name.n] = '\0';
+	return true;
 }
 
 static enum err
 conn_begin(struct net_conn *c)
 {
-	if (!resolve_is_address(c->host))
-		return resolve_start(&c->resolve, c->net->loop, c->host,
+	char        proxy[256];
+	const char *host = c->way != NULL ? proxy : c->host;
+
+	if (c->way != NULL && !way_host(c->way, proxy, sizeof proxy))
+		return ERR_CONFIG;
+	if (!resolve_is_address(host))
+		return resolve_start(&c->resolve, c->net->loop, host,
 		    c->net->turn, on_resolved, c);
-	conn_open(c, c->host);
-	return ERR_OK;
+	return conn_go(c, host) ? ERR_OK : ERR_NOMEM;
 }
 
 enum err
-net_connect(struct net *net, const char *url, void *owner,
+net_connect(struct net *net, const char *url, const char *proxy, void *owner,
     struct net_conn **out)
 {
 	char            *copy = strdup(url);
@@ -393,7 +520,10 @@ net_connect(struct net *net, const char *url, void *owner,
 		c->tls = strcmp(scheme, "wss") == 0 ||
 		    strcmp(scheme, "https") == 0;
 		*out = c;
-		if ((e = conn_begin(c)) != ERR_OK)
+		e = proxy[0] == '\0' ? ERR_OK : way_find(net, proxy, &c->way);
+		if (e == ERR_OK)
+			e = conn_begin(c);
+		if (e != ERR_OK)
 			conn_free(c);
 	}
 	free(copy);
@@ -764,35 +894,6 @@ on_lws_log(int level, const char *line)
 	    KV("text", text));
 }
 
-static const char *
-system_cas(void)
-{
-	return "/etc/ssl/certs/ca-certificates.crt";
-}
-
-static enum err
-open_client(struct net *net)
-{
-	struct lws_context_creation_info info = { 0 };
-
-	info.vhost_name = "gateway";
-	info.port = CONTEXT_PORT_NO_LISTEN;
-	info.protocols = protocols;
-	/* The file named below and nothing else is trusted. */
-	info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
-	    LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
-	info.client_ssl_ca_filepath = net->o.ca_file[0] != '\0'
-	    ? net->o.ca_file
-	    : system_cas();
-	net->client = lws_create_vhost(net->context, &info);
-	if (net->client != NULL)
-		return ERR_OK;
-	log_error("net.client", KV("ca_file", info.client_ssl_ca_filepath),
-	    KV("why", "the certificates to trust cannot be loaded"),
-	    KV("remedy", "install ca-certificates, or set ROOKERY_CA_FILE"));
-	return ERR_CONFIG;
-}
-
 static void
 close_given(struct net *net)
 {
@@ -972,7 +1073,8 @@ net_open(struct net **out, struct loop *loop, const struct net_options *o)
 	info.pt_serv_buf_size = 16384;
 	if ((net->context = lws_create_context(&info)) == NULL)
 		goto fail;
-	if ((e = open_client(net)) != ERR_OK ||
+	e = ERR_CONFIG;
+	if ((net->client = new_client(net)) == NULL ||
 	    (e = open_server(net)) != ERR_OK || (e = adopt_loop(net)) != ERR_OK)
 		goto fail;
 	close_given(net); /* no longer asked for */
@@ -1037,6 +1139,7 @@ void
 net_close(struct net **np)
 {
 	struct net *net = *np;
+	struct way *w;
 
 	if (net == NULL)
 		return;
@@ -1055,5 +1158,10 @@ net_close(struct net **np)
 		conn_free(net->conns);
 	while (net->requests != NULL)
 		request_free(net, net->requests);
+	while ((w = net->ways) != NULL) {
+		net->ways = w->next;
+		explicit_bzero(w->proxy, strlen(w->proxy));
+		free(w);
+	}
 	free(net);
 }

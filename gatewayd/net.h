@@ -61,10 +61,14 @@ enum err net_turn(struct net *);
 /* Turns until the close frames under way are out, at most so long. */
 void net_finish(struct net *, uint64_t at_most_ms);
 
-/* url: wss://, or ws:// to loopback; CONFIG otherwise.  owner: handed to the
- * callbacks.  Failure to connect comes as on_closed(), never from here. */
-enum err net_connect(struct net *, const char *url, void *owner,
-    struct net_conn **);
+/* url: wss://, or ws:// to loopback; CONFIG otherwise.  proxy:
+ * [user:password@]host:port of an HTTP proxy that leads there; "" = none.
+ * owner: handed to the callbacks.  Failure to connect comes as on_closed(),
+ * never from here. */
+enum err net_connect(struct net *, const char *url, const char *proxy,
+    void *owner, struct net_conn **);
+/* Without what nobody is to see: host:port, a loan. */
+struct slice net_proxy_name(const char *proxy);
 /* Queues one text message; FULL when the peer does not take what we sent. */
 enum err net_send(struct net_conn *, struct slice text);
 /* No callback comes any more and conn is gone for the caller.  code 0: at

@@ -47,6 +47,8 @@ session_json(const struct link *l, uint64_t now)
 		    (int64_t)((now - l->last_event_ms) / 1000));
 	if (l->url != NULL)
 		json_put_text(o, "url", slice_of(l->url));
+	if (l->proxy != NULL && l->proxy[0] != '\0')
+		json_put_text(o, "proxy", net_proxy_name(l->proxy));
 	json_put_int(o, "intents", s->intents);
 	put_dropped(o, l->bot->rights.dropped);
 	json_put_int(o, "identifies", (int64_t)s->identifies);

@@ -7,7 +7,7 @@
 
 #include "send.h"
 
-enum { TALKS_MAX = 64, TALK_ID_MAX = 64, TALK_TEXT_MAX = 10000 };
+enum { TALKS_MAX = 4096, TALK_ID_MAX = 64, TALK_TEXT_MAX = 10000 };
 
 struct talk {
 	struct talk *next;          /* of its bot, the newest first */

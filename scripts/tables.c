@@ -179,7 +179,9 @@ print_conf_row(const struct conf_info *info)
 		puts(" .");
 	}
 	if (info->readers & CONF_B)
-		puts("Each bot may have its own.");
+		puts(info->readers & CONF_N
+		        ? "Each bot may have its own; else it is that of all."
+		        : "Each bot may have its own.");
 	fputs("Read by", stdout);
 	for (size_t i = 0; i < COUNT(readers); i++)
 		if (info->readers & readers[i].bit) {

@@ -529,13 +529,19 @@ control_upgraded(struct control *ctl, const char *why_not)
 static void
 do_upgrade(struct control *ctl, struct client *c, const struct json *req)
 {
-	struct job *j;
+	const struct buf *trouble = &ctl->family->settings->trouble;
+	struct job       *j;
 
 	const char *why = ctl->family->stopping ? "the system stops"
 	    : family_rolls(ctl->family) ? "a rolling restart is under way"
 	    : asker_of(ctl) != NULL     ? "an upgrade is under way"
 	                                : NULL;
 
+	/* The next program reads the files, and would take what we did not. */
+	if (why == NULL && trouble->n > 0) {
+		say_no(c, json_get(req, "id"), "CONFIG", trouble->p);
+		return;
+	}
 	if (why != NULL) {
 		say_no(c, json_get(req, "id"), "BUSY", why);
 		return;

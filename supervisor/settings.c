@@ -267,28 +267,74 @@ sim_env_path(const struct conf *c)
 	return n < 0 ? NULL : path;
 }
 
+/* Of the handlers: the first in words, and how many. */
+struct told {
+	struct buf first;
+	size_t     n;
+};
+
 static void
 on_problem(void *self, const char *where, const char *value, const char *why,
     const char *remedy)
 {
-	if (*(bool *)self)
-		log_error("config.bad", KV("setting", where),
-		    KV("value", value), KV("why", why),
-		    KV("remedy", remedy));
+	struct told *told = self;
+
+	log_error("config.bad", KV("setting", where), KV("value", value),
+	    KV("why", why), KV("remedy", remedy));
+	if (told->n++ == 0)
+		buf_putf(&told->first, "%s: %s%s%s: %s", where, value,
+		    value[0] != '\0' ? " " : "", why, remedy);
 }
 
-/* With problems in it what runs goes on; tells: or the worker itself will say
- * so. */
 static void
-look_at_handlers(struct settings *s, bool tells)
+on_nothing(void *self, const char *where, const char *value, const char *why,
+    const char *remedy)
+{
+	(void)self, (void)where, (void)value, (void)why, (void)remedy;
+}
+
+static void
+note_handlers(struct settings *s, const struct handlers *all)
+{
+	snprintf(s->handlers_print, sizeof s->handlers_print, "%016llx",
+	    (unsigned long long)handlers_print(all));
+}
+
+/* At the start the worker itself says what is wrong with them. */
+static void
+look_at_handlers(struct settings *s)
 {
 	struct handlers all;
 
-	if (handlers_load(&all, &s->conf, on_problem, &tells) != ERR_OK)
+	if (handlers_load(&all, &s->conf, on_nothing, NULL) != ERR_OK)
 		return;
-	snprintf(s->handlers_print, sizeof s->handlers_print, "%016llx",
-	    (unsigned long long)handlers_print(&all));
+	note_handlers(s, &all);
 	handlers_free(&all);
+}
+
+/* With a problem in them they are part of what is not taken; where no worker
+ * runs they need not be there. */
+static enum err
+take_handlers(struct settings *s, const struct conf *fresh)
+{
+	struct handlers all = { 0 };
+	struct told     told = { 0 };
+	enum err        e;
+
+	if (strstr(fresh->services, "worker") == NULL)
+		return ERR_OK;
+	e = handlers_load(&all, fresh, on_problem, &told);
+	if (e == ERR_OK)
+		e = handlers_check(&all, fresh, on_problem, &told);
+	if (e == ERR_OK)
+		note_handlers(s, &all);
+	if (told.n > 1)
+		buf_putf(&told.first, " (and %zu more)", told.n - 1);
+	if (told.first.n > 0)
+		settings_note_trouble(s, told.first.p);
+	buf_free(&told.first);
+	handlers_free(&all);
+	return e;
 }
 
 enum err
@@ -306,7 +352,7 @@ settings_open(struct settings *s, bool asked_sim)
 	hide_environment(s->secret);
 	s->hash = hash_of(&s->conf, 14695981039346656037u);
 	choose_sim(s);
-	look_at_handlers(s, false);
+	look_at_handlers(s);
 	s->sim_env = sim_env_path(&s->conf);
 	return s->sim_env != NULL ? ERR_OK : ERR_NOMEM;
 }
@@ -406,6 +452,8 @@ settings_reload(struct settings *s, bool *secret_changed)
 	if (e == ERR_OK && (path = sim_env_path(&fresh)) == NULL)
 		e = ERR_NOMEM;
 	if (e == ERR_OK)
+		e = take_handlers(s, &fresh);
+	if (e == ERR_OK)
 		e = hide_secret(&fresh, &vault);
 	if (e != ERR_OK) {
 		free(path);
@@ -423,7 +471,6 @@ settings_reload(struct settings *s, bool *secret_changed)
 	s->conf = fresh;
 	s->secret = vault;
 	s->hash = hash_of(&s->conf, 14695981039346656037u);
-	look_at_handlers(s, true);
 	choose_sim(s);
 	return ERR_OK;
 }

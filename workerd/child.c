@@ -426,6 +426,7 @@ break_down(struct child *c, const char *why)
 	    KV("remedy", "correct the program or its settings; it is started "
 	                 "again when its file changes, or at rookery reload"));
 	c->state = CHILD_BROKEN;
+	host_look(c->h->worker);
 }
 
 /* Everything that it said before it went counts. */

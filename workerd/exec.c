@@ -81,15 +81,19 @@ exec_spawn(struct handler *h, const char *run, struct piped *p, char *why,
 	const char       *dir = h->worker->conf.handler_dir;
 	struct buf        env = { 0 };
 	char              path[PATH_MAX], full[PATH_MAX];
+	struct handlers_fault fault;
 	struct piped_user user;
 	struct piped_order s = { .path = full, .argv = x->argv, .env = &env,
 		 .dir = dir, .memory_mib = h->worker->conf.handler_memory_mib };
 	enum err          e;
 
-	if (!handlers_find(x->argv[0], dir, path, sizeof path) ||
-	    !whole_path(path, full, sizeof full)) {
-		snprintf(why, size, "%.100s: is not a program that can be run",
-		    x->argv[0]);
+	fault = handlers_fault(x->argv[0], dir);
+	if (fault.why == NULL &&
+	    (!handlers_find(x->argv[0], dir, path, sizeof path) ||
+	        !whole_path(path, full, sizeof full)))
+		fault.why = "is not there";
+	if (fault.why != NULL) {
+		snprintf(why, size, "%.100s %s", x->argv[0], fault.why);
 		return ERR_CONFIG;
 	}
 	if ((e = user_of(h, &user, &s.user, why, size)) != ERR_OK)
@@ -100,7 +104,10 @@ exec_spawn(struct handler *h, const char *run, struct piped *p, char *why,
 		handlers_set(&env, "HOME", user.home);
 	e = piped_start(&s, p);
 	if (e != ERR_OK)
-		snprintf(why, size, "%.100s: %s", x->argv[0], strerror(errno));
+		snprintf(why, size, "%.100s: %s", x->argv[0],
+		    errno == ENOEXEC ? "is neither a program nor begins with "
+		                       "#! and its interpreter"
+		                     : strerror(errno));
 	if (e != ERR_OK && (errno == ENOENT || errno == EACCES ||
 	    errno == ENOEXEC || errno == ENOTDIR || errno == EPERM))
 		e = ERR_CONFIG;

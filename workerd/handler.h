@@ -24,7 +24,9 @@ struct call {
 	struct part  part;
 	struct buf   words;          /* of the part, where they are not text */
 	bool         looking;        /* an end that looks for its place */
+	bool         sounding;       /* asks whether it is the first at all */
 	bool         ours;           /* no handler has asked for it */
+	bool         asks;           /* what became of an earlier one; see look */
 	void        *ref;            /* the handler's, freed with the call */
 };
 
@@ -48,6 +50,12 @@ struct job {
 	struct timer    late;
 	uint64_t        given_ms;      /* to its child */
 	unsigned        waits;         /* how often it was said to wait */
+	bool            over;          /* given up: no handler has it again */
+	/* Which part of an earlier attempt is asked about; n 0: not begun. */
+	struct {
+		uint64_t n;
+		bool     end, ended;
+	} look;
 };
 
 /* Loans, copied.  n 0: the next reply or stream, or neither; with: packed. */
@@ -55,6 +63,7 @@ struct job_order {
 	struct slice do_, text, conv, msg, bot, key, with;
 	uint64_t     n;
 	bool         ours;             /* the job's own: also when it is done */
+	bool         asks;             /* as in struct call */
 	void        *ref;              /* taken when OK */
 };
 

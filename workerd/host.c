@@ -101,6 +101,22 @@ take_first(struct handler *h)
 	return j;
 }
 
+void
+host_unwait(struct handler *h, struct job *j)
+{
+	struct job **at = &h->waiting;
+
+	while (*at != NULL && *at != j)
+		at = &(*at)->after;
+	if (*at == NULL)
+		return;
+	*at = j->after;
+	j->after = NULL;
+	h->nwaiting--;
+	if (*at == NULL)
+		h->waiting_last = at;
+}
+
 /* Those that wait for a handler that now wants others are routed anew. */
 enum err
 handler_set_events(struct handler *h, const char *words)
@@ -350,8 +366,23 @@ static void
 on_look(void *self)
 {
 	struct worker *w = self;
+	bool           again = w->conf.handler_watch;
 
-	host_reload(w, false);
+	for (size_t i = 0; i < w->nhandlers; i++) {
+		struct handler *h = &w->handlers[i];
+
+		if ((w->conf.handler_watch || h->broken[0] != '\0') &&
+		    h->kind->reload != NULL)
+			h->kind->reload(h, false);
+		again |= h->broken[0] != '\0';
+	}
+	if (again)
+		host_look(w);
+}
+
+void
+host_look(struct worker *w)
+{
 	loop_after(w->loop, &w->looking, LOOK_MS, on_look, w);
 }
 
@@ -366,7 +397,7 @@ host_open(struct worker *w)
 	for (size_t i = 0; i < w->list.n && e == ERR_OK; i++)
 		e = open_handler(w, &w->list.rows[i]);
 	if (e == ERR_OK && w->conf.handler_watch)
-		on_look(w);
+		host_look(w);
 	return e;
 }
 
@@ -381,11 +412,11 @@ host_keeps_apart(const struct worker *w)
 }
 
 void
-host_reload(struct worker *w, bool asked)
+host_reload(struct worker *w)
 {
 	for (size_t i = 0; i < w->nhandlers; i++)
 		if (w->handlers[i].kind->reload != NULL)
-			w->handlers[i].kind->reload(&w->handlers[i], asked);
+			w->handlers[i].kind->reload(&w->handlers[i], true);
 }
 
 void

@@ -2,8 +2,8 @@
  * One event from delivery to ack.  Its replies are numbered 1, 2, ... so that
  * a second attempt, here or in another worker, sends the same numbers, and
  * the platform sees each once.  Its streams are numbered likewise, and one that
- * the handler leaves unfinished is ended as it is.  The ack waits for every
- * result.
+ * the handler leaves unfinished, in this attempt or an earlier one, is ended as
+ * it is, also when the event is given up.  The ack waits for every result.
  */
 #include "handler.h"
 
@@ -62,7 +62,8 @@ send_call(struct worker *w, struct job *j, struct call *c)
 		                               : ""),
 		.event = slice_of(answer ? j->event : ""),
 		.ref = slice_of(answer && c->msg == NULL ? j->ref : ""),
-		.deadline = answer ? j->deadline : 0,
+		/* What has begun may end at any time. */
+		.deadline = answer && !c->ours ? j->deadline : 0,
 		.text = c->words.n > 0 ? buf_slice(&c->words)
 		                       : slice_of(c->text),
 		.with = buf_slice(&c->with) };
@@ -206,16 +207,19 @@ forget_call(struct job *j, struct call *c)
 	call_free(c);
 }
 
-/* The same call at another place, or as its end. */
+/* The same call at another place, or as its end, or only as a question. */
 static bool
-move_part(struct job *j, struct call *c, int64_t index, bool final)
+move_part(struct job *j, struct call *c, int64_t index, bool final,
+    bool known)
 {
 	struct buf with = { 0 };
 	char      *id;
 
 	c->part.index = index;
+	c->part.first = index == 0;
 	c->part.final = final;
-	if (part_write(buf_slice(&c->with), index, final, &with) != ERR_OK ||
+	if (part_write(c->stream, buf_slice(&c->with), index, final, known,
+	        &with) != ERR_OK ||
 	    !set_words(j, c) ||
 	    (id = call_id(j, c, SLICE(""))) == NULL) {
 		buf_free(&with);
@@ -230,6 +234,48 @@ move_part(struct job *j, struct call *c, int64_t index, bool final)
 	return true;
 }
 
+/* The only part of a stream: an earlier attempt may have sent more of them, and
+ * then it is the end of these. */
+static bool
+is_to_sound(const struct job *j, const struct call *c)
+{
+	return c->stream != NULL && j->attempt >= 2 && !c->asks &&
+	    c->part.index == 0 && c->part.final && !c->part.append;
+}
+
+/* False: the result is the call's. */
+static bool
+on_sounded(struct worker *w, struct job *j, struct call *c,
+    const struct msg_result *m)
+{
+	c->sounding = false;
+	c->looking = m->ok;
+	if (m->ok)
+		stream_taken(c->stream, &c->part, slice_of(c->text), m->data);
+	else if (slice_is(m->code, "TIMEOUT"))
+		return false; /* another first part would be its double */
+	if (!move_part(j, c, m->ok, !m->ok, false))
+		return false;
+	send_call(w, j, c);
+	return true;
+}
+
+/* A part of a stream that appends may be there although its answer was lost: an
+ * end of ours, which adds nothing, is tried behind it too. */
+static bool
+end_behind_doubt(struct worker *w, struct job *j, struct call *c,
+    const struct msg_result *m)
+{
+	if (c->stream == NULL || !c->ours || c->asks || !c->part.append ||
+	    c->looking || m->ok || m->status < 400)
+		return false;
+	c->looking = true;
+	if (!move_part(j, c, c->part.index + 1, true, false))
+		return false;
+	send_call(w, j, c);
+	return true;
+}
+
 /* An earlier attempt may have sent more parts than this one, and the platform
  * takes none but the next.  The end of the stream goes as a part until a place
  * is found where none was sent (parts that were are answered from the record),
@@ -240,14 +286,18 @@ look_for_place(struct worker *w, struct job *j, struct call *c,
 {
 	bool found;
 
-	if (c->stream == NULL || j->attempt < 2 || c->part.append ||
+	if (c->stream == NULL || c->asks ||
+	    (j->attempt < 2 && !j->over) || c->part.append ||
 	    c->part.index >= CALLS_MAX)
 		return false;
+	if (c->sounding)
+		return on_sounded(w, j, c, m);
 	if (!c->looking) {
-		if (m->ok || !c->part.final || m->status < 400)
+		if (m->ok || !c->part.final || c->part.first ||
+		    m->status < 400)
 			return false;
 		c->looking = true;
-		if (!move_part(j, c, c->part.index, false))
+		if (!move_part(j, c, c->part.index, false, false))
 			return false;
 	} else {
 		if (!m->ok || c->part.final)
@@ -255,18 +305,35 @@ look_for_place(struct worker *w, struct job *j, struct call *c,
 		found = m->tries > 0;
 		stream_taken(c->stream, &c->part, c->words.n > 0
 		    ? buf_slice(&c->words) : slice_of(c->text), m->data);
-		if (!move_part(j, c, c->part.index + 1, found))
+		if (!move_part(j, c, c->part.index + 1, found, false))
 			return false;
 	}
 	send_call(w, j, c);
 	return true;
 }
 
+/* What is known of a part of an earlier attempt, and so which is asked about
+ * next. */
+static void
+note_asked(struct job *j, const struct call *c, bool known)
+{
+	bool first = c->part.index == 0;
+
+	if (c->part.final) {
+		j->look.end = false;
+		j->look.n++;
+		j->look.ended = !known;
+	} else if (!known && first)
+		j->look.end = true;
+	else if (!known)
+		j->look.n++;
+}
+
 static void
 close_call(struct worker *w, struct job *j, struct call *c,
     const struct msg_result *m)
 {
-	if (look_for_place(w, j, c, m))
+	if (look_for_place(w, j, c, m) || end_behind_doubt(w, j, c, m))
 		return;
 	c->open = false;
 	set_unsent(w, j, c, false);
@@ -277,7 +344,9 @@ close_call(struct worker *w, struct job *j, struct call *c,
 		    ? buf_slice(&c->words) : slice_of(c->text), m->data);
 	else if (c->stream != NULL)
 		c->stream->failed = c->part.first && c->stream->id == NULL;
-	if (m->ok)
+	if (c->asks)
+		note_asked(j, c, m->ok);
+	else if (m->ok)
 		w->replies++;
 	else {
 		w->failed++;
@@ -305,7 +374,7 @@ job_call(struct worker *w, struct job *j, const struct job_order *o)
 
 	if (j->done && !o->ours)
 		return ERR_STALE;
-	if (j->ncalls >= CALLS_MAX && !j->loose)
+	if (j->ncalls >= CALLS_MAX && !j->loose && !o->ours)
 		return ERR_FULL;
 	if ((c = call_new(j, o, n)) == NULL)
 		return ERR_NOMEM;
@@ -318,6 +387,7 @@ job_call(struct worker *w, struct job *j, const struct job_order *o)
 	}
 	j->ncalls++;
 	c->ours = o->ours;
+	c->asks = o->asks;
 	if (reply && n > j->replies)
 		j->replies = n;
 	c->ref = o->ref;
@@ -326,6 +396,8 @@ job_call(struct worker *w, struct job *j, const struct job_order *o)
 	j->bytes += weight(c);
 	*j->last = c;
 	j->last = &c->next;
+	if (is_to_sound(j, c))
+		c->sounding = move_part(j, c, 0, false, true);
 	if (j->unsent > 0) /* not before those it follows */
 		set_unsent(w, j, c, true);
 	else
@@ -527,22 +599,62 @@ end_streams(struct worker *w, struct job *j)
 	}
 }
 
+static struct stream *
+stream_numbered(const struct job *j, uint64_t n)
+{
+	struct stream *s = j->streams;
+
+	while (s != NULL && s->n != n)
+		s = s->next;
+	return s;
+}
+
+/* An earlier attempt may have begun streams, or gone further in one, than this
+ * one: apid's record tells, asked part by part.  True: it is being asked. */
+static bool
+look_back(struct worker *w, struct job *j)
+{
+	struct buf       with = { 0 };
+	struct job_order o = { .do_ = SLICE("stream"), .ours = true,
+		.asks = true };
+	struct stream   *s;
+
+	if ((j->attempt < 2 && !j->over) || j->look.ended ||
+	    !slice_starts(slice_of(j->conv), SLICE("u:")))
+		return false;
+	if (j->look.n == 0)
+		j->look.n = 1;
+	while ((s = stream_numbered(j, j->look.n)) != NULL && s->over)
+		j->look.n++;
+	o.n = j->look.n;
+	if (stream_asked(s, j->look.end, &with) == ERR_OK) {
+		o.with = buf_slice(&with);
+		if (job_call(w, j, &o) != ERR_OK)
+			j->look.ended = true;
+	}
+	buf_free(&with);
+	return j->open > 0;
+}
+
 static void
 job_finish_if_done(struct worker *w, struct job *j)
 {
 	struct msg_ack  ack = { .ev = slice_of(j->id) };
 	struct handler *h = j->handler;
+	bool            over = j->over;
 
 	if (!j->done || j->open > 0 || j->busy)
+		return;
+	if (look_back(w, j))
 		return;
 	end_streams(w, j);
 	if (j->open > 0)
 		return;
 	bus_send(w->events, server, MSG_ack, &ack);
-	w->done++;
-	h->done++;
+	w->done += !over;
+	h->done += !over;
 	job_end(w, j);
-	host_freed(h, true);
+	host_freed(h, !over);
 }
 
 void
@@ -553,6 +665,21 @@ job_done(struct worker *w, struct job *j)
 	job_finish_if_done(w, j);
 }
 
+/* It is given up, and no handler has it any more: what it has begun to say is
+ * ended. */
+static void
+job_over(struct worker *w, struct job *j)
+{
+	struct handler *h = j->handler;
+
+	host_unwait(h, j);
+	if (h->kind->on_end != NULL && j->own != NULL)
+		h->kind->on_end(h, j);
+	j->own = NULL;
+	j->begun = true;
+	job_done(w, j);
+}
+
 void
 job_fail(struct worker *w, struct job *j, uint64_t after_ms, bool drop,
     const char *why, struct slice capsule)
@@ -561,6 +688,11 @@ job_fail(struct worker *w, struct job *j, uint64_t after_ms, bool drop,
 	struct msg_nack nack = { .ev = slice_of(j->id), .after_ms = after_ms,
 		.drop = drop, .why = slice_of(why), .capsule = capsule };
 
+	if (j->over) {
+		h->failed++;
+		job_over(w, j);
+		return;
+	}
 	bus_send(w->events, server, MSG_nack, &nack);
 	h->failed++;
 	job_end(w, j);
@@ -626,7 +758,11 @@ job_on_event(void *self, msg_peer from, const struct msg_event *ev)
 	/* Delivered again while we are at it: the ack will be for both.  A
 	 * call or its result may have been lost; asking twice is free. */
 	if ((j = job_find(w, ev->id)) != NULL) {
-		call_again(w, j);
+		j->over |= ev->over;
+		if (j->over && !j->begun)
+			job_over(w, j);
+		else
+			call_again(w, j);
 		return;
 	}
 	if ((h = host_route(w, ev)) == NULL) {
@@ -641,8 +777,12 @@ job_on_event(void *self, msg_peer from, const struct msg_event *ev)
 	j->next = w->jobs;
 	w->jobs = j;
 	w->njobs++;
-	h->taken++;
 	h->held++;
+	if ((j->over = ev->over)) {
+		job_over(w, j);
+		return;
+	}
+	h->taken++;
 	host_take(h, j, ev);
 }
 

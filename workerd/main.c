@@ -63,7 +63,7 @@ worker_register(struct worker *w, bool anew)
 		struct msg_ready ready = { .v = 1, .name = slice_of(w->name),
 			.pid = (uint64_t)getpid(), .window = window,
 			.late = true, .handler = buf_slice(&names),
-			.apart = host_keeps_apart(w),
+			.apart = host_keeps_apart(w), .ends = true,
 			.timeout_ms = host_timeout_ms(w) };
 
 		pack_words(&list, words.p);
@@ -172,7 +172,7 @@ static void
 on_reload(void *self, msg_peer from, const struct msg_reload *m)
 {
 	(void)from, (void)m;
-	host_reload(self, true);
+	host_reload(self);
 }
 
 static const struct msg_handlers parent_takes = {

@@ -88,13 +88,13 @@ stream_taken(struct stream *s, const struct part *p, struct slice text,
 		s->id = slice_dup(id);
 	if ((shown = json_text_at(doc, "shown")).n > 0)
 		text = shown;
-	s->append = p->append;
-	s->text = p->text;
+	s->append = p->append || json_truth(json_get(doc, "append"));
+	s->text = p->text || slice_is(json_text_at(doc, "format"), "text");
 	s->over = s->over || p->final;
 	if (p->index > s->index) {
 		s->index = p->index;
 		buf_reset(&s->shown);
-		if (!p->append)
+		if (!s->append)
 			buf_put(&s->shown, text);
 	}
 	json_free(&doc);
@@ -133,12 +133,17 @@ stream_words(struct stream *s, const struct part *p, struct slice text,
 static void
 copy_member(void *self, const char *key, const struct json *value)
 {
-	if (strcmp(key, "index") != 0 && strcmp(key, "final") != 0)
-		json_put_ref(self, key, value);
+	static const char *const ours[] = { "index", "id", "final", "known" };
+
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		if (strcmp(key, ours[i]) == 0)
+			return;
+	json_put_ref(self, key, value);
 }
 
 enum err
-part_write(struct slice with, int64_t index, bool final, struct buf *out)
+part_write(const struct stream *s, struct slice with, int64_t index,
+    bool final, bool known, struct buf *out)
 {
 	struct json *doc = NULL, *to;
 	enum err     e = json_from_msgpack(&doc, with);
@@ -149,6 +154,10 @@ part_write(struct slice with, int64_t index, bool final, struct buf *out)
 	json_each(doc, copy_member, to);
 	json_put_int(to, "index", index);
 	json_put_bool(to, "final", final);
+	if (index > 0 && s->id != NULL)
+		json_put_text(to, "id", slice_of(s->id));
+	if (known)
+		json_put_bool(to, "known", true);
 	e = to == NULL ? ERR_NOMEM : json_to_msgpack(to, out);
 	json_free(&to);
 	json_free(&doc);
@@ -182,6 +191,23 @@ stream_last(const struct stream *s, struct buf *with)
 		json_put_bool(o, "append", true);
 	if (s->text)
 		json_put_text(o, "format", SLICE("text"));
+	e = o == NULL ? ERR_NOMEM : json_to_msgpack(o, with);
+	json_free(&o);
+	return e;
+}
+
+enum err
+stream_asked(const struct stream *s, bool end, struct buf *with)
+{
+	struct json *o = json_new_object();
+	enum err     e;
+
+	json_put_int(o, "index", s != NULL ? s->index + 1 : 0);
+	if (s != NULL && s->id != NULL)
+		json_put_text(o, "id", slice_of(s->id));
+	if (end)
+		json_put_bool(o, "final", true);
+	json_put_bool(o, "known", true);
 	e = o == NULL ? ERR_NOMEM : json_to_msgpack(o, with);
 	json_free(&o);
 	return e;

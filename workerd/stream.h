@@ -50,12 +50,16 @@ void stream_taken(struct stream *, const struct part *, struct slice text,
  * not say stays before it. */
 enum err stream_words(struct stream *, const struct part *, struct slice text,
     struct buf *out);
-/* The arguments of a part at another place, packed; appended. */
-enum err part_write(struct slice with, int64_t index, bool final,
-    struct buf *out);
+/* The arguments of a part of this stream at another place, or (known) of the
+ * question what became of that, packed; appended. */
+enum err part_write(const struct stream *, struct slice with, int64_t index,
+    bool final, bool known, struct buf *out);
 void streams_free(struct stream **first);
 
 /* Arguments of the part that ends it as it is, packed; appended. */
 enum err stream_last(const struct stream *, struct buf *with);
+/* Arguments that ask what became of the part behind the last that is known, or
+ * (end) of an only one; stream NULL: of a first.  Packed; appended. */
+enum err stream_asked(const struct stream *, bool end, struct buf *with);
 
 #endif

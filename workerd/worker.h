@@ -51,6 +51,8 @@ void host_close(struct worker *);
 struct handler *host_route(struct worker *, const struct msg_event *);
 /* Begins the job, or lets it wait, or gives it back. */
 void host_take(struct handler *, struct job *, const struct msg_event *);
+/* It does not wait any more, if it did. */
+void host_unwait(struct handler *, struct job *);
 /* A handler is other than it was: what waits may begin, and gatewayd may have
  * to know. */
 void host_changed(struct worker *);
@@ -62,7 +64,9 @@ uint64_t host_window(const struct worker *);
 uint64_t host_timeout_ms(const struct worker *);
 bool host_wants_raw(const struct worker *);
 bool host_keeps_apart(const struct worker *);
-void host_reload(struct worker *, bool asked);
+void host_reload(struct worker *);
+/* Looks at the files of what cannot run, or is watched, from time to time. */
+void host_look(struct worker *);
 /* Into the report; the remedy of the first that is broken. */
 void host_report(const struct worker *, struct json *app, struct buf *remedy);
 

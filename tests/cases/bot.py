@@ -161,10 +161,13 @@ def part(ev, **args):
 
 
 def stream(ev, text, whole=True):
-    """Each word is a part; without its end if it is not to be whole."""
+    """Each word is a part; without its end if it is not to be whole.  MODE
+    append: each part has its word only."""
     words, got = text.split(" "), None
     for i in range(len(words)):
         args = {"index": i, "format": "text", "text": " ".join(words[:i + 1])}
+        if MODE == "append":
+            args.update(append=True, text=words[i] + " ")
         if got:
             args["id"] = got
         if whole and i == len(words) - 1:
@@ -183,6 +186,19 @@ def streams(name, ev, text):
     if name == "stream-kill" and first:     # in the middle of it
         stream(ev, text, whole=False)
         die()
+    if name == "stream-poison":             # and says no more of it
+        if first:
+            stream(ev, text, whole=False)
+        die()
+    if name == "stream-drop":               # and gives the event up
+        stream(ev, text, whole=False)
+        return send(op="nack", ev=ev["id"], drop=True, why="cannot do that")
+    if name == "stream-forgot" and first:   # and says it otherwise
+        stream(ev, text, whole=False)
+        die()
+    if name == "stream-forgot":
+        send(op="reply", ev=ev["id"], text="another time")
+        return send(op="ack", ev=ev["id"])
     if name == "stream-other" and first:    # and says something else then
         stream(ev, text.split("/")[0], whole=False)
         die()
@@ -196,13 +212,15 @@ def streams(name, ev, text):
     elif name == "stream-two":
         for piece in text.split("/"):
             stream(ev, piece)
+            if first and os.environ.get("WHOM"):
+                die()
     elif name == "stream-reply":
         send(op="reply", ev=ev["id"], text="before")
         stream(ev, text)
         send(op="reply", ev=ev["id"], text="after")
     elif not stream(ev, text + (" more" if name == "stream-kill" else "")):
         send(op="reply", ev=ev["id"], text=text)
-    send(op="ack", ev=ev["id"])
+    return send(op="ack", ev=ev["id"])
 
 
 def command(ev):

@@ -3,8 +3,11 @@
 its own (the requests) and as a proxy (the CONNECTs, all of which lead there).
 
     ways.py PORT FILE
+
+The proxy refuses, or hangs, while there is a file of this name.
 """
 import asyncio
+import os
 import sys
 
 PORT, FILE = int(sys.argv[1]), sys.argv[2]
@@ -17,19 +20,31 @@ def note(data):
 
 
 async def carry(reader, writer, noted):
-    while data := await reader.read(65536):
-        if noted:
-            note(data)
-        writer.write(data)
-        await writer.drain()
-    writer.close()
+    try:
+        while data := await reader.read(65536):
+            if noted:
+                note(data)
+            writer.write(data)
+            await writer.drain()
+    finally:
+        writer.close()
 
 
 async def admit(reader, writer):
-    far = await asyncio.open_connection("127.0.0.1", PORT)
     first = await reader.readuntil(b"\r\n\r\n")
-    note(first)
     proxy = first.startswith(b"CONNECT ")
+    if proxy:
+        with open(FILE, "ab") as f:     # its headers, in one line
+            f.write(b" ".join(first.lower().split(b"\r\n")) + b"\n")
+    else:
+        note(first)
+    while proxy and os.path.exists("hangs"):
+        await asyncio.sleep(0.05)
+    if proxy and os.path.exists("refuses"):
+        writer.write(b"HTTP/1.1 407 who are you\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+        return
+    far = await asyncio.open_connection("127.0.0.1", PORT)
     if proxy:
         writer.write(b"HTTP/1.1 200 ok\r\n\r\n")
     else:

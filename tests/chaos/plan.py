@@ -216,7 +216,7 @@ ACTIONS = {
         outage("refuse_connect", {"status": 503}, {"status": 0}))),
     "clock": Action("clock", 3, ["clock"], jump),
 }
-HANDLERS = ("builtin", "exec", "plugin")
+HANDLERS = ("builtin", "exec", "plugin", "stream")
 KINDS = sorted({k for a in ACTIONS.values() for k in a.kind.split("+")})
 
 

@@ -178,6 +178,23 @@ def handlers_on_the_page_work():
             assert "\nbot: it's `id` $(id)\n" in done.stdout, done.stdout
 
 
+def commands_that_make_a_plugin_work():
+    """In a clone, as they stand on the page and above the example."""
+    for page_of in ("docs/handlers.md", "examples/echo.c"):
+        text = re.sub(r"\\\n[ *]*", "", read(page_of))
+        found = re.findall(r"(?m)^[ *]+(cc .*)$", text)
+        assert found, page_of
+        for command in found:
+            with tempfile.TemporaryDirectory() as d:
+                for name in ("include", "examples"):
+                    os.symlink(path(name), os.path.join(d, name))
+                made = subprocess.run(
+                    command.split(), cwd=d, stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT, timeout=DEADLINE_S, check=False)
+                assert made.returncode == 0, \
+                    f"{page_of}: {command}: {made.stdout.decode()}"
+
+
 def frames_on_the_page_are_json():
     """What is left out of one says so by its dots."""
     frames = re.findall(r"(?m)^    (?:(?:host|child) +)?(\{\"op\".*(?:\n     .*)*)$",
@@ -204,6 +221,17 @@ def pages_know_every_error_line():
         for event in sorted(said):
             assert re.search(rf"\b{re.escape(event)}\b", part), \
                 (name, event)
+
+
+def pages_quote_one_thing_at_a_time():
+    """mandoc quotes to the end of the line what groff quotes to the next
+    macro: what is no part of a literal stands on a line of its own."""
+    for name in sorted(os.listdir(path("build", "man"))):
+        for line in page(name).splitlines():
+            quoted = re.match(r"\.(?:.* )?Ql (.*)", line)
+            assert not quoted or not re.search(
+                r"(^| )(No|Ql) | [,:;] \S", quoted.group(1)), \
+                f"{name}: {line}"
 
 
 def pages_know_every_message():
@@ -246,7 +274,11 @@ class System:
             [path("build", "asan", "rookeryd"), "--sim"], cwd=folder,
             env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=self.log)
-        self.url = self.wait_for_banner()
+        try:
+            self.url = self.wait_for_banner()
+        except BaseException:
+            self.close()
+            raise
 
     def wait_for_banner(self):
         end, text = time.monotonic() + DEADLINE_S, b""
@@ -341,9 +373,11 @@ TESTS = (another_compiler_must_be_there,
          pages_name_the_settings_that_are_read,
          compose_passes_every_setting_on,
          containers_are_what_their_page_says,
-         handlers_on_the_page_work, frames_on_the_page_are_json,
+         handlers_on_the_page_work, commands_that_make_a_plugin_work,
+         frames_on_the_page_are_json,
          pages_know_every_error_line,
-         pages_know_every_message, pages_know_every_event, versions_agree,
+         pages_quote_one_thing_at_a_time, pages_know_every_message,
+         pages_know_every_event, versions_agree,
          the_example_worker_works)
 
 

@@ -1729,6 +1729,15 @@ def test_upgrade_to_nothing_good():
     expect(r.returncode == 1 and "status 78" in r.stderr, str(r))
     os.remove(os.path.join(s.dir, ".env"))
     expect(s.cli("upgrade").returncode == 0 and pids(s) == before, "a good one in the end")
+    # one that was read and is not in force
+    with open(os.path.join(s.dir, ".env"), "w") as f:
+        f.write("ROOKERY_WORKERS=lots\n")
+    env = {"ROOKERY_ENV_FILE": ""}
+    expect(s.cli("reload", env=env).returncode != 0, "taken")
+    os.remove(os.path.join(s.dir, ".env"))
+    r = s.cli("upgrade", env=env)
+    expect(r.returncode != 0 and "ROOKERY_WORKERS" in r.stderr, str(r))
+    expect(s.cli("reload", env=env).returncode == 0 and s.cli("upgrade", env=env).returncode == 0, s.said())
     # whoever calls it by hand
     p = subprocess.run([os.path.join(s.bin, "rookeryd"), "--resume", "0"], stdin=subprocess.DEVNULL, cwd=s.dir,
                        env=s.env, capture_output=True, text=True)
@@ -2015,6 +2024,15 @@ def test_cli_without_supervisor():
                        env={"PATH": os.environ["PATH"], "ROOKERY_RUN_DIR": d})
     expect(p.returncode == 3, "dead socket: %d" % p.returncode)
     shutil.rmtree(d)
+
+
+def test_cli_ends_where_nothing_can_be_written():
+    s = System(behave={"worker/1": ["talk"]})
+    with open("/dev/full", "w") as full:
+        for args in (["status"], ["status", "--json"], ["dump"], ["logs"], ["watch", "--json"], ["logs", "-f"]):
+            p = subprocess.run([os.path.join(ASAN, "rookery")] + args, stdout=full, stderr=subprocess.PIPE, text=True,
+                               timeout=20, env=s.env)
+            expect(p.returncode == 1 and "standard output" in p.stderr, "%s: %s" % (args, p))
 
 
 def test_cli_is_told_of_a_stopped_supervisor():

@@ -18,7 +18,7 @@ static struct {
 	size_t               nasked, told;
 	char                 body[256], url[64], auth[64];
 	uint64_t             most_ms;
-	char                 app[8], api[32], token_url[32];
+	char                 app[8], api[32], token_url[32], proxy[32];
 	bool                 refuse;
 } w;
 
@@ -99,6 +99,7 @@ setup(const char *secret)
 	w.conf.qq_app_id = w.app;
 	w.conf.qq_api_url = w.api;
 	w.conf.qq_token_url = w.token_url;
+	w.conf.qq_proxy = w.proxy;
 	w.conf.park_ms = 600000;
 	EXPECT_INT(secret_set(&w.conf.qq_client_secret, slice_of(secret)),
 	    ERR_OK);

@@ -1,10 +1,12 @@
-// links: apid/trust.c apid/reply.c apid/signature.c common
+// links: apid/trust.c apid/proxy.c apid/reply.c apid/signature.c common
 // libs: libcrypto
 /*
  * What gatewayd is told: sessions, keys, signatures.  http.c and bot.c are
  * played here.
  */
 #include "test.h"
+
+#include <stdlib.h>
 
 #include "log.h"
 #include "trust.h"
@@ -24,7 +26,8 @@ static struct {
 	struct msg_session_answer  session;
 	struct msg_sign_answer     sign;
 	struct msg_key_answer      key;
-	char                       id[16], url[64], token[16], message[256];
+	char                       id[16], url[64], token[16], proxy[32];
+	char                       message[256];
 } w;
 
 static const struct token_refusal wrong = { 100016, "bad secret", "fix it" };
@@ -117,6 +120,7 @@ take(void *self, msg_peer to, enum msg_kind kind, const void *m)
 	keep(w.id, sizeof w.id, w.session.id);
 	keep(w.url, sizeof w.url, w.session.url);
 	keep(w.token, sizeof w.token, w.session.token);
+	keep(w.proxy, sizeof w.proxy, w.session.proxy);
 	keep(w.message, sizeof w.message, w.session.message);
 }
 
@@ -247,6 +251,42 @@ TEST(an_address_of_the_operator)
 	EXPECT_INT(w.session.shards, 0);
 	EXPECT_INT(w.session.total, 0);
 	teardown();
+}
+
+/* The session takes the way of its bot's requests. */
+TEST(the_way_of_a_session)
+{
+	static const struct {
+		const char *own, *small, *large, *without, *url, *is;
+	} rows[] = {
+		{ NULL, NULL, NULL, NULL, "wss://far.example/", "" },
+		{ NULL, "http://me:w%40rd@p:1", NULL, NULL,
+		    "wss://far.example/", "me:w@rd@p:1" },
+		{ NULL, NULL, "p:1", NULL, "wss://far.example/", "p:1" },
+		{ NULL, "p:1", "p:2", NULL, "wss://far.example/", "p:1" },
+		{ NULL, "p:1", NULL, "example", "wss://far.example/", "" },
+		{ NULL, "p:1", NULL, "other", "wss://far.example/", "p:1" },
+		{ NULL, "p:1", NULL, NULL, "ws://127.0.0.1:1/", "" },
+		{ NULL, "socks5://p:1", NULL, NULL, "wss://far.example/", "" },
+		{ NULL, "p:x", NULL, NULL, "wss://far.example/", "" },
+		{ "", "p:1", NULL, NULL, "wss://far.example/", "" },
+		{ "http://q:2", "p:1", NULL, "*", "wss://far.example/",
+		    "q:2" },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		setup();
+		setenv("https_proxy", rows[i].small ? rows[i].small : "", 1);
+		setenv("HTTPS_PROXY", rows[i].large ? rows[i].large : "", 1);
+		setenv("no_proxy", rows[i].without ? rows[i].without : "", 1);
+		w.bot.proxy = rows[i].own;
+		snprintf(w.own_url, sizeof w.own_url, "%s", rows[i].url);
+		w.conf.qq_gateway_url = w.own_url;
+		ask("1", false);
+		EXPECT(w.session.ok);
+		EXPECT_STR(w.proxy, rows[i].is);
+		teardown();
+	}
 }
 
 TEST(refused_credentials_are_fatal_at_once)
@@ -385,6 +425,7 @@ main(void)
 	RUN(the_address_alone_will_do);
 	RUN(a_useless_answer_is_a_no);
 	RUN(an_address_of_the_operator);
+	RUN(the_way_of_a_session);
 	RUN(refused_credentials_are_fatal_at_once);
 	RUN(waits_for_a_token);
 	RUN(a_fresh_token_is_a_new_answer);

@@ -143,6 +143,18 @@ static const struct {
 	{ "QQ_API_URL", "ftp://127.0.0.1/", false },
 	{ "QQ_API_URL", "api.example.org", false },
 	{ "QQ_API_URL", "HTTP://127.0.0.1", false },
+	{ "QQ_PROXY", "", true },
+	{ "QQ_PROXY", "none", true },
+	{ "QQ_PROXY", "http://proxy.example.org:3128", true },
+	{ "QQ_PROXY", "http://[::1]:3128", true },
+	{ "QQ_PROXY", "http://proxy.example.org", false },
+	{ "QQ_PROXY", "http://proxy.example.org:", false },
+	{ "QQ_PROXY", "http://proxy.example.org:65536", false },
+	{ "QQ_PROXY", "http://proxy.example.org:3128/", false },
+	{ "QQ_PROXY", "http://me:word@proxy.example.org:3128", false },
+	{ "QQ_PROXY", "https://proxy.example.org:3128", false },
+	{ "QQ_PROXY", "socks5://proxy.example.org:1080", false },
+	{ "QQ_PROXY", "proxy.example.org:3128", false },
 	{ "QQ_GATEWAY_URL", "wss://gateway.example.org/", true },
 	{ "QQ_GATEWAY_URL", "ws://127.0.0.1:1/", true },
 	{ "QQ_GATEWAY_URL", "ws://10.0.0.1/", false },
@@ -512,6 +524,82 @@ TEST(all_problems_at_once)
 	conf_free(&c);
 }
 
+/* Who must correct it need not search; and what only follows is not said. */
+TEST(a_problem_tells_where_it_stands)
+{
+	static const struct {
+		const char *lines, *name, *why;
+	} rows[] = {
+		{ "\nROOKERY_STOP_MS=10s\n", "ROOKERY_STOP_MS",
+		    "is not a number within its bounds (in .env line 2)" },
+		{ "#\nROOKERY_LOG=info\nROOKERY_LOG=loud", "ROOKERY_LOG",
+		    "is none of the words it may be (in .env line 3)" },
+		{ "ROOKERY_HANDLR=exec:./x", "ROOKERY_HANDLR",
+		    "is not a setting (in .env line 1)" },
+		{ "QQ_APP_ID=102 3\nQQ_CLIENT_SECRET=" SECRET, "QQ_APP_ID",
+		    "is not decimal digits (in .env line 1)" },
+		{ "QQ_APP_ID=1\nQQ_CLIENT_SECRET_FILE=/nowhere",
+		    "QQ_CLIENT_SECRET_FILE", "cannot be read: No such file or "
+		    "directory (in .env line 2)" },
+		{ "QQ_APP_ID=1\nQQ_CLIENT_SECRET_FILE=two",
+		    "QQ_CLIENT_SECRET", "has more than one line, or a tab in "
+		    "it (in two)" },
+	};
+	struct conf c;
+
+	for (size_t i = 0; i < ROWS(rows); i++) {
+		start_clean();
+		write_file("two", SECRET "\n" SECRET "\n");
+		write_file(".env", rows[i].lines);
+		EXPECT(conf_load(&c, everybody) == ERR_CONFIG);
+		EXPECT_INT(c.nproblems, 1);
+		EXPECT_STR(c.problems[0].name, rows[i].name);
+		EXPECT_STR(c.problems[0].why, rows[i].why);
+		conf_free(&c);
+	}
+	unlink("two");
+	start_clean();
+	setenv("ROOKERY_WORKERS", "many", 1);
+	EXPECT(conf_load(&c, everybody) == ERR_CONFIG);
+	EXPECT_STR(c.problems[0].why,
+	    "is not a number within its bounds (in the environment)");
+	conf_free(&c);
+}
+
+/* A folder of bots that cannot be read is not one without bots, nor is a file
+ * there that cannot be read a setting of the whole. */
+TEST(bots_that_cannot_be_read_are_told)
+{
+	struct conf c;
+
+	start_clean();
+	mkdir("bots", 0755);
+	write_file("bots/a.env", "QQ_APP_ID=1x\nQQ_CLIENT_SECRET=s\n");
+	EXPECT(conf_load(&c, everybody) == ERR_CONFIG);
+	EXPECT_INT(c.nproblems, 1);
+	EXPECT_STR(c.problems[0].name, "QQ_APP_ID (bot a)");
+	EXPECT_STR(c.problems[0].why,
+	    "is not decimal digits (in bots/a.env line 1)");
+	conf_free(&c);
+	unlink("bots/a.env");
+	mkdir("bots/a.env", 0755);
+	EXPECT(conf_load(&c, everybody) == ERR_CONFIG);
+	EXPECT_INT(c.nproblems, 1);
+	EXPECT_STR(c.problems[0].name, "ROOKERY_BOTS_DIR (bot a)");
+	EXPECT_STR(c.problems[0].value, "bots/a.env");
+	conf_free(&c);
+	rmdir("bots/a.env");
+	if (symlink("loop", "loop") < 0)
+		test_bad = true;
+	setenv("ROOKERY_BOTS_DIR", "loop", 1);
+	EXPECT(conf_load(&c, everybody) == ERR_CONFIG);
+	EXPECT_STR(c.problems[0].name, "ROOKERY_BOTS_DIR");
+	EXPECT_STR(c.problems[0].why,
+	    "cannot be read: Too many levels of symbolic links");
+	conf_free(&c);
+	unlink("loop");
+}
+
 TEST(settings_are_held_against_each_other)
 {
 	struct conf c;
@@ -598,7 +686,7 @@ TEST(bots_with_mistakes)
 	EXPECT(find_problem(&c, "QQ_SHARD (bot a)") != NULL);
 	EXPECT(find_problem(&c, "ROOKERY_FOO") != NULL);
 	EXPECT(find_problem(&c, "ROOKERY_FOO (bot a)") == NULL);
-	EXPECT(mentions(&c, "is used by two bots"));
+	EXPECT(mentions(&c, "is used by two bots (in environment and bots/b.env)"));
 	conf_free(&c);
 }
 
@@ -762,6 +850,8 @@ main(void)
 	RUN(secrets_are_nowhere_to_be_read);
 	RUN(unknown_names_are_told_their_neighbour);
 	RUN(all_problems_at_once);
+	RUN(a_problem_tells_where_it_stands);
+	RUN(bots_that_cannot_be_read_are_told);
 	RUN(settings_are_held_against_each_other);
 	RUN(several_bots);
 	RUN(bots_with_mistakes);

@@ -235,6 +235,72 @@ TEST(an_event_dies_after_its_attempts)
 	delivery_free(&d);
 }
 
+/* What is given up goes to a worker that ends what it has begun, and is dead
+ * then, for the first reason and with the worker and attempts that it had. */
+TEST(what_is_given_up_is_told_first)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *plain = worker(d, "p", "*", 4), *w;
+	struct delivery_item    item;
+	char                    dead[64] = "";
+
+	delivery_on_end(d, on_end_note, dead);
+	put(d, "bad", "u:a");
+	EXPECT_STR(offered(d, 0), "bad");
+	w = worker(d, "w", "*", 2);
+	delivery_worker_ends(w, true);
+	delivery_nack(d, plain, text("bad"), 0, true, text("no"), 0);
+	EXPECT_STR(dead, "");
+	EXPECT(delivery_offer(d, 0, &item) && item.over && item.worker == w);
+	EXPECT_INT(item.attempt, 1);
+	delivery_unsend(d, &item);
+	for (int i = 0; i < 3; i++) { /* not for ever */
+		EXPECT_STR(dead, "");
+		delivery_tick(d, 10000);
+		EXPECT(delivery_offer(d, 10000, &item) && item.over);
+		delivery_return(d, w, text("bad"), 1, 10000);
+		delivery_tick(d, 20000);
+		EXPECT(delivery_offer(d, 20000, &item) && item.over);
+		delivery_worker_gone(d, w, "killed", 20000);
+		w = worker(d, "w", "*", 2);
+		delivery_worker_ends(w, true);
+	}
+	EXPECT_STR(dead, "bad 1 no");
+	put(d, "next", "u:a");
+	EXPECT_STR(offered(d, 30000), "next");
+	delivery_free(&d);
+}
+
+TEST(what_is_given_up_waits_for_who_ends_it)
+{
+	struct delivery        *d = delivery_new(&limits);
+	struct delivery_worker *w = worker(d, "w", "*", 2);
+	char                    dead[64] = "";
+
+	delivery_on_end(d, on_end_note, dead);
+	delivery_worker_ends(w, true);
+	put(d, "bad", "u:a");
+	EXPECT_STR(offered(d, 0), "bad");
+	delivery_nack(d, w, text("bad"), 0, true, text("no"), 0);
+	delivery_worker_gone(d, w, "killed", 0);
+	EXPECT_STR(offered(d, 100), "");
+	w = worker(d, "plain", "*", 2);
+	EXPECT_STR(offered(d, 100), "");
+	EXPECT_STR(dead, "");
+	EXPECT_STR(offered(d, 100000), ""); /* it has not come back */
+	EXPECT_STR(dead, "bad 1 no");
+	dead[0] = '\0';
+	delivery_worker_ends(w, true);
+	put(d, "one", "u:a");
+	EXPECT_STR(offered(d, 100000), "one");
+	delivery_nack(d, w, text("one"), 0, true, text("no"), 100000);
+	EXPECT_STR(offered(d, 100000), "one");
+	EXPECT(ack(d, w, "one") == ERR_OK);
+	EXPECT_STR(dead, "one 1 no");
+	EXPECT_INT(delivery_counts(d)->done, 0);
+	delivery_free(&d);
+}
+
 /* Who lets a deadline pass and says nothing gets nothing more: an event would
  * use up all its attempts with a worker that does not read. */
 TEST(a_deaf_worker_gets_no_more)
@@ -1048,6 +1114,8 @@ main(void)
 	RUN(bounds_by_count_and_by_bytes);
 	RUN(a_stale_ack_is_refused);
 	RUN(an_event_dies_after_its_attempts);
+	RUN(what_is_given_up_is_told_first);
+	RUN(what_is_given_up_waits_for_who_ends_it);
 	RUN(a_deaf_worker_gets_no_more);
 	RUN(who_waits_is_waited_for);
 	RUN(a_nack_waits_or_drops);

@@ -152,6 +152,12 @@ host_freed(struct handler *h, bool done)
 	(void)h, (void)done;
 }
 
+void
+host_unwait(struct handler *h, struct job *j)
+{
+	(void)h, (void)j;
+}
+
 enum err
 handler_set_events(struct handler *h, const char *words)
 {
@@ -577,7 +583,68 @@ TEST(a_stream_goes_on_where_it_was)
 	    "call m:1~1.2 n=1" HEAD "\"ab\n\nxy\"\n"
 	    "call m:1~1.end n=1" HEAD "\"ab\n\nxy\"\n");
 	job_done(&w, j);
+	EXPECT_STR(heard(), "call m:1~2.0 n=2" HEAD "\"\"\n");
+	part_result(&w, "m:1~2.0", false, 0, "");
+	EXPECT_STR(heard(), "call m:1~2.end n=2" HEAD "\"\"\n");
+	part_result(&w, "m:1~2.end", false, 0, "");
 	EXPECT_STR(heard(), "ack m:1\n");
+}
+
+/* Given up: no handler has it.  What the record knows of its streams is asked
+ * part by part; the first was ended by its first part, the second was not. */
+TEST(what_is_given_up_is_ended)
+{
+	struct worker    w;
+	struct msg_event ev = { .id = SLICE("m:1"), .bot = SLICE("1"),
+		.type = SLICE("message.c2c"), .conv = SLICE("u:A"),
+		.msg = SLICE("M"), .attempt = 5, .over = true };
+
+	worker_new(&w, &many, "");
+	replies_per_event = 1;
+	job_on_event(&w, (msg_peer){ NULL, 0 }, &ev);
+	part_result(&w, "m:1~1.0", false, 0, "");
+	part_result(&w, "m:1~1.end", true, 0, "{\"id\":\"S1\"}");
+	part_result(&w, "m:1~2.0", true, 0,
+	    "{\"id\":\"S2\",\"shown\":\"a\",\"format\":\"text\"}");
+	part_result(&w, "m:1~2.1", true, 0, "{\"shown\":\"ab\"}");
+	part_result(&w, "m:1~2.2", false, 0, "");
+	part_result(&w, "m:1~3.0", false, 0, "");
+	part_result(&w, "m:1~3.end", false, 0, "");
+	EXPECT_STR(heard(), "call m:1~1.0 n=1" HEAD "\"\"\n"
+	    "call m:1~1.end n=1" HEAD "\"\"\n"
+	    "call m:1~2.0 n=2" HEAD "\"\"\n"
+	    "call m:1~2.1 n=2" HEAD "\"a\"\n"
+	    "call m:1~2.2 n=2" HEAD "\"ab\"\n"
+	    "call m:1~3.0 n=3" HEAD "\"\"\n"
+	    "call m:1~3.end n=3" HEAD "\"\"\n"
+	    "call m:1~2.end n=2" HEAD "\"ab\"\n");
+	part_result(&w, "m:1~2.end", true, 1, "{}");
+	EXPECT_STR(heard(), "ack m:1\n");
+	EXPECT_INT(results, 0);
+	EXPECT_INT(w.done, 0);
+}
+
+/* Given up while its handler still has it: what that says is heard, and when
+ * it fails there is no other attempt. */
+TEST(what_is_given_up_under_way_ends_with_its_handler)
+{
+	struct worker    w;
+	struct job      *j;
+	struct msg_event ev = { .id = SLICE("m:1"), .attempt = 5,
+		.over = true };
+
+	worker_new(&w, &many, "");
+	keeps = true;
+	replies_per_event = 0;
+	event(&w, "m:1", "message.c2c", "x", false);
+	j = job_find(&w, SLICE("m:1"));
+	job_on_event(&w, (msg_peer){ NULL, 0 }, &ev);
+	EXPECT_STR(heard(), "");
+	job_fail(&w, j, 0, false, "no", (struct slice){ NULL, 0 });
+	EXPECT_STR(heard(), "call m:1~1.0 n=1" HEAD "\"\"\n");
+	part_result(&w, "m:1~1.0", false, 0, "");
+	part_result(&w, "m:1~1.end", false, 0, "");
+	EXPECT_STR(heard(), "call m:1~1.end n=1" HEAD "\"\"\nack m:1\n");
 }
 
 /* Other operations: their ids stay the same on every attempt, and those that
@@ -719,6 +786,7 @@ TEST(ping_tells_how_long_it_took)
 	EXPECT_STR(heard(), "call E#1 n=1 ev=E conv=u:A msg=M \"pong: 42 ms "
 	    "from the platform to the handler; worker/1, attempt 2\"\n");
 	ev.id = SLICE("F");
+	ev.attempt = 1;
 	ev.text = SLICE("hello");
 	job_on_event(&w, (msg_peer){ NULL, 0 }, &ev);
 	EXPECT_STR(heard(), "ack F\n");
@@ -740,6 +808,8 @@ main(void)
 	RUN(a_number_is_given_away_once);
 	RUN(streams_have_numbers);
 	RUN(a_stream_goes_on_where_it_was);
+	RUN(what_is_given_up_is_ended);
+	RUN(what_is_given_up_under_way_ends_with_its_handler);
 	RUN(operations_that_are_no_replies);
 	RUN(no_longer_than_a_reply_may_take);
 	RUN(what_is_given_back_is_unbegun);
