@@ -18,6 +18,7 @@
     /write BYTES     writes these and nothing else, as in a Python string; EV
                      is the event
     /ask BYTES       the same, then replies the id and code of the result
+    /last BYTES      the same, and ends
     /every FILE      calls all that this file names, with nothing; replies
                      which codes came, when all results have
     and the words of DOES, each a way to misbehave.
@@ -264,6 +265,9 @@ def command(ev):
         send(op="reply", ev=i, text=every(rest, i))
     elif name == "write":
         return write(rest, i)
+    elif name == "last":
+        write(rest, i)
+        sys.exit(0)
     elif name == "ask":
         write(rest, i)
         got = json.loads(sys.stdin.readline())
