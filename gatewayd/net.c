@@ -48,8 +48,9 @@ struct net_conn {
 	unsigned         code;        /* the peer's, or ours to send */
 	char             reason[128];
 	struct timer     late;        /* tells of a failure during connect */
-	bool             up, closing, calling;
+	bool             up, closing, calling, heard;
 	struct resolve  *resolve;     /* its name is being asked for */
+	unsigned         turn;        /* which of its addresses it has */
 	struct way      *way;         /* through a proxy; NULL: directly */
 	char             host[256], path[1024];
 	int              port;
@@ -171,6 +172,16 @@ conn_free(struct net_conn *c)
 	free(c);
 }
 
+/* Nothing was heard at this address, whatever happened there or did not:
+ * perhaps another of the name does better.  Of many that have tried it, one
+ * says so. */
+static void
+doubt_address(struct net_conn *c)
+{
+	if (!c->heard && c->net->turn == c->turn)
+		c->net->turn++;
+}
+
 static void
 conn_over(void *self)
 {
@@ -180,6 +191,7 @@ conn_over(void *self)
 	/* Inside the connect call the library still writes to us. */
 	if (c->calling)
 		return;
+	doubt_address(c);
 	c->wsi = NULL;
 	c->owner = NULL;
 	if (owner != NULL)
@@ -206,6 +218,7 @@ note_close(struct net_conn *c, const void *in, size_t n)
 static int
 conn_receive(struct net_conn *c, const void *in, size_t n)
 {
+	c->heard = true;
 	if (c->owner == NULL)
 		return 0;
 	if (c->in.n + n > NET_FRAME_MAX) {
@@ -309,7 +322,6 @@ on_ws(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 		note_close(c, in, n);
 		break;
 	case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
-		c->net->turn++; /* perhaps another address does better */
 		conn_failed(c, in);
 		lws_set_opaque_user_data(wsi, NULL);
 		conn_over(c);
@@ -486,9 +498,10 @@ conn_begin(struct net_conn *c)
 
 	if (c->way != NULL && !way_host(c->way, proxy, sizeof proxy))
 		return ERR_CONFIG;
+	c->turn = c->net->turn;
 	if (!resolve_is_address(host))
 		return resolve_start(&c->resolve, c->net->loop, host,
-		    c->net->turn, on_resolved, c);
+		    c->turn, on_resolved, c);
 	return conn_go(c, host) ? ERR_OK : ERR_NOMEM;
 }
 
@@ -555,6 +568,7 @@ net_drop(struct net_conn *c, unsigned code)
 	struct linger now = { .l_onoff = 1, .l_linger = 0 };
 
 	c->owner = NULL;
+	doubt_address(c);
 	if (c->resolve != NULL) {
 		conn_free(c);
 		return;

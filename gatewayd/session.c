@@ -13,6 +13,7 @@
 enum {
 	ASK_TIMEOUT_MS = 15000,
 	INTERVAL_MIN_MS = 200, INTERVAL_MAX_MS = 120000,
+	INTERVAL_USUAL_MS = 45000,
 	IDENTIFY_WINDOW_MS = 5250, /* the platform's 5 s, and a late frame */
 	CALM_MS = 60000,           /* live so long: the backoff starts anew */
 	STEADY_MS = 5000,          /* live so long: may be replaced at once */
@@ -24,6 +25,7 @@ enum {
 	SPARE_SESSIONS = 2 * RIGHTS_TRIALS, /* left for what is not a search */
 	ASK_PARKED_MS = 5000,      /* apid answers from memory: asking is free */
 	ACKS_MISSED_MAX = 3,
+	ASKED_APART_MS = 1000,     /* beats that the platform asks for */
 	RESUME_FAILURES_MAX = 3,
 	CLOSE_TO_RESUME = 4000,    /* 1000 and 1001 would end the session */
 	CLOSE_FOR_GOOD = 1000,
@@ -69,6 +71,16 @@ act(struct step *st, struct session_action a)
 		st->out[st->nout++] = a;
 }
 
+/* It is used, or will not be.  Who fails before it is used keeps it: the
+ * next attempt is as good. */
+static void
+give_up_turn(struct session *s)
+{
+	if (s->turn_ms != 0 && s->budget->booked_ms == s->turn_ms)
+		s->budget->booked_ms = 0;
+	s->turn_ms = 0;
+}
+
 /* The only place where the state changes. */
 static void
 become(struct step *st, enum session_state to, const char *why)
@@ -85,6 +97,9 @@ become(struct step *st, enum session_state to, const char *why)
 	    KV("shard", s->shard), KV("from", state_names[s->state]),
 	    KV("to", state_names[to]), KV("why", why), KV("seq", s->seq),
 	    KV("remedy", s->remedy));
+	if (to == SESSION_IDENTIFYING || to == SESSION_PARKED ||
+	    to == SESSION_IDLE)
+		give_up_turn(s);
 	s->state = to;
 	s->unanswered = s->renewing = false;
 	s->since_ms = st->now;
@@ -225,6 +240,25 @@ note_budget(struct session_budget *b, const struct session_data *in,
 	b->resets_ms = now + resets_after(in);
 }
 
+/* How long until it is this session's turn to identify.  Each one that waits
+ * has its own: those that begin together would all connect, one of them would
+ * identify, and the others had come for nothing. */
+static uint64_t
+await_turn(struct step *st)
+{
+	struct session        *s = st->s;
+	struct session_budget *b = s->budget;
+
+	if (s->turn_ms == 0) {
+		s->turn_ms = b->next_ms > st->now ? b->next_ms : st->now;
+		if (b->booked_ms != 0 &&
+		    s->turn_ms < b->booked_ms + b->every_ms)
+			s->turn_ms = b->booked_ms + b->every_ms;
+		b->booked_ms = s->turn_ms;
+	}
+	return s->turn_ms > st->now ? s->turn_ms - st->now : 0;
+}
+
 static void
 connect_to(struct step *st, const char *why)
 {
@@ -236,6 +270,7 @@ connect_to(struct step *st, const char *why)
 	s->connected = true;
 	s->heard_ms = st->now;
 	s->acks_missed = 0;
+	s->asked_ms = 0;
 	s->held = false;
 	s->deadline_ms = st->now + s->hello_timeout_ms;
 	act(st, (struct session_action){ .kind = DO_CONNECT });
@@ -245,6 +280,7 @@ static void
 connect_now(struct step *st)
 {
 	struct session *s = st->s;
+	uint64_t        wait;
 
 	note_budget(s->budget, st->in, st->now);
 	if (s->id[0] == '\0' && budget_spent(s->budget)) {
@@ -256,7 +292,10 @@ connect_now(struct step *st)
 		    "the day's sessions are used up");
 		return;
 	}
-	connect_to(st, "address and token are here");
+	if (s->id[0] == '\0' && (wait = await_turn(st)) > 0)
+		wait_for(st, wait, "identify is paced");
+	else
+		connect_to(st, "address and token are here");
 }
 
 /* Who waits for a token is told when to ask again; behind an address that
@@ -306,15 +345,37 @@ clamp(uint64_t v, uint64_t low, uint64_t high)
 	return v < low ? low : v > high ? high : v;
 }
 
+/* What Hello says of it; what is no interval leaves the one there was. */
+static void
+note_interval(struct step *st)
+{
+	struct session *s = st->s;
+
+	if (st->in->number > 0)
+		s->interval_ms = clamp((uint64_t)st->in->number,
+		    INTERVAL_MIN_MS, INTERVAL_MAX_MS);
+}
+
+/* Hello once more: only the interval is news.  A beat may come earlier for
+ * it, and none later, however often it is said. */
+static void
+hello_again(struct step *st)
+{
+	struct session *s = st->s;
+
+	note_interval(st);
+	if (s->beat_ms > st->now + s->interval_ms)
+		s->beat_ms = st->now + s->interval_ms;
+}
+
 static void
 introduce(struct step *st)
 {
 	struct session *s = st->s;
 	bool            resume = s->id[0] != '\0' && s->seq > 0;
 
-	s->interval_ms = clamp(st->in->number > 0 ? (uint64_t)st->in->number
-	                                          : 45000,
-	    INTERVAL_MIN_MS, INTERVAL_MAX_MS);
+	s->interval_ms = INTERVAL_USUAL_MS;
+	note_interval(st);
 	s->beat_ms = st->now + 1 + (s->interval_ms * st->in->chance >> 32);
 	if (!resume) {
 		uint64_t wait = budget_wait(s->budget, st->now);
@@ -323,6 +384,7 @@ introduce(struct step *st)
 		 * nothing left only a new answer tells of new sessions. */
 		if (wait > 0 || budget_spent(s->budget)) {
 			drop_connection(st, CLOSE_TO_RESUME);
+			give_up_turn(s);
 			wait_for(st, wait > 0 ? wait : s->budget->every_ms,
 			    "identify is paced");
 			return;
@@ -479,6 +541,19 @@ beat(struct step *st)
 	s->beat_sent_ms = st->now;
 	s->beat_ms = st->now + s->interval_ms;
 	s->beat_pending = true;
+	act(st, (struct session_action){ .kind = DO_BEAT });
+}
+
+/* The platform asks for a beat: at once, but not as often as it may ask, for
+ * it counts our frames; and the beats that are due are due nonetheless. */
+static void
+beat_asked(struct step *st)
+{
+	struct session *s = st->s;
+
+	if (st->now < s->asked_ms)
+		return;
+	s->asked_ms = st->now + ASKED_APART_MS;
 	act(st, (struct session_action){ .kind = DO_BEAT });
 }
 
@@ -937,22 +1012,23 @@ static step_fn *const steps[SESSION_STATES][SESSION_INPUTS] = {
 	    [IN_RECONNECT] = reconnect, [IN_INVALID] = start_over,
 	    [IN_GARBAGE] = garbage, [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_IDENTIFYING] = { [IN_READY] = serve, [IN_ANEW] = anew,
+	    [IN_HELLO] = hello_again,
 	    [IN_DISPATCH] = pass_on_early, [IN_INVALID] = start_over,
 	    [IN_CLOSED] = closed, [IN_RECONNECT] = reconnect,
-	    [IN_BEAT_ASKED] = beat, [IN_ACK] = note_ack,
+	    [IN_BEAT_ASKED] = beat_asked, [IN_ACK] = note_ack,
 	    [IN_GARBAGE] = garbage, [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_RESUMING] = { [IN_RESUMED] = serve_again, [IN_READY] = serve,
-	    [IN_ANEW] = anew,
+	    [IN_ANEW] = anew, [IN_HELLO] = hello_again,
 	    [IN_DISPATCH] = pass_on, [IN_INVALID] = start_over,
 	    [IN_CLOSED] = closed, [IN_RECONNECT] = reconnect,
-	    [IN_BEAT_ASKED] = beat, [IN_ACK] = note_ack,
+	    [IN_BEAT_ASKED] = beat_asked, [IN_ACK] = note_ack,
 	    [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_LIVE] = { [IN_DISPATCH] = pass_on, [IN_RESUMED] = serve_again,
-	    [IN_ANEW] = anew,
+	    [IN_ANEW] = anew, [IN_HELLO] = hello_again,
 	    [IN_ANSWER] = renew_now, [IN_NO_ANSWER] = renew_later,
 	    [IN_FATAL] = renew_later,
 	    [IN_INVALID] = start_over, [IN_CLOSED] = closed,
-	    [IN_RECONNECT] = reconnect, [IN_BEAT_ASKED] = beat,
+	    [IN_RECONNECT] = reconnect, [IN_BEAT_ASKED] = beat_asked,
 	    [IN_ACK] = note_ack, [IN_DUE] = tick, [IN_STOP] = halt },
 	[SESSION_PARKED] = { [IN_DUE] = begin, [IN_START] = begin,
 	    [IN_ANEW] = anew,

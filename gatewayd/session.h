@@ -87,6 +87,7 @@ enum {
 struct session_budget {
 	uint64_t every_ms;       /* 5 s / max_concurrency */
 	uint64_t next_ms;        /* no Identify before */
+	uint64_t booked_ms;      /* when the last one that waits has its turn */
 	uint64_t total, remaining;
 	uint64_t resets_ms;      /* when remaining is total again; 0 unknown */
 	uint64_t memory_version; /* changes with what budget_remember() gives */
@@ -116,11 +117,13 @@ struct session {
 	                             and with each sign that it still holds */
 
 	uint64_t interval_ms, beat_ms, beat_sent_ms, heard_ms;
+	uint64_t asked_ms;                   /* asked for a beat: not before */
 	bool     beat_pending;               /* sent, not acknowledged */
 	bool     held;                       /* see session_hold() */
 	unsigned acks_missed;
 
 	uint64_t deadline_ms, retry_ms;      /* 0 = none */
+	uint64_t turn_ms;                    /* its turn to identify; 0: none */
 	struct backoff backoff;
 	bool     fresh;                      /* ask for a new token */
 	bool     resume_once;                /* the next failure clears */

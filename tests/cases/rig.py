@@ -168,14 +168,14 @@ class Rig:
 
     # --- the wall clock ---
 
-    def bend_clock(self):
-        """From now on set_clock() is theirs and not the simulator's.  The
+    def preload(self, library, **env):
+        """From now on ours, and not the simulator, have this library.  The
         children are started by wrappers: rookeryd hands on its own list of
-        the environment, and the clock is not in it."""
-        folder, offset = self.path("programs"), self.path("clock")
+        the environment, and this is not in it."""
+        folder = self.path("programs")
         os.mkdir(folder)
-        with open(offset, "wb") as f:
-            f.write(struct.pack("=q", 0))
+        env["LD_PRELOAD"] = library
+        given = " ".join(f"{k}='{v}'" for k, v in env.items())
         for name in ("rookery", "qqsim", *BENT):
             real = os.path.join(self.programs, name)
             if name not in BENT:
@@ -184,16 +184,30 @@ class Rig:
             path = os.path.join(folder, name)
             with open(path, "w", encoding="utf-8") as f:
                 f.write("#!/bin/sh\nexport ASAN_OPTIONS="
-                        f"verify_asan_link_order=0\nCHAOS_CLOCK='{offset}' "
-                        f"LD_PRELOAD='{CLOCK}' exec '{real}' \"$@\"\n")
+                        "verify_asan_link_order=0\n"
+                        f"{given} exec '{real}' \"$@\"\n")
             os.chmod(path, 0o755)
         os.link(os.path.join(self.programs, "rookeryd"),
                 os.path.join(folder, "rookeryd"))
         self.programs = folder
-        self.settings.update({
-            "CHAOS_CLOCK": offset, "LD_PRELOAD": CLOCK,
-            "ASAN_OPTIONS": "verify_asan_link_order=0:"
-                            + os.environ.get("ASAN_OPTIONS", "")})
+        self.settings.update(env)
+        self.settings["ASAN_OPTIONS"] = "verify_asan_link_order=0:" \
+            + os.environ.get("ASAN_OPTIONS", "")
+
+    def bend_clock(self):
+        """From now on set_clock() is theirs and not the simulator's."""
+        offset = self.path("clock")
+        with open(offset, "wb") as f:
+            f.write(struct.pack("=q", 0))
+        self.preload(CLOCK, CHAOS_CLOCK=offset)
+
+    def bend_names(self, names):
+        library = self.path("names.so")
+        subprocess.run(
+            [os.environ.get("CC", "gcc"), "-std=gnu11", "-D_GNU_SOURCE",
+             "-fPIC", "-shared", "-o", library,
+             os.path.join(TOP, "tests", "cases", "names.c")], check=True)
+        self.preload(library, NAMES=names)
 
     def set_clock(self, seconds):
         """So far from the true time."""

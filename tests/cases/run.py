@@ -252,6 +252,13 @@ def do_clock(rig, seconds):
     rig.set_clock(int(seconds))
 
 
+@step("names", "NAME ADDRESS...",
+      "Ours, but not the simulator, find these addresses under this name, in "
+      "this order; before the simulator is started, and not with clock.")
+def do_names(rig, *words):
+    rig.bend_names(" ".join(words))
+
+
 @step("deaths", "", "A child may end or be parked in this story.")
 def do_deaths(rig):
     rig.deaths_expected = True

@@ -676,6 +676,64 @@ TEST(heartbeats_carry_seq_and_seq_is_the_largest)
 	EXPECT(did(&r, DO_BEAT) != NULL);
 }
 
+TEST(a_beat_is_sent_when_asked_for_but_not_as_often_as_it_is_asked)
+{
+	struct rig r;
+	uint64_t   due;
+	int        beats = 0;
+
+	live(&r);
+	due = r.s.beat_ms;
+	for (int i = 0; i < 300; i++) {
+		feed(&r, IN_BEAT_ASKED, 0);
+		beats += did(&r, DO_BEAT) != NULL;
+		r.now += 10;
+	}
+	EXPECT_INT(beats, 3);
+	/* what is due is due nonetheless, and expects its ACK */
+	EXPECT_INT(r.s.beat_ms, due);
+	EXPECT(!r.s.beat_pending);
+	/* another connection is asked for its own */
+	feed(&r, IN_BEAT_ASKED, 0);
+	EXPECT(did(&r, DO_BEAT) != NULL);
+	feed(&r, IN_RECONNECT, 0);
+	up_to_hello(&r);
+	feed(&r, IN_BEAT_ASKED, 0);
+	EXPECT(did(&r, DO_BEAT) != NULL);
+}
+
+TEST(hello_once_more_tells_another_interval_and_nothing_else)
+{
+	static const struct {
+		int64_t  says;
+		uint64_t is;
+	} rows[] = {
+		{ 1000, 1000 }, { 0, 1000 }, { -5, 1000 }, { 1, 200 },
+		{ INT64_MAX, 120000 }, { 30000, 30000 },
+	};
+	struct rig r;
+
+	live(&r);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		uint64_t due = r.s.beat_ms;
+
+		feed(&r, IN_HELLO, rows[i].says);
+		EXPECT_INT(r.n, 0);
+		EXPECT_INT(r.s.state, SESSION_LIVE);
+		EXPECT_INT(r.s.interval_ms, rows[i].is);
+		EXPECT(r.s.beat_ms <= due);
+		EXPECT(r.s.beat_ms <= r.now + rows[i].is);
+	}
+	identifying(&r);
+	feed(&r, IN_HELLO, 1000);
+	EXPECT_INT(r.s.state, SESSION_IDENTIFYING);
+	EXPECT_INT(r.s.interval_ms, 1000);
+	resuming(&r);
+	feed(&r, IN_HELLO, 1000);
+	EXPECT_INT(r.s.state, SESSION_RESUMING);
+	EXPECT_INT(r.s.interval_ms, 1000);
+}
+
 TEST(events_come_before_resumed_and_before_ready)
 {
 	struct rig r;
@@ -961,7 +1019,16 @@ TEST(two_shards_share_the_pace_of_identify)
 		feed(&a, IN_START, 0);
 		feed(&b, IN_START, 0);
 		answer(&a);
+		EXPECT(did(&a, DO_CONNECT) != NULL);
+		/* not its turn, so it does not even connect */
 		answer(&b);
+		EXPECT(did(&b, DO_CONNECT) == NULL);
+		EXPECT_INT(session_due(&b.s), b.now + 5250 / at_once);
+		wait_due(&b);
+		answer(&b);
+		EXPECT(did(&b, DO_CONNECT) != NULL);
+		/* the first one's Hello was late */
+		a.now = b.now;
 		feed(&a, IN_HELLO, 45000);
 		EXPECT(did(&a, DO_IDENTIFY) != NULL);
 		first = a.now;
@@ -974,6 +1041,56 @@ TEST(two_shards_share_the_pace_of_identify)
 		EXPECT(did(&b, DO_IDENTIFY) != NULL);
 		EXPECT(b.now >= first + 5000 / at_once);
 	}
+}
+
+TEST(many_that_begin_together_connect_once_each_in_turn)
+{
+	enum { MANY = 12 };
+	struct rig r[MANY];
+	uint64_t   turn[MANY];
+
+	for (int i = 0; i < MANY; i++) {
+		rig_open(&r[i]);
+		r[i].s.budget = r[0].s.budget;
+		r[i].max_concurrency = 2;
+		feed(&r[i], IN_START, 0);
+	}
+	for (int i = 0; i < MANY; i++) {
+		answer(&r[i]);
+		EXPECT((did(&r[i], DO_CONNECT) != NULL) == (i == 0));
+		turn[i] = i == 0 ? r[0].now : session_due(&r[i].s);
+		EXPECT_INT(turn[i], r[0].now + (uint64_t)i * 2625);
+	}
+	/* one that is told to begin again keeps its turn */
+	feed(&r[4], IN_START, 0);
+	answer(&r[4]);
+	EXPECT(did(&r[4], DO_CONNECT) == NULL);
+	EXPECT_INT(session_due(&r[4].s), turn[4]);
+	for (int i = 0; i < MANY; i++) {
+		r[i].now = turn[i];
+		if (i > 0) {
+			feed(&r[i], IN_DUE, 0);
+			answer(&r[i]);
+		}
+		EXPECT(did(&r[i], DO_CONNECT) != NULL);
+		feed(&r[i], IN_HELLO, 45000);
+		EXPECT(did(&r[i], DO_IDENTIFY) != NULL);
+	}
+	/* an attempt that fails before it has identified is made again, and
+	 * not behind those who wait */
+	for (int i = 0; i < 2; i++) {
+		rig_open(&r[i]);
+		r[i].s.budget = r[0].s.budget;
+		r[i].max_concurrency = 1;
+		feed(&r[i], IN_START, 0);
+		answer(&r[i]);
+	}
+	feed(&r[0], IN_CLOSED, 1006);
+	EXPECT(wait_due(&r[0]) < 1500);
+	answer(&r[0]);
+	EXPECT(did(&r[0], DO_CONNECT) != NULL);
+	feed(&r[0], IN_HELLO, 45000);
+	EXPECT(did(&r[0], DO_IDENTIFY) != NULL);
 }
 
 TEST(no_sessions_left_waits_but_resume_goes_on)
@@ -1021,6 +1138,10 @@ TEST(the_last_session_is_not_spent_twice)
 	feed(&b, IN_START, 0);
 	answer(&a);
 	answer(&b);
+	wait_due(&b);
+	answer(&b);
+	EXPECT(did(&b, DO_CONNECT) != NULL);
+	a.now = b.now;
 	feed(&a, IN_HELLO, 45000);
 	EXPECT(did(&a, DO_IDENTIFY) != NULL);
 	b.now += 6000;
@@ -1990,6 +2111,8 @@ main(void)
 	RUN(ready_and_refused_again_and_again_slows_down);
 	RUN(a_refused_identify_asks_for_a_new_token);
 	RUN(heartbeats_carry_seq_and_seq_is_the_largest);
+	RUN(a_beat_is_sent_when_asked_for_but_not_as_often_as_it_is_asked);
+	RUN(hello_once_more_tells_another_interval_and_nothing_else);
 	RUN(events_come_before_resumed_and_before_ready);
 	RUN(garbage_is_skipped_once_events_flow);
 	RUN(a_session_without_usable_id_is_identified_anew);
@@ -2001,6 +2124,7 @@ main(void)
 	RUN(the_backoff_grows_spreads_and_starts_anew);
 	RUN(a_connection_cut_again_and_again_is_not_waited_for);
 	RUN(two_shards_share_the_pace_of_identify);
+	RUN(many_that_begin_together_connect_once_each_in_turn);
 	RUN(no_sessions_left_waits_but_resume_goes_on);
 	RUN(the_last_session_is_not_spent_twice);
 	RUN(silence_of_our_own_making_proves_nothing);
