@@ -24,6 +24,7 @@
 
 enum {
 	HEADER_MAX = 16384, HEADER_VALUE = 512, SEND_MAX = 1 << 20,
+	TLS_FAILED = 1015,        /* RFC 6455's code for it: never sent */
 	HTTP_IDLE_S = 60, REQUESTS_MAX = 1024,
 	ARRIVALS_PER_TURN = 16, REST_MS = 100,
 	/* A callback is a few KiB.  Larger ones are few at once, and decided
@@ -46,7 +47,7 @@ struct net_conn {
 	void            *owner;       /* NULL: dropped by us */
 	struct buf       in, out;     /* out: length-prefixed messages */
 	unsigned         code;        /* the peer's, or ours to send */
-	char             reason[128];
+	char             reason[512];
 	struct timer     late;        /* tells of a failure during connect */
 	bool             up, closing, calling, heard;
 	struct resolve  *resolve;     /* its name is being asked for */
@@ -289,11 +290,27 @@ conn_failed(struct net_conn *c, const char *why)
 
 	if (c->way != NULL)
 		proxy = net_proxy_name(c->way->proxy);
+	if (c->code == TLS_FAILED) /* the library's words say less */
+		return;
 	snprintf(c->reason, sizeof c->reason, "%s%.*s%s%s",
 	    c->way != NULL ? "through the proxy " : "", (int)proxy.n,
 	    c->way != NULL ? proxy.p : "", c->way != NULL ? ": " : "",
 	    why != NULL ? why : "could not connect");
 	c->code = 1006;
+}
+
+/* What is wrong with a certificate is known here and nowhere later. */
+static void
+note_certificate(struct lws *wsi, X509_STORE_CTX *store)
+{
+	struct net_conn *c = lws_get_opaque_user_data(wsi);
+
+	if (c == NULL)
+		return;
+	c->code = TLS_FAILED;
+	snprintf(c->reason, sizeof c->reason, "the certificate of %s: %s",
+	    c->host, X509_verify_cert_error_string(
+	        X509_STORE_CTX_get_error(store)));
 }
 
 static int
@@ -859,6 +876,10 @@ on_http(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 			request_free(net, *slot);
 		if (slot != NULL)
 			*slot = NULL;
+		break;
+	case LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION:
+		if (n == 0) /* asked of the first protocol, whose ever it is */
+			note_certificate(wsi, user);
 		break;
 	case LWS_CALLBACK_WSI_DESTROY:
 		net->callers -= net->callers > 0 &&

@@ -698,6 +698,7 @@ typedef void close_fn(struct step *, const struct session_close *);
 static void
 close_RESUME(struct step *st, const struct session_close *row)
 {
+	st->s->remedy = row->remedy;
 	lost(st, row->meaning);
 }
 

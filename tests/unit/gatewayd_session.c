@@ -159,6 +159,7 @@ struct close_row {
 static const struct close_row closes[] = {
 	{ 1000, 1001, RESUMES, 100, 200, false },
 	{ 1005, 1006, RESUMES, 100, 200, false },
+	{ 1015, 1015, RESUMES, 100, 200, false },
 	{ 4000, 4000, RESUMES, 100, 200, false },
 	{ 4001, 4003, IDENTIFIES, 100, 200, false },
 	{ 4004, 4004, RESUMES, 100, 200, true },
