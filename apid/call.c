@@ -64,6 +64,23 @@ call_is_id(struct slice s)
 	    memchr(s.p, '\0', s.n) == NULL;
 }
 
+/* Servers undo the coding of a / before they look at . and .. between them. */
+bool
+call_climbs(struct slice s)
+{
+	for (size_t at = 0, n; at <= s.n; at += n + 1) {
+		const struct slice rest = slice_from(s, at);
+
+		for (n = 0; n < rest.n && rest.p[n] != '/' &&
+		     rest.p[n] != '\\'; n++)
+			;
+		if ((n == 1 || n == 2) && rest.p[0] == '.' &&
+		    rest.p[n - 1] == '.')
+			return true;
+	}
+	return false;
+}
+
 static bool
 is_optional_id(struct slice s)
 {
@@ -548,8 +565,7 @@ call_url(const struct call *c, struct slice base, struct buf *url)
 		if (p[n] == '\0')
 			break;
 		value = c->segments[segment++];
-		if (value.n == 0 || slice_is(value, ".") ||
-		    slice_is(value, ".."))
+		if (value.n == 0 || call_climbs(value))
 			return ERR_SYNTAX;
 		params_encode(url, value);
 		p += n + strcspn(p + n, "}") + 1;

@@ -109,6 +109,8 @@ const char *call_scope_name(const struct call *);
 enum result call_wrong(struct call *, enum result, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 bool call_is_id(struct slice);
+/* As a part of a path it would lead out of its place. */
+bool call_climbs(struct slice id);
 bool call_is_utf8(struct slice);
 
 #endif

@@ -72,7 +72,7 @@ compare_with_file(struct requests *rs)
 		if (r->state != WANTS_FILE)
 			continue;
 		loop_cancel(rs->loop, &r->timer);
-		was = sent_find(&rs->sent, r->entry.key, &o);
+		was = request_was(rs, r->entry.key, r->rules.part, &o);
 		r->state = PAUSING;
 		if (was == SENT_ENDED)
 			end_as_recorded(r, &o);

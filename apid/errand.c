@@ -215,8 +215,7 @@ put_url(struct errand *e, const char *path, struct slice target)
 {
 	size_t n = strcspn(path, "{");
 
-	if (!call_is_id(target) || slice_is(target, ".") ||
-	    slice_is(target, ".."))
+	if (!call_is_id(target) || call_climbs(target))
 		return ERR_SYNTAX;
 	buf_put(&e->url, e->bot->api);
 	buf_put(&e->url, (struct slice){ path, n });

@@ -93,6 +93,9 @@ void request_wait_until(struct request *, uint64_t at_ms);
 /* It has a token and a place: its tokens are taken, or it stands in line. */
 void request_ask_limit(struct request *);
 void request_submit(struct request *);
+/* What became of a call in an earlier run, or before. */
+enum sent_state request_was(struct requests *, struct slice key,
+    enum attempt_part, struct sent_outcome *);
 /* Nothing of it has reached anybody: the record need not say that it has. */
 void request_unsay(struct request *);
 /* It has come to this; then who asked is told, as soon as may be. */

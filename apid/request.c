@@ -636,12 +636,13 @@ wait_with_others(struct request *r)
 	request_wait_until(r, r->rules.until_ms);
 }
 
-/* Done, it says: but what appears unasked has an id, or is held for review. */
+/* Done, it says: but what appears unasked has an id, or is held for review; and
+ * a stream cannot go on without. */
 static bool
 names_nothing(const struct request *r, const struct reply *p)
 {
-	return r->pace.active && p->cls == CLASS_DONE && p->msg.n == 0 &&
-	    p->audit.n == 0;
+	return (r->pace.active || r->rules.part == PART_FIRST) &&
+	    p->cls == CLASS_DONE && p->msg.n == 0 && p->audit.n == 0;
 }
 
 /* Refused, unless it may leave once more in another form.  When we are
@@ -926,6 +927,19 @@ refuse(struct requests *rs, msg_peer from, const struct msg_call *m,
 	answer_now(rs, from, &no, result);
 }
 
+/* What became of it before.  That a first part was taken is of no use without
+ * its id, which may have gone with an earlier run of ours. */
+enum sent_state
+request_was(struct requests *rs, struct slice key, enum attempt_part part,
+    struct sent_outcome *o)
+{
+	enum sent_state was = sent_find(&rs->sent, key, o);
+
+	if (was == SENT_ENDED && part == PART_FIRST && o->data.n == 0)
+		o->result = RESULT_TIMEOUT;
+	return was;
+}
+
 static void
 repeat(struct requests *rs, msg_peer from, const struct msg_call *m,
     const struct sent_outcome *o)
@@ -1181,7 +1195,7 @@ take(struct requests *rs, struct bot *b, const struct call *c, msg_peer from)
 		join(rs, (struct request *)(void *)e, from, m->id);
 		return;
 	}
-	was = sent_find(&rs->sent, buf_slice(&rs->key), &first);
+	was = request_was(rs, buf_slice(&rs->key), c->part, &first);
 	if (was == SENT_ENDED)
 		repeat(rs, from, m, &first);
 	else if (c->known)

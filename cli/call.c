@@ -305,14 +305,6 @@ choose_bot(struct asking *a)
 /* --- the result -------------------------------------------------------------------- */
 
 static void
-print_json(const struct json *doc)
-{
-	struct slice text = json_print(doc);
-
-	printf("%.*s\n", (int)text.n, text.n > 0 ? text.p : "");
-}
-
-static void
 print_whole(const struct msg_result *m, const struct json *data)
 {
 	struct json *o = json_new_object();
@@ -328,7 +320,7 @@ print_whole(const struct msg_result *m, const struct json *data)
 	json_put_int(o, "status", (int64_t)m->status);
 	json_put_text(o, "trace", m->trace);
 	json_put_int(o, "tries", (int64_t)m->tries);
-	print_json(o);
+	table_put_json(stdout, o);
 	json_free(&o);
 }
 
@@ -371,7 +363,7 @@ on_result(void *self, msg_peer from, const struct msg_result *m)
 	if (a->cli->given & OPT_JSON)
 		print_whole(m, data);
 	else if (m->ok && data != NULL)
-		print_json(data);
+		table_put_json(stdout, data);
 	else if (m->ok)
 		puts("{}");
 	else

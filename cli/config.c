@@ -235,7 +235,6 @@ static void
 print_json_settings(const struct conf *c)
 {
 	struct json *doc = json_new_object(), *bots = json_new_object();
-	struct slice text;
 
 	json_put_take(doc, "settings", settings_json(c));
 	for (size_t i = 0; i < c->nbots; i++)
@@ -243,8 +242,7 @@ print_json_settings(const struct conf *c)
 			json_put_take(bots, c->bots[i].bot_name,
 			    settings_json(&c->bots[i]));
 	json_put_take(doc, "bots", bots);
-	text = json_print(doc);
-	printf("%.*s\n", (int)text.n, text.n > 0 ? text.p : "");
+	table_put_json(stdout, doc);
 	json_free(&doc);
 }
 

@@ -46,14 +46,6 @@ data_of(const struct json *answer)
 	return json_get(answer, "data");
 }
 
-static void
-print_data(const struct json *data)
-{
-	struct slice text = json_print(data);
-
-	printf("%.*s\n", (int)text.n, text.n > 0 ? text.p : "");
-}
-
 static enum status
 usage(const char *why)
 {
@@ -159,7 +151,7 @@ dead_list(struct cli *cli, struct link *link)
 	json_put_int(doc, "total", total);
 	json_put_take(doc, "dead", all);
 	if (status == STATUS_DONE && (cli->given & OPT_JSON))
-		print_data(doc);
+		table_put_json(stdout, doc);
 	else if (status == STATUS_DONE)
 		print_dead(cli, all, total);
 	json_free(&doc);
@@ -245,7 +237,7 @@ dead_show(struct cli *cli, struct link *link)
 	put_which(with, cli->arg[1]);
 	status = ask_gateway(link, "dead", with, &answer);
 	if (status == STATUS_DONE && (cli->given & OPT_JSON))
-		print_data(data_of(answer));
+		table_put_json(stdout, data_of(answer));
 	else if (status == STATUS_DONE) {
 		json_each(data_of(answer), print_letter, NULL);
 		print_capsule(json_get(data_of(answer), "capsule"));
@@ -269,7 +261,7 @@ dead_change(struct cli *cli, struct link *link, const char *what,
 	status = ask_gateway(link, "dead", with, &answer);
 	json_int_at(data_of(answer), "count", &n);
 	if (status == STATUS_DONE && (cli->given & OPT_JSON))
-		print_data(data_of(answer));
+		table_put_json(stdout, data_of(answer));
 	else if (status == STATUS_DONE)
 		printf("%lld dead letter%s %s\n", (long long)n,
 		    n == 1 ? "" : "s", done);
@@ -391,7 +383,7 @@ command_events(struct cli *cli)
 	status = ask_gateway(&link, "events", with, &answer);
 	data = data_of(answer);
 	if (status == STATUS_DONE && (cli->given & OPT_JSON))
-		print_data(data);
+		table_put_json(stdout, data);
 	else if (status == STATUS_DONE &&
 	    (cli->arg[0] == NULL || json_count(json_get(data, "rows")) > 0))
 		print_events(cli, data);

@@ -440,20 +440,11 @@ print_snapshot(const struct cli *cli, const struct json *a)
 	print_remedies(a);
 }
 
-static void
-print_json(const struct json *doc)
-{
-	struct slice text = json_print(doc);
-
-	printf("%.*s\n", (int)text.n, text.n > 0 ? text.p : "");
-	fflush(stdout);
-}
-
 static enum status
 show_answer(struct cli *cli, const struct json *answer)
 {
 	if (cli->given & OPT_JSON)
-		print_json(answer);
+		table_put_json(stdout, answer);
 	else if (json_truth(json_get(answer, "ok")))
 		print_snapshot(cli, answer);
 	if (!json_truth(json_get(answer, "ok")))
@@ -558,7 +549,7 @@ command_watch(struct cli *cli)
 		if ((e = link_next(&link, -1, &next)) != ERR_OK)
 			break;
 		if (cli->given & OPT_JSON)
-			print_json(next);
+			table_put_json(stdout, next);
 		else
 			print_change(cli, next);
 	}

@@ -146,6 +146,23 @@ table_put_clean(FILE *to, struct slice text)
 	}
 }
 
+/* Those below 0x20 are never in it as they are. */
+void
+table_put_json(FILE *to, const struct json *doc)
+{
+	struct slice text = json_print(doc);
+
+	for (size_t i = 0, k; i < text.n; i += k > 0 ? k : 1) {
+		k = controls(text.p + i, text.n - i);
+		if (k > 0)
+			fprintf(to, "\\u%04x", (unsigned char)text.p[i + k - 1]);
+		else
+			fputc(text.p[i], to);
+	}
+	fputc('\n', to);
+	fflush(to);
+}
+
 void
 table_say(const char *mark, struct slice line)
 {

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "json.h"
 #include "slice.h"
 
 enum { TABLE_COLUMNS = 9, TABLE_CELL = 96 };
@@ -35,6 +36,9 @@ void table_colour(struct table *, size_t column, enum colour);
 void table_print(const struct table *, FILE *, bool colours);
 /* Text with control bytes shown as '?'. */
 void table_put_clean(FILE *, struct slice);
+/* A document on a line that is out at once; what a terminal might obey stands
+ * in it as \u007f and the like, which is the same JSON. */
+void table_put_json(FILE *, const struct json *);
 /* A mark and such a text, on a line that is out at once. */
 void table_say(const char *mark, struct slice);
 

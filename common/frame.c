@@ -68,7 +68,10 @@ frame_read(struct frame *f, struct slice line)
 	struct slice op;
 	enum err     e;
 
-	*f = (struct frame){ VERB_STRAY, NULL };
+	/* which some languages write once, before all else */
+	if (slice_starts(line, SLICE("\xef\xbb\xbf")))
+		line = slice_from(line, 3);
+	*f = (struct frame){ VERB_STRAY, NULL, line };
 	if (line.n == 0 || line.p[0] != '{')
 		return ERR_OK;
 	if ((e = json_parse(&f->doc, line)) != ERR_OK)
@@ -198,9 +201,13 @@ frame_order(struct frame_order *o, const struct frame *f)
 	*o = (struct frame_order){ 0 };
 	if (id != NULL && !is_scalar(id))
 		return "id: is neither a number nor a text";
-	if (id != NULL)
+	/* As it is written: a number may be larger than we can count. */
+	if (json_is_number(id))
+		o->ref = json_member_text(f->line, "id");
+	if (id != NULL && o->ref.n == 0) {
 		json_write(id, &o->texts);
-	o->ref = buf_slice(&o->texts);
+		o->ref = buf_slice(&o->texts);
+	}
 	if (o->ref.n > 256)
 		return "id: is longer than 256 bytes";
 	return f->verb == VERB_REPLY ? read_reply(o, f->doc)
@@ -343,9 +350,11 @@ void
 frame_result(const struct msg_result *r, struct slice ref, struct buf *out)
 {
 	struct json *o = json_new_object();
+	size_t       from;
 
-	json_put_text(o, "op", SLICE("result"));
-	put_raw(o, "id", ref);
+	buf_puts(out, "{\"op\":\"result\",\"id\":");
+	buf_put(out, ref);
+	from = out->n;
 	json_put_bool(o, "ok", r->ok);
 	if (!r->ok) {
 		json_put_text(o, "code", r->code);
@@ -356,4 +365,6 @@ frame_result(const struct msg_result *r, struct slice ref, struct buf *out)
 		json_put_int(o, "platform_code", (int64_t)r->platform_code);
 	put_packed(o, "data", r->data);
 	frame_put(o, out);
+	if (!out->failed)
+		out->p[from] = ','; /* for the { of what follows */
 }

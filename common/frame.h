@@ -39,6 +39,7 @@ enum verb {
 struct frame {
 	enum verb    verb;
 	struct json *doc;           /* NULL: stray */
+	struct slice line;          /* on loan, without a byte order mark */
 };
 
 /* SYNTAX: begins with { and is no JSON object; NOMEM. */

@@ -309,6 +309,12 @@ interrupt_nobody(void)
 		log_debug("proc.policy", KV("why", strerror(errno)));
 }
 
+static void
+nothing(int signal)
+{
+	(void)signal;
+}
+
 enum err
 proc_open(struct proc *p, struct loop *loop, const struct conf *conf,
     const struct msg_handlers *takes, void *self)
@@ -317,7 +323,8 @@ proc_open(struct proc *p, struct loop *loop, const struct conf *conf,
 
 	*p = (struct proc){ .loop = loop, .fd = -1, .takes = takes,
 		.self = self };
-	signal(SIGPIPE, SIG_IGN);
+	/* Not ignored: that would be inherited by what a plugin starts. */
+	signal(SIGPIPE, nothing);
 	signal(SIGXFSZ, SIG_IGN); /* a file over its limit is an error */
 	interrupt_nobody();
 	if ((e = loop_signal(loop, SIGTERM, on_stop_signal, p)) != ERR_OK ||

@@ -11,6 +11,7 @@
 
 enum {
 	WORKER_SILENT_MS = 4 * BUS_BEAT_MS,
+	READY_NAME_MAX = 128, READY_WORDS_MAX = 16384,
 	SET_BY_MAX_MS = 12 * 3600 * 1000,   /* of a deadline, in the journal */
 };
 
@@ -77,6 +78,25 @@ drop_worker(struct gateway *g, struct delivery_worker *w, const char *why)
 	delivery_worker_gone(g->delivery, w, why, loop_now(g->loop));
 }
 
+/* Status and log show the words of a READY, and every event is held against
+ * its patterns: they have bounds.  NULL: nothing is wrong. */
+static const char *
+wrong_with(const struct msg_ready *m, struct buf *patterns, struct buf *want)
+{
+	if (m->v != 1)
+		return "READY is not of version 1";
+	if (m->name.n == 0 || m->name.n > READY_NAME_MAX)
+		return "READY: name has 1 to 128 bytes";
+	if (m->handler.n > READY_WORDS_MAX)
+		return "READY: handler is longer than 16 KiB";
+	if (!words_of(m->events, patterns) || patterns->n > READY_WORDS_MAX)
+		return "READY: events is no list of words, or longer than "
+		       "16 KiB";
+	if (!words_of(m->want, want))
+		return "READY: want is no list of words";
+	return NULL;
+}
+
 static void
 on_ready(void *self, msg_peer from, const struct msg_ready *m)
 {
@@ -84,13 +104,13 @@ on_ready(void *self, msg_peer from, const struct msg_ready *m)
 	struct buf              patterns = { 0 }, want = { 0 };
 	struct delivery_worker *old, *w;
 	bool                    is_new;
+	const char             *wrong = wrong_with(m, &patterns, &want);
 
-	if (m->v != 1 || !words_of(m->events, &patterns) ||
-	    !words_of(m->want, &want)) {
-		struct msg_bye bye = { .reason =
-			SLICE("READY is not of version 1") };
+	if (wrong != NULL) {
+		struct msg_bye bye = { .reason = slice_of(wrong) };
 
-		log_warn("worker.refused", KV("name", m->name), KV("v", m->v));
+		log_warn("worker.refused", KV("name", m->name), KV("v", m->v),
+		    KV("why", wrong));
 		bus_send(g->events, from, MSG_bye, &bye);
 		goto out;
 	}

@@ -979,6 +979,23 @@ read_on(struct child *c)
 		loop_watch(loop_of(c), c->p.from, LOOP_READ, on_out, c);
 }
 
+/* The last line may lack its end; half of one is nothing. */
+static void
+take_rest(struct child *c)
+{
+	struct slice line;
+	struct frame f;
+
+	if (lines_left(&c->said) == 0 ||
+	    lines_put(&c->said, SLICE("\n")) != ERR_OK)
+		return;
+	while (!is_full(c) && lines_next(&c->said, &line) == ERR_OK) {
+		if (frame_read(&f, line) == ERR_OK)
+			take_line(c, line);
+		frame_free(&f);
+	}
+}
+
 static void
 on_mute(void *self)
 {
@@ -997,6 +1014,7 @@ on_out(void *self, int fd, unsigned what)
 		return;
 	if (n <= 0) {
 		close_fd(c, &c->p.from);
+		take_rest(c);
 		/* Its end is told in a moment, unless it goes on without. */
 		if (c->state == CHILD_STARTING || c->state == CHILD_READY)
 			loop_after(loop_of(c), &c->timer, EOF_MS, on_mute, c);

@@ -242,10 +242,10 @@ frame_of(const char *action, const char *json, size_t n, struct frame *f)
 		return e;
 	}
 	if (action == NULL) {
-		*f = (struct frame){ VERB_REPLY, with };
+		*f = (struct frame){ VERB_REPLY, with, { NULL, 0 } };
 		return with != NULL ? ERR_OK : ERR_SYNTAX;
 	}
-	*f = (struct frame){ VERB_CALL, json_new_object() };
+	*f = (struct frame){ VERB_CALL, json_new_object(), { NULL, 0 } };
 	json_put_text(f->doc, "do", slice_of(action));
 	json_put_take(f->doc, "with", with);
 	return f->doc != NULL ? ERR_OK : ERR_NOMEM;

@@ -109,4 +109,33 @@ def silent():
     second.next(QUIET_S)
 
 
-{"credit": credit, "stale": stale, "silent": silent}[NAME]()
+def raw(*frames):
+    sock = CONTEXT.socket(zmq.DEALER)
+    sock.connect(EVENTS)
+    sock.send_multipart(frames)
+    return sock
+
+
+def odd():
+    """Who makes no sense is refused, stays without events and harms none."""
+    for frames in ([b""], [b"RK1R"], [b"RK1R", b""], [b"RK1R", b"\xc1"],
+                   [b"RK1R", b"\xdf\xff\xff\xff\xff"], [b"RK2R", b"\x80"],
+                   [b"GET / HTTP/1.1", b"Host: x"], [b"RK1E", b"\x80"],
+                   [b"RK1R", b"\x80", b"third"], [b"RK1A", b"\x81\xa2ev\x07"],
+                   [b"RK1B" * 1000, b"\x80"], [b"RK1N", b"\x91" * 100000],
+                   [b"RK1B", b"x" * (3 << 20)]):
+        raw(*frames)
+    for wrong in ({"v": 9}, {"v": "1"}, {"window": -1}, {"events": [7]},
+                  {"events": "message.*"}, {"name": "n" * 70000},
+                  {"events": ["message.*"] * 10000}, {"name": ""},
+                  {"handler": "h" * 70000}):
+        sock = raw(b"RK1R", msgpack.packb({
+            "v": 1, "name": "odd", "window": 9, "events": ["message.*"],
+            **wrong}))
+        assert sock.poll(1000 * WAIT_S), wrong
+    worker = Worker("w", (1 << 64) - 1)
+    for _ in range(2):
+        worker.ack(worker.next())
+
+
+{"credit": credit, "stale": stale, "silent": silent, "odd": odd}[NAME]()

@@ -4,6 +4,8 @@
  *   LONG     built for structs with more at their ends than ours
  *   ABI      of the interface it says to be built for
  */
+#include <sys/wait.h>
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -140,6 +142,21 @@ ask(rk_ctx *ctx)
 	return RK_ACK;
 }
 
+/* What it starts ends at a pipe that nobody reads, as everywhere. */
+static void
+run(rk_ctx *ctx)
+{
+	int   status = system("kill -PIPE $$");
+	FILE *f = popen("echo popen", "r");
+	char  word[16] = "";
+
+	say(ctx, WIFSIGNALED(status) ? "signalled" : "ignored");
+	if (f == NULL || fgets(word, sizeof word, f) == NULL ||
+	    pclose(f) != 0)
+		abort();
+	say(ctx, word);
+}
+
 #ifdef LONG
 struct long_event {
 	rk_event known;
@@ -203,6 +220,10 @@ on_event(void *state, rk_ctx *ctx, const rk_event *ev)
 		return three(ctx);
 	else if (is(ev, "/ask"))
 		return ask(ctx);
+	else if (is(ev, "/run"))
+		run(ctx);
+	else if (is(ev, "/exit") && ev->attempt == 1)
+		exit(0);
 	else if (is(ev, "/crash") && ev->attempt == 1)
 		abort();
 	else if (is(ev, "/hang") && ev->attempt == 1)

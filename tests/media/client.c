@@ -247,6 +247,7 @@ open_all(char *argv[])
 		exit(70);
 	open_limits(argv[3], argv[10]);
 	w.conf.qq_app_id = strdup("102000001");
+	w.conf.qq_proxy = strdup("");
 	w.conf.qq_api_url = argv[1];
 	w.conf.qq_token_url = argv[2];
 	w.conf.park_ms = 600000;
@@ -281,6 +282,7 @@ close_all(void)
 	loop_free(&w.loop);
 	secret_wipe(&w.conf.qq_client_secret);
 	free(w.conf.qq_app_id);
+	free(w.conf.qq_proxy);
 	buf_free(&w.in);
 }
 

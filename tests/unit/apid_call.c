@@ -174,16 +174,31 @@ TEST(complaints_name_the_argument)
 
 TEST(a_path_cannot_be_left)
 {
-	struct msg_call m = good();
-	struct call     c;
-	struct buf      url = { 0 };
-	const char     *why;
+	static const struct {
+		const char *id;
+		enum err    err;
+	} rows[] = {
+		{ ".", ERR_SYNTAX },          { "..", ERR_SYNTAX },
+		{ "../x", ERR_SYNTAX },       { "a/..", ERR_SYNTAX },
+		{ "a/../../b", ERR_SYNTAX },  { "a/./b", ERR_SYNTAX },
+		{ "..\\a", ERR_SYNTAX },     { "a\\..", ERR_SYNTAX },
+		{ "...", ERR_OK },            { "a/..b/c..", ERR_OK },
+		{ "a..b", ERR_OK },           { "/", ERR_OK },
+		{ ".a/b.", ERR_OK },
+	};
 
-	m.conv = SLICE("u:..");
-	EXPECT_INT(call_read(&c, &m, false, &why), RESULT_OK);
-	EXPECT_INT(call_url(&c, SLICE(""), &url), ERR_SYNTAX);
-	buf_free(&url);
-	call_free(&c);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct msg_call m = { .do_ = SLICE("recall"),
+			.conv = SLICE("u:U"), .msg = slice_of(rows[i].id) };
+		struct call     c;
+		struct buf      url = { 0 };
+		const char     *why;
+
+		EXPECT_INT(call_read(&c, &m, false, &why), RESULT_OK);
+		EXPECT_INT(call_url(&c, SLICE(""), &url), rows[i].err);
+		buf_free(&url);
+		call_free(&c);
+	}
 }
 
 /* Are two calls from these peers the same one? */

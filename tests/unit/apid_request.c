@@ -1600,6 +1600,40 @@ TEST(a_first_part_that_comes_twice)
 	teardown();
 }
 
+static void
+told_of_a_first_part(void)
+{
+	w.dies_when_told = true;
+	sent_watch(&w.rs.sent);
+	part("x", "0", NULL);
+	w.started[0]->on_leave(w.started[0]->self);
+	answer(0, 200, "{\"id\":\"S\"}");
+	EXPECT(false);
+}
+
+/* The platform has taken it, so much is known; its id went with the answer. */
+TEST(killed_with_the_id_of_a_first_part)
+{
+	setup(false);
+	run_close();
+	killed_after(told_of_a_first_part);
+	run_open(false);
+	sent_watch(&w.rs.sent);
+	part("x", "0", NULL);
+	EXPECT_INT(w.nstarted, 0);
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	teardown();
+	/* And one that is answered, but without one. */
+	setup(false);
+	part("a", "0", NULL);
+	answer(0, 200, "{}");
+	EXPECT_STR(w.results[0].code, "TIMEOUT");
+	part("b", "1", "S");
+	answer(1, 200, "{}");
+	EXPECT(w.results[1].ok);
+	teardown();
+}
+
 TEST(a_message_waits_for_its_file)
 {
 	setup(false);
@@ -2008,6 +2042,7 @@ main(void)
 	RUN(sent_anew_by_the_library);
 	RUN(a_part_that_is_refused_for_its_place);
 	RUN(a_first_part_that_comes_twice);
+	RUN(killed_with_the_id_of_a_first_part);
 	RUN(a_message_waits_for_its_file);
 	RUN(a_role_in_the_older_form);
 	RUN(an_unsure_message_has_no_other_file);

@@ -53,6 +53,26 @@ TEST(aligned)
 	    "long one\n");
 }
 
+TEST(no_json_steers_a_terminal)
+{
+	struct json *doc = NULL, *same = NULL;
+	char        *text = NULL;
+	size_t       n;
+	FILE        *f = open_memstream(&text, &n);
+
+	json_parse(&doc, SLICE("{\"a\":\"\\u001b[2J\x7f \xc2\x9b"
+	    "31m \xe4\xbd\xa0 \xc2\xa0\"}"));
+	table_put_json(f, doc);
+	fclose(f);
+	EXPECT_STR(text, "{\"a\":\"\\u001b[2J\\u007f \\u009b31m "
+	    "\xe4\xbd\xa0 \xc2\xa0\"}\n");
+	EXPECT_INT(json_parse(&same, (struct slice){ text, n }), ERR_OK);
+	EXPECT(slice_eq(json_text_at(doc, "a"), json_text_at(same, "a")));
+	json_free(&doc);
+	json_free(&same);
+	free(text);
+}
+
 TEST(empty_columns_go)
 {
 	static const char *const cells[][3] = { { "a", "", "c" },
@@ -118,6 +138,7 @@ int
 main(void)
 {
 	RUN(aligned);
+	RUN(no_json_steers_a_terminal);
 	RUN(empty_columns_go);
 	RUN(wide_and_hostile_cells);
 	RUN(too_long_cells_are_cut_between_characters);

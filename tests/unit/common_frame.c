@@ -66,6 +66,8 @@ TEST(frames_by_their_verb)
 		{ "{\"op\":7}", ERR_OK, VERB_UNKNOWN },
 		{ "{}", ERR_OK, VERB_UNKNOWN },
 		{ "", ERR_OK, VERB_STRAY },
+		{ "\xef\xbb\xbf{\"op\":\"hello\"}", ERR_OK, VERB_HELLO },
+		{ "\xef\xbb\xbf", ERR_OK, VERB_STRAY },
 		{ "hello", ERR_OK, VERB_STRAY },
 		{ "[1]", ERR_OK, VERB_STRAY },
 		{ "7", ERR_OK, VERB_STRAY },
@@ -117,6 +119,13 @@ TEST(orders)
 		    "9", 2 },
 		{ "{\"op\":\"reply\",\"markdown\":\"*a*\",\"id\":\"x\"}", NULL,
 		    "reply", "", "{\"markdown\":\"*a*\"}", "\"x\"", 0 },
+		{ "{\"op\":\"reply\",\"id\" : 340282366920938463463374607431"
+		  "768211455 ,\"a\":1}", NULL, "reply", "", "{\"a\":1}",
+		    "340282366920938463463374607431768211455", 0 },
+		{ "{\"op\":\"reply\",\"id\":1,\"id\":2.50}", NULL, "reply", "",
+		    "", "2.50", 0 },
+		{ "{\"op\":\"reply\",\"\\u0069d\":5}", NULL, "reply", "", "",
+		    "5", 0 },
 		{ "{\"op\":\"reply\",\"text\":[]}", "text: is no text", "", "",
 		    "", "", 0 },
 		{ "{\"op\":\"reply\",\"n\":0}", "n: replies are numbered 1, 2, "
@@ -199,10 +208,12 @@ TEST(results)
 
 	frame_result(&good, SLICE("7"), &out);
 	frame_result(&bad, SLICE("\"a\""), &out);
+	frame_result(&good, SLICE("18446744073709551616"), &out);
 	EXPECT_SLICE(buf_slice(&out),
 	    "{\"op\":\"result\",\"id\":7,\"ok\":true}\n"
 	    "{\"op\":\"result\",\"id\":\"a\",\"ok\":false,\"code\":\"QUOTA\","
-	    "\"message\":\"5 of 5\",\"platform_code\":22009}\n");
+	    "\"message\":\"5 of 5\",\"platform_code\":22009}\n"
+	    "{\"op\":\"result\",\"id\":18446744073709551616,\"ok\":true}\n");
 	buf_free(&out);
 }
 

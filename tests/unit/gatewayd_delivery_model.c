@@ -18,7 +18,7 @@
 enum {
 	CONVS = 12, WORKERS = 4, TYPES = 4, PATTERNS = 4, ROWS = 4096,
 	EVENTS = 60, BYTES = 1500, BODY_BYTES = 700, REMEMBERED = 20,
-	ATTEMPTS = 5, TIMEOUT = 5000, RETRY = 200, MINUTE = 60000,
+	ATTEMPTS = 5, TOLD = 3, TIMEOUT = 5000, RETRY = 200, MINUTE = 60000,
 	SEEDS = 8, STEPS = 1000000 / (SEEDS + 1),
 };
 
@@ -39,6 +39,8 @@ struct event {
 	unsigned   id, size, type, attempt;
 	int        worker, last;        /* -1: none */
 	bool       held;                /* its body, in memory */
+	bool       over;                /* given up; worker: who is told */
+	unsigned   told;
 	enum state state;
 	unsigned   passed;              /* others went, it might have */
 	unsigned   after[WORKERS];      /* others went there, it waits alone */
@@ -48,7 +50,7 @@ struct worker {
 	struct delivery_worker *w;      /* NULL: not there */
 	uint64_t                window, in_flight, timeout;
 	unsigned                pattern, life;
-	bool                    alone, deaf;
+	bool                    alone, deaf, ends;
 };
 
 struct end {
@@ -72,9 +74,10 @@ struct model {
 	size_t                 nring, nrows;
 	struct end             told[EVENTS];        /* not yet accounted for */
 	size_t                 ntold;
-	uint64_t               now, seed, last_no;
+	uint64_t               now, seed, last_no, ends;
 	unsigned               next_id, busy;
 	unsigned long          step, began, ended, restarts, moved, deaths;
+	unsigned long          tellings;
 };
 
 static struct event *
@@ -152,12 +155,25 @@ m_finish(struct model *m, size_t conv, bool dead, bool why)
 }
 
 static bool
-m_again(struct model *m, size_t conv, uint64_t after_ms)
+m_any_ends(const struct model *m)
+{
+	for (int i = 0; i < WORKERS; i++)
+		if (m->workers[i].w != NULL && m->workers[i].ends)
+			return true;
+	return m->ends > m->now;
+}
+
+static bool
+m_again(struct model *m, size_t conv, uint64_t after_ms, bool drop)
 {
 	struct event *e = &m->q[conv][0];
 
-	if (e->attempt >= ATTEMPTS)
-		return m_finish(m, conv, true, true);
+	if (drop || e->over || e->attempt >= ATTEMPTS) {
+		if (e->told >= TOLD || !m_any_ends(m))
+			return m_finish(m, conv, true, true);
+		e->over = true;
+		after_ms = 0;
+	}
 	m_release(m, e);
 	e->state = after_ms > 0 ? DELAYED : QUEUED;
 	e->due = m->now + after_ms;
@@ -172,7 +188,7 @@ m_may_take(const struct worker *w, const struct event *e)
 	return w->w != NULL && !w->alone && !w->deaf &&
 	    w->in_flight < w->window &&
 	    wants[w->pattern][e->type] &&
-	    (e->attempt + 1 < 3 || w->in_flight == 0);
+	    (e->over ? w->ends : e->attempt + 1 < 3 || w->in_flight == 0);
 }
 
 static bool
@@ -192,7 +208,7 @@ static bool
 m_lone(const struct model *m, size_t conv)
 {
 	return m->n[conv] > 0 && m->q[conv][0].state == QUEUED &&
-	    m->q[conv][0].attempt >= 2;
+	    m->q[conv][0].attempt >= 2 && !m->q[conv][0].over;
 }
 
 /* A worker may be kept for another's event that goes alone. */
@@ -375,13 +391,32 @@ end_unwanted(struct model *m)
 		for (size_t c = 0; c < CONVS; c++)
 			while (m->n[c] > 0 && m->q[c][0].state == QUEUED &&
 			    m_unwanted(m, m->q[c][0].type)) {
-				m->want.unwanted++;
+				bool over = m->q[c][0].over;
+
+				m->want.unwanted += !over;
 				again = true;
-				if (!check(m, m_finish(m, c, false, true),
+				if (!check(m, m_finish(m, c, over, true),
 				        "an unwanted event did not end"))
 					return;
 			}
 	}
+}
+
+/* Given up, and nobody is there who would want to know. */
+static void
+end_untold(struct model *m)
+{
+	bool any = false;
+
+	for (int i = 0; i < WORKERS; i++)
+		any |= m->workers[i].w != NULL;
+	if (!any || m_any_ends(m))
+		return;
+	for (size_t c = 0; c < CONVS; c++)
+		if (m->n[c] > 0 && m->q[c][0].over &&
+		    m->q[c][0].state == QUEUED)
+			check(m, m_finish(m, c, true, true),
+			    "one that nobody is told of did not end");
 }
 
 static void
@@ -394,6 +429,7 @@ step_offer(struct model *m)
 	size_t               conv;
 
 	end_unwanted(m);
+	end_untold(m);
 	if (!any) {
 		check_none_left(m);
 		return;
@@ -408,7 +444,8 @@ step_offer(struct model *m)
 	check(m, e->state == QUEUED, "in flight already, or too early");
 	check(m, m_may_take(w, e), "to a worker that may not");
 	check(m, item.no == e->no, "another number");
-	check(m, item.attempt == e->attempt + 1 && item.attempt <= ATTEMPTS,
+	check(m, item.over == e->over &&
+	    item.attempt == e->attempt + !e->over && item.attempt <= ATTEMPTS,
 	    "attempts miscounted");
 	check(m, item.body_away == (!e->held && e->size > 0) &&
 	    body_is(item.body, e), "another body");
@@ -416,17 +453,20 @@ step_offer(struct model *m)
 	e->passed = 0;
 	if (m_lone(m, conv))
 		choose_anew(m);
-	e->last = (int)(w - m->workers);
+	if (!e->over)
+		e->last = (int)(w - m->workers);
 	if (draw(m, 20) == 0) {
 		delivery_unsend(m->d, &item);
 		return;
 	}
-	e->attempt++;
+	e->attempt += !e->over;
+	e->told += e->over;
+	m->tellings += e->over;
 	e->state = FLYING;
-	e->worker = e->last;
+	e->worker = (int)(w - m->workers);
 	e->due = m->now + (w->timeout > 0 ? w->timeout : TIMEOUT);
 	w->in_flight++;
-	w->alone = e->attempt >= 3;
+	w->alone = e->attempt >= 3 && !e->over;
 	m->want.offered++;
 	m->want.in_flight++;
 }
@@ -446,8 +486,8 @@ step_answer(struct model *m)
 
 	if (m->n[conv] > 0 && draw(m, 20) != 0) {
 		id = e->id;
-		if (e->last >= 0 && draw(m, 10) != 0)
-			i = (size_t)e->last;
+		if (e->worker >= 0 && draw(m, 10) != 0)
+			i = (size_t)e->worker;
 	}
 	e = m_find(m, id, &conv);
 	if (m->workers[i].w != NULL) {
@@ -468,12 +508,12 @@ step_answer(struct model *m)
 	check(m, got == want, "ack or nack is not as the model says");
 	if (got != ERR_OK || e == NULL)
 		return;
-	m->want.done += !nack;
-	if (!nack || drop)
-		check(m, m_finish(m, conv, nack, nack), "did not end so");
+	m->want.done += !nack && !e->over;
+	if (!nack || e->over)
+		check(m, m_finish(m, conv, e->over, e->over), "did not end so");
 	else
 		check(m, m_again(m, conv, after > 0 ? after
-		                                    : RETRY * e->attempt),
+		                                    : RETRY * e->attempt, drop),
 		    "did not die so");
 }
 
@@ -483,13 +523,16 @@ worker_goes(struct model *m, int i)
 	struct worker *w = &m->workers[i];
 
 	delivery_worker_gone(m->d, w->w, "killed", m->now);
+	w->w = NULL;
+	if (w->ends)
+		m->ends = m->now + MINUTE;
 	for (int t = 0; t < TYPES; t++)
 		if (wants[w->pattern][t])
 			m->left[t] = m->now + MINUTE;
 	for (size_t c = 0; c < CONVS; c++)
 		if (m->n[c] > 0 && m->q[c][0].worker == i)
 			check(m, m_again(m, c, m->q[c][0].attempt >= 3
-			        ? RETRY * m->q[c][0].attempt : 0),
+			        ? RETRY * m->q[c][0].attempt : 0, false),
 			    "did not die with its worker");
 	*w = (struct worker){ .life = w->life + 1 };
 	choose_anew(m);
@@ -521,6 +564,8 @@ step_worker(struct model *m)
 	    name_of(name, 'w', (unsigned)i), 1,
 	    SLICE("h"), slice_of(patterns[w->pattern]), w->window, w->timeout,
 	    false, true, m->now);
+	w->ends = draw(m, 2) == 0;
+	delivery_worker_ends(w->w, w->ends);
 }
 
 static void
@@ -539,7 +584,7 @@ step_time(struct model *m)
 		}
 		m->want.timeouts++;
 		m->workers[e->worker].deaf = true;
-		check(m, m_again(m, c, RETRY * e->attempt),
+		check(m, m_again(m, c, RETRY * e->attempt, false),
 		    "did not die so late");
 	}
 }
@@ -647,6 +692,7 @@ step_restart(struct model *m)
 	for (int i = 0; i < WORKERS; i++)
 		m->workers[i] = (struct worker){
 			.life = m->workers[i].life + 1 };
+	m->ends = 0;
 	memset(m->left, 0, sizeof m->left);
 	memset(m->restored, 0, sizeof m->restored);
 	m->nring = 0;
@@ -791,7 +837,8 @@ run(uint64_t seed)
 	if (!test_bad)
 		drain(&m);
 	check(&m, m.ended > STEPS / 40 && m.deaths > STEPS / 1000 &&
-	    m.restarts > 10, "these steps do not say much");
+	    m.tellings > STEPS / 1000 && m.restarts > 10,
+	    "these steps do not say much");
 	if (test_bad)
 		printf("# seed %llu\n", (unsigned long long)seed);
 	delivery_free(&m.d);
