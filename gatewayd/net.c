@@ -619,11 +619,35 @@ net_flow(struct net_conn *c, bool read)
 static void
 header(struct lws *wsi, const char *name, char out[HEADER_VALUE])
 {
+	struct slice v;
+
 	/* Too long a value is there, and is wrong. */
 	if (lws_hdr_custom_copy(wsi, out, HEADER_VALUE, name,
 	        (int)strlen(name)) < 0)
 		strcpy(out, lws_hdr_custom_length(wsi, name,
 		    (int)strlen(name)) > 0 ? "?" : "");
+	v = slice_trim(slice_of(out)); /* the blanks around it are not it */
+	if (v.n > 0)
+		memmove(out, v.p, v.n);
+	out[v.n] = '\0';
+}
+
+/* Who asks first whether he may send the body waits for this.  An answer
+ * that is decided already comes instead of it. */
+static void
+tell_to_go_on(struct lws *wsi)
+{
+	static const char words[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	unsigned char     room[LWS_PRE + sizeof words];
+	char              value[32];
+
+	if (lws_hdr_copy(wsi, value, sizeof value,
+	        WSI_TOKEN_HTTP_EXPECT) <= 0 ||
+	    strcasecmp(value, "100-continue") != 0)
+		return;
+	memcpy(room + LWS_PRE, words, sizeof words - 1);
+	lws_write(wsi, room + LWS_PRE, sizeof words - 1,
+	    LWS_WRITE_HTTP_HEADERS);
 }
 
 static void
@@ -784,7 +808,7 @@ request_begin(struct net *net, struct lws *wsi, struct request **slot)
 		return -1;
 	n = lws_hdr_copy(wsi, value, sizeof value,
 	    WSI_TOKEN_HTTP_CONTENT_LENGTH);
-	if (n > 0 && !slice_u64(slice_of(value), &length))
+	if (n < 0 || (n > 0 && !slice_u64(slice_of(value), &length)))
 		length = ULLONG_MAX;
 	q->chunked = lws_hdr_total_length(wsi,
 	    WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
@@ -795,6 +819,8 @@ request_begin(struct net *net, struct lws *wsi, struct request **slot)
 	if (!may_read(net, q, length) || q->most == 0 ||
 	    (!q->chunked && length == 0))
 		request_whole(net, q);
+	else
+		tell_to_go_on(wsi);
 	return 0;
 }
 
@@ -871,6 +897,9 @@ on_http(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 		if (*slot != NULL)
 			request_whole(net, *slot);
 		break;
+	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+	case LWS_CALLBACK_RAW_RX: /* after CONNECT */
+		return -1; /* no limit knows it, and it would stay */
 	case LWS_CALLBACK_CLOSED_HTTP:
 		if (slot != NULL && *slot != NULL)
 			request_free(net, *slot);

@@ -602,9 +602,14 @@ def request_bytes(o, head, body):
         body = chunks_of(body, int(o.get("size", 7)))
     else:
         head = head + [("Content-Length", o.get("length", str(len(body))))]
+    if how == "asks":
+        head = head + [("Expect", "100-Continue")]
+    if "head" in o:
+        head = head + [tuple(o["head"].split(": ", 1))]
+    name = getattr(str, o.get("names", "title"))
     path = o.get("path", "/qq")
-    text = f"{o.get('method', 'POST')} {path} HTTP/1.1\r\n" + "".join(
-        f"{k}: {v}\r\n" for k, v in head)
+    text = (f"{o.get('method', 'POST')} {path} HTTP/{o.get('http', '1.1')}\r\n"
+            + "".join(f"{name(k)}: {v}\r\n" for k, v in head))
     return text.encode() + b"\r\n" + body
 
 
@@ -616,6 +621,12 @@ def exchange(s, data, how):
     if how == "split":        # each piece its own segment
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         pieces = [data[i:i + 11] for i in range(0, len(data), 11)]
+    if how == "asks":         # may the body be sent?
+        end = data.index(b"\r\n\r\n") + 4
+        s.sendall(data[:end])
+        if not s.recv(4096).startswith(b"HTTP/1.1 100 "):
+            raise Failed("it was not told to go on")
+        pieces = [data[end:]]
     for piece in pieces:
         s.sendall(piece)
     answer = http.client.HTTPResponse(s, method="POST")
@@ -627,8 +638,10 @@ def exchange(s, data, how):
       "Posts to our listener by hand and expects this status. body= or "
       "op13=TOKEN or t= and id= for an event; appid=, none; sign=yes, no, "
       "tampered, zeros, late or the app id whose key; ts= seconds from now; "
-      "how=whole, split, chunked, pipelined; size= of a chunk; length= "
-      "claimed; big=N bytes; path=; times=N; answer=PATTERN.")
+      "how=whole, split, chunked, pipelined, asks (and waits for 100 "
+      "Continue); size= of a chunk; length= claimed; big=N bytes; path=; "
+      "head=\"Name: value\" one more; names=title, lower, upper; http=1.1; "
+      "times=N; answer=PATTERN.")
 def do_callback(rig, status, *words):
     o = pairs(words)
     at = "127.0.0.1", rig.webhook_port()

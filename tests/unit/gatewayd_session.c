@@ -191,7 +191,8 @@ one_close(const struct close_row *row, unsigned code, uint32_t chance)
 	        : row->next == MOVES             ? SESSION_ASKING
 	                                         : SESSION_WAITING);
 	EXPECT_INT(r.s.last_close, code);
-	EXPECT((r.s.remedy[0] != '\0') == (row->next == PARKS));
+	EXPECT((r.s.remedy[0] != '\0') == (row->next == PARKS ||
+	                                      code == 1015));
 	EXPECT((r.s.id[0] != '\0') ==
 	    (row->next == RESUMES || row->next == MOVES));
 	/* far enough from the first Identify */
@@ -223,7 +224,7 @@ TEST(each_close_code_does_what_the_page_says)
 				one_close(&closes[i], c, chances[k]);
 			rows++;
 		}
-	EXPECT_INT(rows, 4 + 16 + 1 + 16 + 1 + 1);
+	EXPECT_INT(rows, 5 + 16 + 1 + 16 + 1 + 1);
 }
 
 TEST(each_row_of_the_table_says_what_it_means)
