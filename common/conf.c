@@ -387,6 +387,10 @@ conf_url_allowed(struct slice url)
 
 	if (host.n == 0)
 		return false;
+	/* In a request's head a blank or the end of a line ends it. */
+	for (size_t i = 0; i < url.n; i++)
+		if ((unsigned char)url.p[i] <= ' ' || url.p[i] == 0x7f)
+			return false;
 	if (slice_starts(url, SLICE("https://")) ||
 	    slice_starts(url, SLICE("wss://")))
 		return true;

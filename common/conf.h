@@ -88,7 +88,8 @@ char *conf_path(const char *dir, const char *name);
 /* The host of scheme://host[:port][/...], brackets kept, a loan; empty: none,
  * or a user before it. */
 struct slice conf_url_host(struct slice url);
-/* https:// or wss:// anywhere, http:// or ws:// to loopback only. */
+/* https:// or wss:// anywhere, http:// or ws:// to loopback only; no blank and
+ * no control character in it. */
 bool conf_url_allowed(struct slice url);
 /* Base address of the API: the setting, or the platform's by QQ_SANDBOX. */
 const char *conf_api_url(const struct conf *);
