@@ -32,7 +32,7 @@ struct trust_ask {
 
 /* What the platform has not told stays 0: whoever asks knows it from before, or
  * does without. */
-static const struct msg_session_answer untold = { .max_concurrency = 1 };
+static const struct msg_session_answer untold;
 
 /* --- the answer ----------------------------------------------------------- */
 
@@ -206,9 +206,7 @@ read_session(struct trust_ask *a, const struct json *doc)
 	m.remaining = number(doc, "session_start_limit.remaining", m.total);
 	m.reset_after_ms = number(doc, "session_start_limit.reset_after", 0);
 	m.max_concurrency = number(doc, "session_start_limit.max_concurrency",
-	    m.max_concurrency);
-	if (m.max_concurrency == 0)
-		m.max_concurrency = 1;
+	    0);
 	grant(a, own[0] != '\0' ? slice_of(own) : url, &m);
 }
 

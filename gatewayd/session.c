@@ -232,7 +232,8 @@ note_budget(struct session_budget *b, const struct session_data *in,
 	uint64_t at_once = in->max_concurrency > 0 ? in->max_concurrency : 1;
 
 	b->memory_version++;
-	b->every_ms = IDENTIFY_WINDOW_MS / at_once;
+	if (in->max_concurrency > 0 || b->every_ms == 0) /* told, or new */
+		b->every_ms = IDENTIFY_WINDOW_MS / at_once;
 	if (in->total == 0) /* the platform did not tell */
 		return;
 	b->total = in->total;

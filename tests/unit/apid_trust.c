@@ -192,7 +192,7 @@ TEST(a_session_with_its_budget)
 	EXPECT_INT(w.session.shards, 4);
 	EXPECT_INT(w.session.remaining, 0);
 	EXPECT_INT(w.session.reset_after_ms, 86400000);
-	EXPECT_INT(w.session.max_concurrency, 1);
+	EXPECT_INT(w.session.max_concurrency, 0);
 	teardown();
 }
 
@@ -209,7 +209,7 @@ TEST(the_address_alone_will_do)
 	/* it tells of no number of shards and of no budget: nor do we */
 	EXPECT_INT(w.session.shards, 0);
 	EXPECT_INT(w.session.total, 0);
-	EXPECT_INT(w.session.max_concurrency, 1);
+	EXPECT_INT(w.session.max_concurrency, 0);
 	teardown();
 }
 

@@ -1095,6 +1095,27 @@ TEST(many_that_begin_together_connect_once_each_in_turn)
 	EXPECT(did(&r[0], DO_IDENTIFY) != NULL);
 }
 
+TEST(the_pace_stays_while_the_platform_does_not_tell_it)
+{
+	struct rig r;
+
+	rig_open(&r);
+	r.max_concurrency = 0;
+	feed(&r, IN_START, 0);
+	answer(&r);
+	EXPECT_INT(r.budget.every_ms, 5250);
+	rig_open(&r);
+	r.max_concurrency = 10;
+	feed(&r, IN_START, 0);
+	answer(&r);
+	EXPECT_INT(r.budget.every_ms, 525);
+	feed(&r, IN_CLOSED, 1006);
+	wait_due(&r);
+	r.max_concurrency = 0;
+	answer(&r);
+	EXPECT_INT(r.budget.every_ms, 525);
+}
+
 TEST(no_sessions_left_waits_but_resume_goes_on)
 {
 	struct rig r;
@@ -2127,6 +2148,7 @@ main(void)
 	RUN(a_connection_cut_again_and_again_is_not_waited_for);
 	RUN(two_shards_share_the_pace_of_identify);
 	RUN(many_that_begin_together_connect_once_each_in_turn);
+	RUN(the_pace_stays_while_the_platform_does_not_tell_it);
 	RUN(no_sessions_left_waits_but_resume_goes_on);
 	RUN(the_last_session_is_not_spent_twice);
 	RUN(silence_of_our_own_making_proves_nothing);
