@@ -285,7 +285,8 @@ on_look(void *self, const struct http_answer *a)
 	struct reply       r;
 	struct reply_input in = { .status = a->err == ERR_OK ? a->status : 0,
 		.body = a->body, .trace = a->trace, .reached = a->reached,
-		.why = slice_of(a->why) };
+		.why = slice_of(a->why),
+		.token = secret_reveal(&b->token.value) };
 
 	reply_read(&r, &in);
 	b->looking = false;

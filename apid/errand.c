@@ -200,7 +200,9 @@ on_answer(void *self, const struct http_answer *a)
 	struct reply       r;
 	struct reply_input in = { .status = a->status, .body = a->body,
 		.trace = a->trace, .reached = a->reached,
-		.retry_after = a->retry_after, .cut = a->err != ERR_OK, .why = slice_of(a->why) };
+		.retry_after = a->retry_after, .cut = a->err != ERR_OK,
+		.why = slice_of(a->why),
+		.token = secret_reveal(&e->bot->token.value) };
 
 	if (a->err != ERR_OK && a->status < 300)
 		in.status = 0;

@@ -191,6 +191,17 @@ judge_silence(struct reply *r, const struct reply_input *in)
 	r->message = in->why;
 }
 
+/* Messages are logged and handed on, and some who refuse a request repeat it,
+ * with what authorised it. */
+static struct slice
+told(struct slice message, struct slice token)
+{
+	if (token.n == 0 || message.n < token.n ||
+	    memmem(message.p, message.n, token.p, token.n) == NULL)
+		return message;
+	return SLICE("not repeated, as the access token is in it");
+}
+
 void
 reply_read(struct reply *r, const struct reply_input *in)
 {
@@ -209,7 +220,7 @@ reply_read(struct reply *r, const struct reply_input *in)
 		return;
 	}
 	r->code = read_code(r->doc);
-	r->message = json_text_at(r->doc, "message");
+	r->message = told(json_text_at(r->doc, "message"), in->token);
 	r->trace = first_of(r->trace, json_text_at(r->doc, "trace_id"));
 	r->msg = json_text_at(r->doc, "id");
 	r->time_ms = date_ms(json_text_at(r->doc, "timestamp"));

@@ -51,6 +51,7 @@ struct reply_input {
 	bool         reached;       /* the platform may have seen the request */
 	bool         cut;           /* the answer broke off */
 	struct slice why;           /* no answer, or not all: the reason */
+	struct slice token;         /* a message with this in it is not kept */
 };
 
 /* Never fails.  The slices are loans from the input and from doc, which

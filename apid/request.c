@@ -713,7 +713,8 @@ on_answer(void *self, const struct http_answer *a)
 	struct reply_input in = { .status = a->status, .body = a->body,
 		.trace = a->trace, .reached = a->reached,
 		.retry_after = a->retry_after, .cut = a->err != ERR_OK,
-		.why = slice_of(a->why) };
+		.why = slice_of(a->why),
+		.token = secret_reveal(&r->bot->token.value) };
 
 	r->owner->running--;
 	/* A success that broke off is none: its body may have said no. */

@@ -248,7 +248,8 @@ on_answer(void *self, const struct http_answer *h)
 	struct reply       r;
 	struct reply_input in = { .status = h->status, .body = h->body,
 		.trace = h->trace, .reached = h->reached,
-		.cut = h->err != ERR_OK, .why = slice_of(h->why) };
+		.cut = h->err != ERR_OK, .why = slice_of(h->why),
+		.token = secret_reveal(&a->bot->token.value) };
 
 	reply_read(&r, &in);
 	snprintf(a->why, sizeof a->why, "%s: status %u, code %llu: %.*s",

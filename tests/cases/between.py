@@ -97,7 +97,8 @@ class Between:
         if rule is None:
             s.sendall(answer)
             return
-        s.sendall(rule[1])
+        by = re.search(rb"(?im)^authorization: *([^\r]*)", head)
+        s.sendall(rule[1].replace(b"AUTHORIZATION", by[1] if by else b""))
         fill = int(rule[3].get("fill", 0))
         while fill > 0:
             s.sendall(b"x" * min(fill, PART))

@@ -416,7 +416,8 @@ def do_clear(rig):
 @step("between", "PATH TEXT [times=N] [how=open] [fill=N] [performed=yes]",
       "Somebody between us and the platform, at port $BETWEEN: requests for "
       "what begins with PATH are answered by these bytes (\\r and \\n are "
-      "understood) and fill more, N (1) times; then the connection is closed, "
+      "understood, and AUTHORIZATION is that of the request) and fill more, "
+      "N (1) times; then the connection is closed, "
       "or left open. performed: the platform hears of them. All else passes.")
 def do_between(rig, path, text, *words):
     found = pairs(words)

@@ -196,6 +196,35 @@ TEST(silence)
 	reply_free(&r);
 }
 
+TEST(a_message_with_the_token_in_it_is_not_kept)
+{
+	static const struct {
+		const char *message, *token;
+		bool        kept;
+	} said[] = {
+		{ "no good", "abcd", true }, { "no abcd, no", "abcd", false },
+		{ "abcd", "abcd", false },   { "abc", "abcd", true },
+		{ "no good", "", true },     { "", "abcd", true },
+	};
+
+	for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+		struct reply_input in = { .status = 400, .reached = true,
+			.token = slice_of(said[i].token) };
+		struct buf         body = { 0 };
+		struct reply       r;
+
+		buf_putf(&body, "{\"code\":40034999,\"message\":\"%s\"}",
+		    said[i].message);
+		in.body = buf_slice(&body);
+		reply_read(&r, &in);
+		if (said[i].kept && said[i].message[0] != '\0')
+			EXPECT_SLICE(r.message, said[i].message);
+		EXPECT(memmem(r.message.p, r.message.n, "abcd", 4) == NULL);
+		reply_free(&r);
+		buf_free(&body);
+	}
+}
+
 TEST(trace_from_header_then_body)
 {
 	struct reply_input in = { .status = 400, .trace = SLICE("head"),
@@ -344,6 +373,7 @@ main(void)
 	RUN(answers_that_broke_off);
 	RUN(cut_anywhere);
 	RUN(silence);
+	RUN(a_message_with_the_token_in_it_is_not_kept);
 	RUN(trace_from_header_then_body);
 	RUN(table_of_codes);
 	RUN(every_documented_code);
