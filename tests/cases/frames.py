@@ -75,7 +75,7 @@ IDLE = {
     "odd-letters": event(id="\0\ud800\x1b[2J\n\U0001f600", d={
         "openid": "\udfff\0\r\nX: y"}),
     "many-beats": frame(TEXT, b'{"op":1,"d":1}') * 2000,
-    "hello-again": frame(TEXT, b'{"op":10,"d":{"heartbeat_interval":1}}') * 99,
+    "hello-again": frame(TEXT, b'{"op":10,"d":{"heartbeat_interval":900}}') * 99,
     "many-acks": frame(TEXT, b'{"op":11}') * 2000,
     "ours": b"".join(frame(TEXT, b'{"op":%d,"d":{"token":"QQBot x"}}' % op)
                      for op in (2, 3, 4, 5, 6, 8, 12, 13, 14, 999)),
