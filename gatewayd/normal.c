@@ -374,6 +374,16 @@ failed(const struct normal_scratch *s)
 	    s->quote.failed || s->data.failed;
 }
 
+/* Names by which others know an event again are C strings in places: what one
+ * of those would end at is no part of any name of the platform's. */
+static void
+put_no_nul(struct buf *b)
+{
+	for (char *at = b->p; b->n > 0 &&
+	     (at = memchr(at, '\0', b->n - (size_t)(at - b->p))) != NULL;)
+		*at = '?';
+}
+
 #define NIL "\xc0"   /* as good as nothing, on the wire */
 
 enum err
@@ -390,6 +400,9 @@ normal_event(const struct payload *p, const struct normal_context *c,
 		buf_put(&s->type, p->type);
 	put_conv(&s->conv, p->d, row->conv, c->bot);
 	put_id(&s->id, p, row, c->bot, buf_slice(&s->conv));
+	put_no_nul(&s->type);
+	put_no_nul(&s->conv);
+	put_no_nul(&s->id);
 	ev->id = buf_slice(&s->id);
 	ev->type = buf_slice(&s->type);
 	ev->conv = buf_slice(&s->conv);

@@ -653,6 +653,10 @@ TEST(equal_ids_are_one_event)
 		/* of other events d.id is not theirs */
 		{ "{\"op\":0,\"id\":\"A:1\",\"t\":\"GUILD_UPDATE\","
 		  "\"d\":{\"id\":\"77\"}}", "A:1@102000001/s:77" },
+		/* what would end a C string ends no id, nor begins another's */
+		{ "{\"op\":0,\"id\":\"A:1\",\"t\":\"C2C_MESSAGE_CREATE\","
+		  "\"d\":{\"id\":\"R\\u00001\",\"author\":{\"id\":"
+		  "\"X\\u0000Y\\u0000\"}}}", "m:R?1@102000001/u:X?Y?" },
 		{ "{\"op\":0,\"id\":7,\"t\":\"GUILD_UPDATE\",\"d\":{}}",
 		  "7@102000001/b:102000001" },
 	};
