@@ -483,10 +483,10 @@ def main():
                 print("ok", name, flush=True)
                 passed += 1
             except (Failed, OSError) as e:
-                print(f"# {type(e).__name__}: {e}\nnot ok {name}", flush=True)
+                print(f"not ok {name}\n# {type(e).__name__}: {e}", flush=True)
                 failed += 1
     except Failed as e:
-        print(f"# {e}\nnot ok start")
+        print(f"not ok start\n# {e}")
         failed += 1
     if failed and "gatewayd" in s.children:
         print("# gatewayd said\n" + s.log("gatewayd")[-6000:])
@@ -495,7 +495,7 @@ def main():
         print("ok all_end_cleanly")
         passed += 1
     except Failed as e:
-        print(f"# {e}\nnot ok all_end_cleanly")
+        print(f"not ok all_end_cleanly\n# {e}")
         failed += 1
     print(f"# {passed} passed, {failed} failed")
     return 1 if failed else 0

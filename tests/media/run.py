@@ -978,21 +978,20 @@ def main():
              (not names or any(x in n for x in names))]
     passed = failed = 0
     for name, test in tests:
-        rig, bad = Rig(), False
+        rig, wrong = Rig(), []
         try:
             test(rig)
         except Exception as e:          # noqa: BLE001: any is a failure
-            bad = True
-            print(f"# {name}: {e}")
-            if not isinstance(e, Failed):
-                traceback.print_exc(file=sys.stdout)
+            wrong.append(str(e) if isinstance(e, Failed) else
+                         traceback.format_exc())
         try:
-            rig.close(bad)
+            rig.close(wrong)
         except Failed as e:
-            bad = True
-            print(f"# {name}: {e}")
-        passed, failed = passed + (not bad), failed + bad
-        print(("not ok " if bad else "ok ") + name, flush=True)
+            wrong.append(str(e))
+        passed, failed = passed + (not wrong), failed + bool(wrong)
+        print(("not ok " if wrong else "ok ") + name, flush=True)
+        for line in "\n".join(wrong).splitlines():
+            print("# " + line, flush=True)
     print(f"# {passed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -950,8 +950,8 @@ def main():
             line = e.__traceback__
             while line.tb_next:
                 line = line.tb_next
-            print(f"# line {line.tb_lineno}: {type(e).__name__} {e}")
-            print("not ok", name, flush=True)
+            print(f"not ok {name}\n# line {line.tb_lineno}: "
+                  f"{type(e).__name__} {e}", flush=True)
             failed += 1
     print(f"# {passed} passed, {failed} failed")
     return failed > 0

@@ -681,8 +681,8 @@ def main():
             while line.tb_next and line.tb_next.tb_frame.f_code.co_filename \
                     == __file__:
                 line = line.tb_next
-            print(f"# line {line.tb_lineno}: {type(e).__name__} {e}")
-            print("not ok", name[5:], flush=True)
+            print(f"not ok {name[5:]}\n# line {line.tb_lineno}: "
+                  f"{type(e).__name__} {e}", flush=True)
             failed += 1
             sim.process.kill()
             sim.process.wait()
