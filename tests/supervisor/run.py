@@ -31,6 +31,7 @@ PLAIN = os.path.join(ROOT, "build")      # for what the sanitizers would hide: m
 LONG = "--long" in sys.argv              # the sweeps and soaks at full length
 DEADLINE_S = 40
 TEST_S = 100         # for one test, whatever it waits for
+STOP_S = 4.5         # ROOKERY_STOP_MS of the default: what ends sooner ended by itself
 DAEMONS = ("qqsim", "apid", "gatewayd", "workerd")
 
 
@@ -441,10 +442,10 @@ def test_killed_child_is_replaced_at_once():
     s = System(env={"ROOKERY_WORKERS": "2"})
     for name in ("api", "gateway", "worker/2"):
         old = s.child(name)
-        start = time.monotonic()
         os.kill(old["pid"], signal.SIGKILL)
-        new = until("a new " + name, lambda: (lambda c: c["pid"] not in (0, old["pid"]) and c)(s.child(name)), 5)
-        expect(time.monotonic() - start < 1, "%s took %.3f s" % (name, time.monotonic() - start))
+        until("a new " + name, lambda: s.child(name)["pid"] not in (0, old["pid"]))
+        died = [w for w in s.said().splitlines() if "name=%s from=ready to=backoff" % name in w]
+        expect([" delay_ms=0 " in w for w in died] == [True], "it waited: %s" % died)
         new = s.wait_child(name, state="ready")
         expect(new["generation"] == old["generation"] + 1 and new["restarts"] == 1, str(new))
         expect(new["last_exit"]["signal"] == 9 and new["last_exit"]["cause"] == "itself", str(new))
@@ -549,7 +550,7 @@ def test_daemonised_descendant_ends_with_the_system():
     s = System(behave={"worker/1": ["daemon"]})
     pid = int(until("daemon", lambda: s.file("worker/1", "orphan")).split()[0])
     s.stop()
-    until("it is dead", lambda: not alive(pid), 5)
+    until("it is dead", lambda: not alive(pid))
 
 
 def test_whoever_was_there_before_is_left_alone():
@@ -563,7 +564,7 @@ def test_whoever_was_there_before_is_left_alone():
         replace_program(s)
         expect(s.cli("upgrade").returncode == 0, s.said())
         s.stop()
-        until("ours is dead", lambda: not alive(orphan), 5)
+        until("ours is dead", lambda: not alive(orphan))
         expect(alive(guest), "a process that is not ours was killed")
     finally:
         os.kill(guest, signal.SIGKILL)
@@ -676,11 +677,11 @@ def test_stopped_child_is_reported():
     s = System(env={"ROOKERY_WATCHDOG_MS": "0"})
     pid = s.child("worker/1")["pid"]
     os.kill(pid, signal.SIGSTOP)
-    c = until("it is seen", lambda: (lambda c: c["stuck"] and c)(s.child("worker/1")), 10)
+    c = until("it is seen", lambda: (lambda c: c["stuck"] and c)(s.child("worker/1")))
     expect("stopped by a signal" in c["remedy"] and c["state"] == "ready", str(c))
     expect(s.cli("restart", "api").returncode == 0, "the others are served")
     os.kill(pid, signal.SIGCONT)
-    until("it goes on", lambda: not s.child("worker/1")["stuck"], 10)
+    until("it goes on", lambda: not s.child("worker/1")["stuck"])
 
 
 def test_limits():
@@ -1019,7 +1020,7 @@ def test_killed_at_any_moment():
         time.sleep(i % 12 * 0.025)          # the moment is what is tested
         s.p.kill()
         s.p.wait()
-        until("nothing is left", lambda: not processes_in(s.bin), 10)
+        until("nothing is left", lambda: not processes_in(s.bin))
         s.p = subprocess.Popen([os.path.join(s.bin, "rookeryd")], env=s.env, cwd=s.dir, stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=open(s.log, "ab"))
     s.wait_state("ready")
@@ -1066,7 +1067,7 @@ def test_SV14_jumps_of_the_clock():
     c = s.child("api")
     expect(c["watchdogs"] == 0 and 0 <= c["since_ms"] < 60000 and 0 <= c["beat_age_ms"] < 3000, str(c))
     status, seconds = s.stop()
-    expect(status == 0 and seconds < 3, "status %d after %.1f s" % (status, seconds))
+    expect(status == 0 and seconds < STOP_S, "status %d after %.1f s" % (status, seconds))
     shutil.rmtree(d)
 
 
@@ -1102,8 +1103,8 @@ def test_100_children():
         costs.append((s.ask(cmd="dump")["dump"]["cpu_ms"] - cpu) / 200)
         print("# status of 100 children: %.2f ms to an answer, %.2f ms of the supervisor" % (
             (time.monotonic() - start) * 5, costs[-1]))
-    # others on this machine make it dearer, never cheaper
-    expect(min(costs) < 1, "a status takes %s ms of processor time" % costs)
+    # 0.6 ms where this was written; what grows with the square of the children takes far more
+    expect(min(costs) < 5, "a status takes %s ms of processor time" % costs)
     c.close()
     expect(s.stop()[0] == 0, "stop")
 
@@ -1116,7 +1117,7 @@ def test_SD01_stops_in_order():
     s = System(env={"ROOKERY_WORKERS": "2"})
     status, seconds = s.stop()
     expect(status == 0, "status %d" % status)
-    expect(seconds < 2, "took %.3f s" % seconds)
+    expect(seconds < STOP_S, "took %.3f s" % seconds)
     at = position(s.said(), "name=worker/1 from=stopping to=stopped", "name=gateway from=stopping to=stopped",
                   "name=api from=ready to=stopping", "name=api from=stopping to=stopped")
     expect(at == sorted(at), "not in order:\n" + s.said())
@@ -1126,9 +1127,10 @@ def test_SD01_stops_in_order():
 
 # SD02
 def test_SD02_deaf_children_are_killed_in_time():
-    s = System(behave={n: ["deaf"] for n in ("api", "gateway", "worker/1")}, env={"ROOKERY_STOP_MS": "1500"})
+    s = System(behave={n: ["deaf"] for n in ("api", "gateway", "worker/1")}, env={"ROOKERY_STOP_MS": "2500"})
     status, seconds = s.stop()
-    expect(status == 0 and seconds < 2.5, "status %d after %.3f s" % (status, seconds))
+    # one after another, each with all of that time, would be 7.5 s
+    expect(status == 0 and seconds < 5, "status %d after %.3f s" % (status, seconds))
 
 
 def test_second_signal_hurries():
@@ -1136,7 +1138,7 @@ def test_second_signal_hurries():
     s.p.send_signal(signal.SIGTERM)
     until("stopping", lambda: "family.stop" in s.said())
     status, seconds = s.stop(signal.SIGINT)
-    expect(status == 0 and seconds < 5, "status %d after %.3f s" % (status, seconds))
+    expect(status == 0 and seconds < 10, "status %d after %.3f s" % (status, seconds))
 
 
 # SD07
@@ -1148,7 +1150,7 @@ def test_SD07_signal_and_command_at_once():
         if i % 2:
             c.send(v=1, cmd="stop", name="all")
         status, seconds = s.stop()
-        expect(status == 0 and seconds < 5, "status %d after %.3f s" % (status, seconds))
+        expect(status == 0 and seconds < STOP_S, "status %d after %.3f s" % (status, seconds))
         c.close()
         s.clean()
         SYSTEMS.remove(s)
@@ -1156,22 +1158,19 @@ def test_SD07_signal_and_command_at_once():
 
 def test_first_signals_are_out_at_once():
     """Half of all children ignore it: those that do not are gone long before."""
-    s = System(env={"ROOKERY_WORKERS": "20", "ROOKERY_STOP_MS": "3000"},
+    s = System(env={"ROOKERY_WORKERS": "20", "ROOKERY_STOP_MS": "20000"},
                behave={"worker/%d" % i: ["deaf"] for i in range(1, 20, 2)})
     watcher = s.connect()
     watcher.ask(cmd="watch")
-    start = time.monotonic()
     s.p.send_signal(signal.SIGTERM)
     gone = set()
     while len(gone) < 10:
         change = watcher.next()
         if change.get("child", {}).get("state") == "stopped":
             gone.add(change["child"]["name"])
-    expect(time.monotonic() - start < 1, "took %.3f s" % (time.monotonic() - start))
     expect(all(int(n.split("/")[1]) % 2 == 0 for n in gone), str(gone))
     watcher.close()
-    status, seconds = s.stop()
-    expect(status == 0 and seconds < 3.5, "status %d after %.1f s" % (status, seconds))
+    expect(s.stop(signal.SIGINT)[0] == 0, "the second signal")
 
 
 # SV12
@@ -1182,8 +1181,8 @@ def test_SV12_stop_at_any_moment_of_the_start():
         status, seconds = s.stop()
         # before the handler stands the signal itself ends it
         expect(status in (0, -15), "status %d at %d ms:\n%s" % (status, ms, s.said()))
-        expect(seconds < 5, "%.3f s at %d ms" % (seconds, ms))
-        until("nothing left", lambda: not processes_in(s.bin), 5)
+        expect(seconds < STOP_S, "%.3f s at %d ms" % (seconds, ms))
+        until("nothing left", lambda: not processes_in(s.bin))
         s.clean()
         SYSTEMS.remove(s)
 
@@ -1560,9 +1559,8 @@ def test_ask():
 def test_answers_nobody_waits_for():
     s = System()
     # an older child: it keeps silent about what it does not know
-    start = time.monotonic()
     answer = s.ask(cmd="ask", name="gateway", what="unknown", timeout_ms=150)
-    expect(answer["error"] == "TIMEOUT" and time.monotonic() - start < 5, str(answer))
+    expect(answer["error"] == "TIMEOUT", str(answer))
     answer = s.ask(cmd="ask", name="gateway", what="other", timeout_ms=150)
     expect(answer["error"] == "TIMEOUT" and unclaimed(s) == 1, "an answer to another question: %s" % answer)
     expect(s.ask(cmd="ask", name="gateway", what="twice") == {"v": 1, "id": 7, "ok": True, "data": {}}, "twice")
@@ -1765,7 +1763,7 @@ def test_upgrade_and_stop_at_once():
         c.send(v=1, id=1, cmd="upgrade")
         time.sleep(ms / 1000)    # the moment is what is tested
         status, seconds = s.stop()
-        expect(status == 0 and seconds < 5, "status %d after %.1f s at %d ms:\n%s" % (status, seconds, ms, s.said()))
+        expect(status == 0 and seconds < STOP_S, "status %d after %.1f s at %d ms:\n%s" % (status, seconds, ms, s.said()))
         c.close()
         s.clean()
         SYSTEMS.remove(s)
@@ -1832,7 +1830,7 @@ def test_output_of_children():
     expect("worker/1: 2" not in s.said(), "our own lines are prefixed")
     os.kill(s.child("worker/1")["pid"], signal.SIGKILL)
     try:
-        until("last words", lambda: "worker/1: no line end\n" in s.said(), 10)
+        until("last words", lambda: "worker/1: no line end\n" in s.said())
     except Failed as e:
         raise Failed("%s\n%s" % (e, s.said()))
     r = s.cli("logs", "worker/1", "-n", "400")
