@@ -283,12 +283,8 @@ on_look(void *self, const struct http_answer *a)
 {
 	struct bot        *b = self;
 	struct reply       r;
-	struct reply_input in = { .status = a->err == ERR_OK ? a->status : 0,
-		.body = a->body, .trace = a->trace, .reached = a->reached,
-		.why = slice_of(a->why),
-		.token = secret_reveal(&b->token.value) };
 
-	reply_read(&r, &in);
+	reply_read(&r, a);
 	b->looking = false;
 	b->health = (struct bot_health){ .known = true,
 		.ok = r.cls == CLASS_DONE, .status = r.status, .code = r.code,

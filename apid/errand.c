@@ -198,15 +198,8 @@ on_answer(void *self, const struct http_answer *a)
 {
 	struct errand     *e = self;
 	struct reply       r;
-	struct reply_input in = { .status = a->status, .body = a->body,
-		.trace = a->trace, .reached = a->reached,
-		.retry_after = a->retry_after, .cut = a->err != ERR_OK,
-		.why = slice_of(a->why),
-		.token = secret_reveal(&e->bot->token.value) };
 
-	if (a->err != ERR_OK && a->status < 300)
-		in.status = 0;
-	reply_read(&r, &in);
+	reply_read(&r, a);
 	act(e, &r);
 	reply_free(&r);
 }

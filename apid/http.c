@@ -357,6 +357,18 @@ to_err(CURLcode code, const struct http_slot *s)
 	}
 }
 
+/* The last word of the header that authorises; empty: none does. */
+static struct slice
+token_of(const struct http_headers *h)
+{
+	static const char name[] = "Authorization:";
+
+	for (const struct curl_slist *l = h->list; l != NULL; l = l->next)
+		if (strncmp(l->data, name, sizeof name - 1) == 0)
+			return slice_of(strrchr(l->data, ' ') + 1);
+	return (struct slice){ 0 };
+}
+
 static void
 read_answer(struct http_slot *s, CURLcode code, struct http_answer *a)
 {
@@ -368,7 +380,8 @@ read_answer(struct http_slot *s, CURLcode code, struct http_answer *a)
 		.trace = s->heads[HEAD_TRACE],
 		.retry_after = s->heads[HEAD_RETRY_AFTER],
 		.type = s->heads[HEAD_TYPE],
-		.location = s->heads[HEAD_LOCATION] };
+		.location = s->heads[HEAD_LOCATION],
+		.token = token_of(s->headers) };
 	if (status >= 200 && status <= 999)
 		a->status = (unsigned)status;
 	a->reached = true;
@@ -395,6 +408,8 @@ slot_free(struct http_slot *s)
 static void
 slot_release(struct http *h, struct http_slot *s)
 {
+	curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, NULL);
+	http_headers_free(&s->headers);
 	if (s->spoiled) {
 		slot_free(s);
 		return;
@@ -446,8 +461,6 @@ slot_detach(struct http *h, struct http_slot *s)
 	struct http_request *r = s->request;
 
 	curl_multi_remove_handle(h->multi, s->easy);
-	curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, NULL);
-	http_headers_free(&s->headers);
 	slot_unset_body(s);
 	s->request = NULL;
 	r->slot = NULL;
@@ -822,8 +835,6 @@ begin(struct http *h, struct http_request *r)
 	    curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, s->headers->list) !=
 	        CURLE_OK ||
 	    curl_multi_add_handle(h->multi, s->easy) != CURLM_OK) {
-		curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, NULL);
-		http_headers_free(&s->headers);
 		slot_unset_body(s);
 		slot_release(h, s);
 		return ERR_NOMEM;

@@ -38,6 +38,7 @@ struct http_answer {
 	struct slice body, trace;
 	/* Header values; empty when absent or longer than is kept. */
 	struct slice retry_after, type, location;
+	struct slice token;     /* what the request was authorised with */
 	const char  *why;       /* with an error: the library's words */
 };
 

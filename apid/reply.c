@@ -170,7 +170,7 @@ judge(struct reply *r)
 /* 2xx whose body is no JSON: somebody between us and the platform answered,
  * or the answer was cut.  Nobody knows what became of the request. */
 static void
-judge_unreadable(struct reply *r, const struct reply_input *in)
+judge_unreadable(struct reply *r)
 {
 	const struct code_row *row = find(statuses, COUNT(statuses), r->status);
 
@@ -179,16 +179,16 @@ judge_unreadable(struct reply *r, const struct reply_input *in)
 	r->message = slice_of(row->meaning);
 	if (r->status < 300) {
 		r->cls = CLASS_UNSURE;
-		r->message = first_of(in->why, SLICE("the answer is not JSON"));
+		r->message = SLICE("the answer is not JSON");
 	}
 }
 
 static void
-judge_silence(struct reply *r, const struct reply_input *in)
+judge_silence(struct reply *r, const struct http_answer *a)
 {
-	r->cls = in->reached ? CLASS_UNSURE : CLASS_RETRY_LATER;
+	r->cls = a->reached ? CLASS_UNSURE : CLASS_RETRY_LATER;
 	r->result = RESULT_PLATFORM;
-	r->message = in->why;
+	r->message = slice_of(a->why);
 }
 
 /* Messages are logged and handed on, and some who refuse a request repeat it,
@@ -203,24 +203,29 @@ told(struct slice message, struct slice token)
 }
 
 void
-reply_read(struct reply *r, const struct reply_input *in)
+reply_read(struct reply *r, const struct http_answer *a)
 {
-	*r = (struct reply){ .status = in->status, .trace = in->trace,
-		.retry_after = in->retry_after };
-	if (in->status == 0) {
-		judge_silence(r, in);
+	bool cut = a->err != ERR_OK;
+
+	*r = (struct reply){ .status = a->status, .trace = a->trace,
+		.retry_after = a->retry_after };
+	/* A success that broke off is none: its rest may have said no. */
+	if (cut && a->status < 300)
+		r->status = 0;
+	if (r->status == 0) {
+		judge_silence(r, a);
 		return;
 	}
 	/* Nothing is fine when it is all there is. */
-	if (slice_trim(in->body).n == 0
-	        ? in->cut
-	        : json_parse(&r->doc, in->body) != ERR_OK ||
+	if (slice_trim(a->body).n == 0
+	        ? cut
+	        : json_parse(&r->doc, a->body) != ERR_OK ||
 	            !(json_is_object(r->doc) || json_is_array(r->doc))) {
-		judge_unreadable(r, in);
+		judge_unreadable(r);
 		return;
 	}
 	r->code = read_code(r->doc);
-	r->message = told(json_text_at(r->doc, "message"), in->token);
+	r->message = told(json_text_at(r->doc, "message"), a->token);
 	r->trace = first_of(r->trace, json_text_at(r->doc, "trace_id"));
 	r->msg = json_text_at(r->doc, "id");
 	r->time_ms = date_ms(json_text_at(r->doc, "timestamp"));

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "http.h"
 #include "json.h"
 
 enum reply_class {
@@ -43,20 +44,9 @@ struct reply {
 	struct json     *doc;       /* NULL: no JSON */
 };
 
-/* What came back, or did not. */
-struct reply_input {
-	unsigned     status;        /* 0: no whole answer */
-	struct slice body, trace;
-	struct slice retry_after;   /* the header's value */
-	bool         reached;       /* the platform may have seen the request */
-	bool         cut;           /* the answer broke off */
-	struct slice why;           /* no answer, or not all: the reason */
-	struct slice token;         /* a message with this in it is not kept */
-};
-
-/* Never fails.  The slices are loans from the input and from doc, which
- * reply_free gives back. */
-void reply_read(struct reply *, const struct reply_input *);
+/* What came back, or did not.  Never fails.  The slices are loans from the
+ * answer and from doc, which reply_free gives back. */
+void reply_read(struct reply *, const struct http_answer *);
 void reply_free(struct reply *);
 
 /* What a Retry-After asks for, seconds or a date, as milliseconds from now;

@@ -710,23 +710,15 @@ on_answer(void *self, const struct http_answer *a)
 {
 	struct request    *r = self;
 	struct reply       p;
-	struct reply_input in = { .status = a->status, .body = a->body,
-		.trace = a->trace, .reached = a->reached,
-		.retry_after = a->retry_after, .cut = a->err != ERR_OK,
-		.why = slice_of(a->why),
-		.token = secret_reveal(&r->bot->token.value) };
 
 	r->owner->running--;
-	/* A success that broke off is none: its body may have said no. */
-	if (a->err != ERR_OK && a->status < 300)
-		in.status = 0;
 	/* Its turn for a connection came too late. */
 	if (a->err == ERR_TIMEOUT && !a->reached &&
 	    loop_now(r->owner->loop) >= r->rules.until_ms) {
 		expire(r);
 		return;
 	}
-	reply_read(&p, &in);
+	reply_read(&p, a);
 	note(r, &p);
 	act(r, &p);
 	reply_free(&p);

@@ -246,12 +246,8 @@ on_answer(void *self, const struct http_answer *h)
 {
 	struct trust_ask  *a = self;
 	struct reply       r;
-	struct reply_input in = { .status = h->status, .body = h->body,
-		.trace = h->trace, .reached = h->reached,
-		.cut = h->err != ERR_OK, .why = slice_of(h->why),
-		.token = secret_reveal(&a->bot->token.value) };
 
-	reply_read(&r, &in);
+	reply_read(&r, h);
 	snprintf(a->why, sizeof a->why, "%s: status %u, code %llu: %.*s",
 	    catalog_row(a->request)->path, r.status, (unsigned long long)r.code,
 	    (int)(r.message.n < 80 ? r.message.n : 80), r.message.p);

@@ -446,6 +446,8 @@ conf_listen(const char *text, char *host, size_t host_size, unsigned *port)
 		h = (struct slice){ h.p + 1, h.n - 2 };
 	else if (h.n > 0 && memchr(h.p, ':', h.n) != NULL)
 		return false; /* ::1 without brackets: which is the port? */
+	if (slice_is(h, "*"))
+		h.n = 0; /* every address, as others write it */
 	if (h.n >= host_size)
 		return false;
 	if (h.n > 0)

@@ -75,7 +75,8 @@ void conf_tell_problem(const struct conf *, struct buf *);
 /* "public", a number, or names with commas or blanks.  false: not so, and
  * *unknown (if not NULL) is the offending word, a loan. */
 bool conf_intents(const char *text, uint32_t *mask, struct slice *unknown);
-/* ADDRESS:PORT, :PORT or PORT; [v6]:PORT.  Buffers as for getnameinfo. */
+/* ADDRESS:PORT; *:PORT, :PORT or PORT, with no host; [v6]:PORT.  Buffers as
+ * for getnameinfo. */
 bool conf_listen(const char *text, char *host, size_t host_size,
     unsigned *port);
 /* What ROOKERY_RESTART says of this service, a loan; "" of an unknown one. */

@@ -116,7 +116,7 @@ TEST(answers_that_broke_off)
 		{ 204, "", CLASS_UNSURE },
 		{ 200, " \n", CLASS_UNSURE },
 		{ 200, "{\"id\":\"R1\"", CLASS_UNSURE },
-		{ 200, "{\"id\":\"R1\"}", CLASS_DONE },
+		{ 200, "{\"id\":\"R1\"}", CLASS_UNSURE },
 		{ 202, "", CLASS_UNSURE },
 		{ 401, "", CLASS_REFRESH_TOKEN },
 		{ 429, "", CLASS_RATE_LIMITED },
@@ -125,9 +125,9 @@ TEST(answers_that_broke_off)
 	};
 
 	for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
-		struct reply_input in = { .status = cut[i].status,
+		struct http_answer in = { .status = cut[i].status,
 			.body = slice_of(cut[i].body), .reached = true,
-			.cut = true, .why = SLICE("cut") };
+			.err = ERR_CLOSED, .why = "cut" };
 		struct reply       r;
 
 		reply_read(&r, &in);
@@ -139,7 +139,7 @@ TEST(answers_that_broke_off)
 TEST(classes)
 {
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		struct reply_input in = { .status = rows[i].status,
+		struct http_answer in = { .status = rows[i].status,
 			.body = slice_of(rows[i].body), .reached = true };
 		struct reply       r;
 
@@ -170,7 +170,7 @@ TEST(cut_anywhere)
 		/* A copy of that length, so that the sanitizer sees a read
 		 * beyond it. */
 		char              *cut = malloc(n);
-		struct reply_input in = { .status = 200, .body = { cut, n } };
+		struct http_answer in = { .status = 200, .body = { cut, n } };
 		struct reply       r;
 
 		memcpy(cut, whole, n);
@@ -183,7 +183,7 @@ TEST(cut_anywhere)
 
 TEST(silence)
 {
-	struct reply_input in = { .reached = false, .why = SLICE("refused") };
+	struct http_answer in = { .reached = false, .why = "refused" };
 	struct reply       r;
 
 	reply_read(&r, &in);
@@ -208,7 +208,7 @@ TEST(a_message_with_the_token_in_it_is_not_kept)
 	};
 
 	for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
-		struct reply_input in = { .status = 400, .reached = true,
+		struct http_answer in = { .status = 400, .reached = true,
 			.token = slice_of(said[i].token) };
 		struct buf         body = { 0 };
 		struct reply       r;
@@ -227,7 +227,7 @@ TEST(a_message_with_the_token_in_it_is_not_kept)
 
 TEST(trace_from_header_then_body)
 {
-	struct reply_input in = { .status = 400, .trace = SLICE("head"),
+	struct http_answer in = { .status = 400, .trace = SLICE("head"),
 		.body = SLICE("{\"code\":1,\"trace_id\":\"body\"}") };
 	struct reply       r;
 
@@ -285,7 +285,7 @@ class_of(const char *code)
 {
 	struct reply       r;
 	struct buf         body = { 0 };
-	struct reply_input in = { .status = 400, .reached = true };
+	struct http_answer in = { .status = 400, .reached = true };
 	enum reply_class   cls;
 
 	if (strncmp(code, "HTTP ", 5) == 0)
