@@ -399,9 +399,11 @@ class Rig:
             return self.system.pid
         if name == "sim":
             return self.sim.pid
-        child = until(f"{name} runs", lambda: (self.child(name) or {}).get(
-            "pid") and self.child(name))
-        return child["pid"]
+        # one that was killed a moment ago is shown until it is reaped
+        def living():
+            pid = (self.child(name) or {}).get("pid")
+            return pid if pid in family(os.getpid()) else None
+        return until(f"{name} runs", living)
 
     def webhook_port(self):
         """Once it listens and knows the keys: before, it answers 503."""
