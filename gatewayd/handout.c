@@ -217,10 +217,13 @@ handout_on_gone(void *self, msg_peer from, const struct msg_gone *m)
 	struct gateway         *g = self;
 	struct delivery_worker *w = delivery_worker_named(g->delivery, m->name,
 	    m->pid);
+	char why[128];
 
 	(void)from;
+	snprintf(why, sizeof why, "its process ended: %.*s", (int)m->how.n,
+	    m->how.n > 0 ? m->how.p : "");
 	if (w != NULL)
-		drop_worker(g, w, "its process ended");
+		drop_worker(g, w, why);
 	handout_soon(g);
 }
 

@@ -514,6 +514,8 @@ child_reap(struct child *c, const siginfo_t *how)
 {
 	siginfo_t si;
 	pid_t     pid = c->pid;
+	enum service_end end = how->si_code == CLD_EXITED ? SERVICE_BY_CODE
+	                                                  : SERVICE_BY_SIGNAL;
 	uint64_t  now = loop_now(family_loop(c->family));
 	bool      oom = family_saw_oom(c->family) &&
 	    how->si_code == CLD_KILLED && how->si_status == SIGKILL &&
@@ -528,12 +530,10 @@ child_reap(struct child *c, const siginfo_t *how)
 	tell_dropped(c, true);
 	note_last_line(c);
 	forget_process(c);
+	c->service.last = (struct service_exit){ end, how->si_status,
+		c->service.cause, how->si_code == CLD_DUMPED, oom };
 	family_lost(c->family, c, pid);
-	c->service.last.core = how->si_code == CLD_DUMPED;
-	c->service.last.oom = oom;
-	ended(c,
-	    how->si_code == CLD_EXITED ? SERVICE_BY_CODE : SERVICE_BY_SIGNAL,
-	    how->si_status);
+	ended(c, end, how->si_status);
 }
 
 enum err

@@ -705,8 +705,10 @@ family_changed(struct family *f, struct child *c, enum service_state was)
 void
 family_lost(struct family *f, struct child *c, pid_t pid)
 {
+	char            how[64];
 	struct msg_gone gone = { .name = slice_of(c->name),
-		.pid = (uint64_t)pid };
+		.pid = (uint64_t)pid,
+		.how = slice_of(child_last_exit(c, how, sizeof how)) };
 	struct child   *gateway = find_member(f, SERVICE_ID_gateway, 0);
 
 	c->ended_pid = pid;

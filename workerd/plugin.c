@@ -105,7 +105,16 @@ release_if_over(struct slot *s)
 
 /* --- its time ------------------------------------------------------------------ */
 
-/* Nobody can interrupt it: the process goes, and its events go to others. */
+/* Nobody can interrupt it: the process goes, and its events go to others.  By
+ * this signal, so that who looks on can tell it from what else may end us. */
+_Noreturn static void
+end_hung(void)
+{
+	signal(SIGALRM, SIG_DFL);
+	raise(SIGALRM);
+	_exit(EXIT_AGAIN);
+}
+
 static void
 on_alarm(int signal)
 {
@@ -114,7 +123,7 @@ on_alarm(int signal)
 
 	(void)signal;
 	(void)!write(STDERR_FILENO, last, sizeof last - 1);
-	_exit(EXIT_AGAIN);
+	end_hung();
 }
 
 static void
@@ -462,7 +471,7 @@ on_late(void *self)
 	    KV("id", j->id),
 	    KV("why", "finish() was not called in time"));
 	log_flush();
-	_exit(EXIT_AGAIN);
+	end_hung();
 }
 
 static rk_str
@@ -725,7 +734,7 @@ static enum err
 plugin_open(struct handler *h)
 {
 	struct plugin   *p = calloc(1, sizeof *p);
-	struct sigaction sa = { .sa_handler = on_alarm };
+	struct sigaction sa = { .sa_handler = on_alarm, .sa_flags = SA_NODEFER };
 	enum err         e;
 
 	if (p == NULL)

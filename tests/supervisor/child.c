@@ -118,8 +118,8 @@ on_gone(void *self, msg_peer from, const struct msg_gone *m)
 	char text[80];
 
 	(void)from;
-	snprintf(text, sizeof text, "gone %.*s %llu\n", (int)m->name.n,
-	    m->name.p, (unsigned long long)m->pid);
+	snprintf(text, sizeof text, "gone %.*s %llu: %.*s\n", (int)m->name.n,
+	    m->name.p, (unsigned long long)m->pid, (int)m->how.n, m->how.p);
 	put_file(self, "heard", text);
 }
 

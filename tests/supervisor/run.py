@@ -455,7 +455,7 @@ def test_gateway_hears_of_dead_workers():
     s = System()
     pid = s.child("worker/1")["pid"]
     os.kill(pid, signal.SIGKILL)
-    until("gone message", lambda: "gone worker/1 %d\n" % pid in s.file("gateway", "heard"))
+    until("gone message", lambda: "gone worker/1 %d: SIGKILL, itself\n" % pid in s.file("gateway", "heard"))
 
 
 # SV03
