@@ -42,6 +42,7 @@ struct link {
 	                                never begins another session */
 	uint64_t         last_event_ms, last_dispatch_ms, events;
 	uint64_t         kept;       /* version of its memory in the journal */
+	int64_t          kept_seq;
 };
 
 struct bot {
@@ -104,6 +105,8 @@ struct gateway {
 	uint64_t             opened_ms;        /* the journal, in this run */
 	uint64_t             prune_ms;         /* old ids go then */
 	struct wall          wall;
+	uint64_t             gather_ms;        /* then what came is committed */
+	uint64_t             gathered;         /* events, at the last look */
 	bool                 old_ids;          /* some are of another form */
 	bool                 filling;          /* the alarm is on */
 	struct buf           acks;             /* requests to be answered after
@@ -245,10 +248,12 @@ void keep_try(struct gateway *);
 void keep_close(struct gateway *);
 /* What is known of a bot that comes while we run. */
 void keep_recall_bot(struct gateway *, struct bot *);
-/* After each turn of the loop: what came in it is committed, and only then
- * are callbacks acknowledged.  An error ends this process: the next one
- * begins with what the journal holds. */
+/* After each turn of the loop: what came in it is committed, or gathers for a
+ * moment while more comes.  Callbacks are acknowledged behind the commit.  An
+ * error ends this process: the next one begins with what the journal holds. */
 enum err keep_settle(struct gateway *);
+/* The same, now. */
+enum err keep_commit(struct gateway *);
 /* Once in a while: ends of events are committed, old ids go, alarms. */
 void keep_tick(struct gateway *);
 /* Looks whether the wall clock was set.  Before what was noted by it is used,

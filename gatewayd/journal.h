@@ -3,8 +3,9 @@
  * ids of those that are, dead letters, sessions and the budget of Identifies.
  * One store (store.h), gateway.db in the state folder.
  *
- * All writes of a turn of the loop are one transaction: an event and the seq
- * it came with are there together or not at all.  Writers return the errors
+ * All writes of a turn of the loop, or of some that followed each other at
+ * once, are one transaction: an event and the seq it came with are there
+ * together or not at all.  Writers return the errors
  * of store_run(); after one the journal can no longer be trusted to hold what
  * memory holds, so that all further ones return it too and write nothing, and
  * its owner must begin anew from the file.

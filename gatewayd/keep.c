@@ -14,6 +14,7 @@
 
 enum {
 	REOPEN_MS = 2000, PRUNE_MS = 10000,
+	GATHER_MS = 2,
 	BODIES_IN_MEMORY = 8 << 20,
 	BYTES_MAX_IN_MEMORY = 64 << 20,   /* durability none */
 	DISK_LOW = 128 << 20,             /* bytes free: alarm */
@@ -353,9 +354,11 @@ keep_session(struct gateway *g, struct link *l, bool anyway)
 {
 	struct session_memory m;
 
-	if (!anyway && l->kept == l->session.memory_version)
+	if (!anyway && l->kept == l->session.memory_version &&
+	    l->kept_seq == l->session.seq)
 		return;
 	l->kept = l->session.memory_version;
+	l->kept_seq = l->session.seq;
 	session_remember(&l->session, loop_wall_ms(), &m);
 	keep_note(g, journal_keep_session(g->journal, &m));
 }
@@ -445,10 +448,11 @@ answer(struct gateway *g)
 }
 
 enum err
-keep_settle(struct gateway *g)
+keep_commit(struct gateway *g)
 {
 	if (g->journal == NULL)
 		return ERR_OK;
+	g->gather_ms = 0;
 	keep_clock(g);
 	keep_sessions(g);
 	if (g->journal_err == ERR_OK && journal_is_urgent(g->journal))
@@ -458,6 +462,58 @@ keep_settle(struct gateway *g)
 		feed_settle(g);
 	}
 	return g->journal_err;
+}
+
+static bool
+has_news(const struct link *links, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (links[i].kept != links[i].session.memory_version)
+			return true;
+	return false;
+}
+
+/* Is there more to keep than events, and how far they go? */
+static bool
+keeps_more(const struct gateway *g)
+{
+	for (size_t b = 0; b < g->nbots; b++) {
+		const struct bot *bot = g->bots[b];
+
+		if (bot->forget || bot->kept != bot->budget.memory_version ||
+		    has_news(bot->links, bot->nlinks) ||
+		    has_news(bot->old, bot->nold))
+			return true;
+	}
+	return false;
+}
+
+/* A commit costs as much for a dozen events as for two: while they come one
+ * upon the other, it waits a moment for more.  Not so what the platform is
+ * told meanwhile: a seq or the answer to a callback says that all up to there
+ * is kept. */
+static bool
+gathers(struct gateway *g)
+{
+	uint64_t appended = delivery_counts(g->delivery)->appended;
+	bool     came = appended != g->gathered;
+
+	g->gathered = appended;
+	if (!came || g->journal == NULL || g->journal_err != ERR_OK ||
+	    g->acks.n > 0 || net_has_sent(g->net) || keeps_more(g))
+		return false;
+	if (g->gather_ms == 0)
+		g->gather_ms = loop_clock_ms() + GATHER_MS;
+	return loop_clock_ms() < g->gather_ms;
+}
+
+enum err
+keep_settle(struct gateway *g)
+{
+	if (!gathers(g))
+		return keep_commit(g);
+	net_hurry(g->net);
+	return ERR_OK;
 }
 
 /* --- alarms --------------------------------------------------------------- */
@@ -497,6 +553,7 @@ keep_tick(struct gateway *g)
 	if (g->journal == NULL || g->journal_err != ERR_OK)
 		return;
 	prune(g);
+	keep_sessions(g);
 	if (g->journal_err == ERR_OK)
 		keep_note(g, journal_commit(g->journal));
 	watch_size(g);

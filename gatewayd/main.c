@@ -252,7 +252,7 @@ gateway_close(struct gateway *g)
 		net_finish(g->net, CLOSE_MS);
 	}
 	if (g->journal_err == ERR_OK)
-		keep_settle(g);
+		keep_commit(g);
 	if (g->delivery != NULL)
 		handout_close(g);
 	feed_close(g);

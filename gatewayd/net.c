@@ -92,6 +92,7 @@ struct net {
 	unsigned            turn;     /* which address of a name is next */
 	uint64_t            last_id;
 	bool                more;     /* our loop has work left: do not sleep */
+	bool                sent;     /* something, since the turn began */
 };
 
 static int on_http(struct lws *, enum lws_callback_reasons, void *, void *,
@@ -128,6 +129,7 @@ net_turn(struct net *net)
 {
 	enum err e;
 
+	net->sent = false;
 	if (lws_service(net->context, net->more ? -1 : 0) < 0)
 		return ERR_SYSTEM;
 	decide_waiting(net);
@@ -576,7 +578,20 @@ net_send(struct net_conn *c, struct slice text)
 	if (c->out.failed)
 		return ERR_NOMEM;
 	lws_callback_on_writable(c->wsi);
+	c->net->sent = true;
 	return ERR_OK;
+}
+
+bool
+net_has_sent(const struct net *net)
+{
+	return net->sent;
+}
+
+void
+net_hurry(struct net *net)
+{
+	net->more = true;
 }
 
 void

@@ -58,6 +58,11 @@ bool net_has_callers(const struct net *);
 /* One turn: the one wait, then our loop's work. */
 enum err net_turn(struct net *);
 
+/* Something was queued by net_send() in this turn; it leaves in the next. */
+bool net_has_sent(const struct net *);
+/* The next turn does not wait. */
+void net_hurry(struct net *);
+
 /* Turns until the close frames under way are out, at most so long. */
 void net_finish(struct net *, uint64_t at_most_ms);
 

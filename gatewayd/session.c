@@ -420,10 +420,8 @@ introduce(struct step *st)
 static void
 note_seq(struct session *s, int64_t seq)
 {
-	if (seq <= s->seq)
-		return;
-	s->seq = seq;
-	s->memory_version++;
+	if (seq > s->seq)
+		s->seq = seq;
 }
 
 static void

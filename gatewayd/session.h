@@ -113,8 +113,9 @@ struct session {
 	char     user[SESSION_USER_MAX];     /* the bot's own user id */
 	int64_t  seq;                        /* largest received; 0 none */
 	uint64_t ready_ms;                   /* when it began; 0 not yet */
-	uint64_t memory_version;  /* changes with what session_remember() gives,
-	                             and with each sign that it still holds */
+	uint64_t memory_version;  /* changes with what session_remember() gives
+	                             but for seq, and with each sign that it
+	                             still holds */
 
 	uint64_t interval_ms, beat_ms, beat_sent_ms, heard_ms;
 	uint64_t asked_ms;                   /* asked for a beat: not before */
