@@ -22,8 +22,6 @@
 enum {
 	CHECKED_WHOLE_MAX = 16 << 20,   /* a larger file is only looked at */
 	WAL_KEPT = 8 << 20,             /* what a checkpoint leaves of the log */
-	WAL_PAGES = 4000,               /* a checkpoint: rows that come and go
-	                                 * within one are not copied */
 };
 
 struct store {
@@ -296,7 +294,6 @@ set_up(struct store *s, const struct store_options *o)
 	             ? "PRAGMA synchronous=FULL"
 	             : "PRAGMA synchronous=NORMAL")) != ERR_OK ||
 	    (e = pragma_set(s, "journal_size_limit", WAL_KEPT)) != ERR_OK ||
-	    (e = pragma_set(s, "wal_autocheckpoint", WAL_PAGES)) != ERR_OK ||
 	    (e = upgrade(s, o)) != ERR_OK ||
 	    (e = pragma(s, "PRAGMA page_size", &page, NULL)) != ERR_OK)
 		return e;
