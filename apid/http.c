@@ -25,7 +25,11 @@
 #include "log.h"
 #include "proc.h"
 
-enum { CURL_KEPT_BODY = 65536, CONNECTION_LIFE_S = 600 };
+enum {
+	CURL_KEPT_BODY = 65536, CONNECTION_LIFE_S = 600,
+	IDLE_S = 118,        /* libcurl's own */
+	IDLE_ONCE_S = 3      /* the next second is over before 5 s are */
+};
 enum { HEAD_TRACE, HEAD_RETRY_AFTER, HEAD_TYPE, HEAD_LOCATION, HEADS };
 enum { HEAD_MAX = 128, LOCATION_MAX = 2048 };
 
@@ -607,8 +611,10 @@ slot_set(struct http_slot *s, struct http *h)
 	c |= curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
 	c |= curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
 	c |= curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
+	/* Not HTTP/2: its connection would take all that is under way with it,
+	 * and leave nobody knowing what became of it. */
 	c |= curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
-	    (long)CURL_HTTP_VERSION_2TLS);
+	    (long)CURL_HTTP_VERSION_1_1);
 	c |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
 	    (long)HTTP_CONNECT_MS);
 	/* One file is trusted and nothing beside it; with a folder of them
@@ -720,9 +726,7 @@ set_method(struct http_slot *s, const struct http_request *r)
 	return c == CURLE_OK;
 }
 
-/* https: wait for a handshake under way, which may offer one connection for
- * all (HTTP/2), rather than begin another.  http: nothing to wait for, and no
- * proxy, which would carry it off this machine. */
+/* http: no proxy, which would carry it off this machine. */
 static bool
 set_scheme(struct http_slot *s, bool clear, const char *proxy)
 {
@@ -738,9 +742,7 @@ set_scheme(struct http_slot *s, bool clear, const char *proxy)
 	s->way = way;
 	return curl_easy_setopt(s->easy, CURLOPT_PROXY, proxy) == CURLE_OK &&
 	    curl_easy_setopt(s->easy, CURLOPT_NOPROXY,
-	        way == WAY_NAMED ? "" : NULL) == CURLE_OK &&
-	    curl_easy_setopt(s->easy, CURLOPT_PIPEWAIT, clear ? 0L : 1L) ==
-	        CURLE_OK;
+	        way == WAY_NAMED ? "" : NULL) == CURLE_OK;
 }
 
 static bool
@@ -768,15 +770,19 @@ set_timeout(struct http_slot *s, uint64_t ms, const struct http_request *r)
 /* No connection is for ever, so that a name that has moved is noticed; and
  * none from before the network changed is used.  libcurl counts in seconds. */
 static bool
-set_life(struct http *h, struct http_slot *s)
+set_life(struct http *h, struct http_slot *s, const struct http_request *r)
 {
 	uint64_t ms = h->deaf_ms == 0 ? UINT64_MAX
 	                              : loop_clock_ms() - h->deaf_ms;
 	long     life = ms / 1000 < CONNECTION_LIFE_S ? (long)(ms / 1000)
 	                                              : CONNECTION_LIFE_S;
 
+	/* Servers end connections that have been idle for 5 s or longer: what
+	 * meets that end on its way may have arrived or not. */
 	return curl_easy_setopt(s->easy, CURLOPT_FRESH_CONNECT,
 	           life == 0 ? 1L : 0L) == CURLE_OK &&
+	    curl_easy_setopt(s->easy, CURLOPT_MAXAGE_CONN,
+	        r->once ? (long)IDLE_ONCE_S : (long)IDLE_S) == CURLE_OK &&
 	    curl_easy_setopt(s->easy, CURLOPT_MAXLIFETIME_CONN, life) ==
 	        CURLE_OK;
 }
@@ -829,7 +835,7 @@ begin(struct http *h, struct http_request *r)
 	slot_reset(s);
 	if ((s->headers = headers_for(r)) == NULL || !set_method(s, r) ||
 	    !set_scheme(s, clear, clear || h->o.guard ? "" : r->proxy) ||
-	    !set_life(h, s) ||
+	    !set_life(h, s, r) ||
 	    !set_timeout(s, h->o.timeout_ms, r) ||
 	    curl_easy_setopt(s->easy, CURLOPT_URL, r->url) != CURLE_OK ||
 	    curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, s->headers->list) !=
@@ -953,8 +959,6 @@ multi_set(struct http *h)
 	c |= curl_multi_setopt(m, CURLMOPT_SOCKETDATA, h);
 	c |= curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_timer);
 	c |= curl_multi_setopt(m, CURLMOPT_TIMERDATA, h);
-	c |= curl_multi_setopt(m, CURLMOPT_PIPELINING,
-	    (long)CURLPIPE_MULTIPLEX);
 	c |= curl_multi_setopt(m, CURLMOPT_MAXCONNECTS,
 	    (long)h->o.connections + 4);
 	return c == CURLM_OK;
