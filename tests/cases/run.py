@@ -805,7 +805,10 @@ def run_line(rig, text, values):
 
 
 def tail_of(rig, name):
-    lines = rigs.read(rig.path(name)).splitlines()[-LOG_LINES:]
+    lines = rigs.read(rig.path(name)).splitlines()
+    # the cause is often long before the end
+    told = [x for x in lines[:-LOG_LINES] if re.match(r"\S+ (warn|error) ", x)]
+    lines = told[-LOG_LINES:] + lines[-LOG_LINES:]
     return [f"--- {name}"] + lines if lines else []
 
 
