@@ -263,7 +263,7 @@ chaos: SECONDS ?= 600
 chaos: build/deps-test all build/chaos/clock.so build/chaos/plugin.so
 	@tests/chaos/run.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 	    $(if $(KINDS),--kinds $(KINDS)) $(if $(RATE),--rate $(RATE)) \
-	    $(if $(HANDLER),--handler $(HANDLER)) \
+	    $(if $(HANDLER),--handler $(HANDLER)) $(if $(TLS),--tls $(TLS)) \
 	    $(if $(FROM),--programs $(FROM))
 
 # make soak MINUTES=20: what grows?  make backlog EVENTS=60000: a pool that is

@@ -231,6 +231,11 @@ def handler(seed):
     return random.Random(f"handler/{seed}").choice(HANDLERS[:3])
 
 
+def tls(seed):
+    """Is there TLS, as in the field?  Where nobody says."""
+    return random.Random(f"tls/{seed}").choice(("yes", "no"))
+
+
 def make(seed, seconds, kinds):
     """(settings, steps): steps as (second, verb, arguments...), in order."""
     rng = random.Random(f"{seed}/{seconds}/{','.join(sorted(kinds))}")

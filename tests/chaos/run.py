@@ -101,8 +101,11 @@ class Chaos:
             "ROOKERY_SEND_TIMEOUT_MS": "1500",
             "ROOKERY_SEND_CONNECTIONS": str(CONNECTIONS),
             "ROOKERY_HELLO_TIMEOUT_MS": "2000",
+            "ROOKERY_SIM_TLS": self.options.tls,
             **HANDLERS[self.options.handler],
         })
+        if self.options.tls == "yes":
+            rig.settings.pop("ROOKERY_CA_FILE")     # the simulator's own
         self.write_env(None)
         rig.start_sim()
         rig.tell("POST", "bot", {"heartbeat_ms": 5000})
@@ -418,7 +421,8 @@ class Chaos:
 
 def command(options):
     return (f"make chaos SECONDS={options.seconds} SEED={options.seed} "
-            f"RATE={options.rate} HANDLER={options.handler} KINDS={','.join(options.kinds)} "
+            f"RATE={options.rate} HANDLER={options.handler} "
+            f"TLS={options.tls} KINDS={','.join(options.kinds)} "
             f"FROM={os.path.relpath(options.programs, TOP)}")
 
 
@@ -462,7 +466,8 @@ def show(chaos, report):
 def one_run(options):
     chaos = Chaos(options)
     print(f"# seed {options.seed}, {options.seconds} s, {options.rate} "
-          f"events/s, {options.handler}, {chaos.settings}",
+          f"events/s, {options.handler}, TLS {options.tls}, "
+          f"{chaos.settings}",
           flush=True)
     try:
         report, wrong, story = chaos.run()
@@ -495,12 +500,15 @@ def read_options(argv):
     p.add_argument("--rate", type=int, default=200)
     p.add_argument("--handler", choices=plans.HANDLERS,
                    help="what answers; without it, by the seed")
+    p.add_argument("--tls", choices=("yes", "no"),
+                   help="https and wss; without it, by the seed")
     p.add_argument("--keep", choices=("never", "failed", "always"),
                    default="failed", help="the folder of a run")
     p.add_argument("--plan", action="store_true", help="print it only")
     o = p.parse_args(argv)
     o.kinds = sorted(o.kinds.split(","))
     o.handler = o.handler or plans.handler(o.seed)
+    o.tls = o.tls or plans.tls(o.seed)
     o.programs = os.path.join(TOP, o.programs)
     if set(o.kinds) - set(plans.KINDS):
         p.error("kinds are " + " ".join(plans.KINDS))
@@ -551,7 +559,7 @@ def test_judge():
     verdict says so."""
     chaos = Chaos(read_options([
         "--seconds", "4", "--kinds", "gateway", "--durability", "none",
-        "--settle", "1", "--handler", "builtin"]))
+        "--settle", "1", "--handler", "builtin", "--tls", "no"]))
     chaos.steps = [(0, "scale", 0), (2.0, "kill", "gatewayd", 0),
                    (2.5, "scale", None)]
     _, wrong, _ = chaos.run()
@@ -561,11 +569,12 @@ def test_judge():
     return ["a bot without a journal has passed", *wrong]
 
 
-def chaos_test(seed, programs, rate, handler):
+def chaos_test(seed, programs, rate, handler, tls):
     def test():
         return one_run(read_options([
             "--seconds", "35", "--seed", str(seed), "--programs", programs,
-            "--rate", str(rate), "--handler", handler, "--keep", "never"]))
+            "--rate", str(rate), "--handler", handler, "--tls", tls,
+            "--keep", "never"]))
     return test
 
 
@@ -577,8 +586,8 @@ def short_form():
             ("the-judge-sees-a-loss", test_judge),
             ("backlog", test_backlog),
             ("backlog-killed", test_backlog_killed),
-            ("chaos", chaos_test(1, "build", 200, "plugin")),
-            ("chaos-sanitized", chaos_test(2, "build/asan", 60, "stream"))):
+            ("chaos", chaos_test(1, "build", 200, "plugin", "yes")),
+            ("chaos-sanitized", chaos_test(2, "build/asan", 60, "stream", "no"))):
         wrong = test()
         passed, failed = passed + (not wrong), failed + bool(wrong)
         print(f"{'not ok' if wrong else 'ok'} {name}", flush=True)
