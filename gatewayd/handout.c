@@ -117,8 +117,12 @@ on_ready(void *self, msg_peer from, const struct msg_ready *m)
 	if (patterns.n == 0)
 		buf_puts(&patterns, "message.*");
 	is_new = delivery_worker_find(g->delivery, from) == NULL;
-	/* The same name from another peer is the next life of that worker. */
+	/* The same name from another peer is the next life of that worker; or
+	 * its last one, which has found us as it leaves, and wants nothing. */
 	old = delivery_worker_named(g->delivery, m->name, 0);
+	if (is_new && old != NULL && m->window == 0 &&
+	    delivery_worker_info(old).pid != m->pid)
+		goto out;
 	if (is_new && old != NULL)
 		drop_worker(g, old, "another took its name");
 	w = delivery_worker_set(g->delivery, from, m->name, m->pid, m->handler,

@@ -138,4 +138,14 @@ def odd():
         worker.ack(worker.next())
 
 
-{"credit": credit, "stale": stale, "silent": silent, "odd": odd}[NAME]()
+def leaving():
+    """The last life of worker/1 finds the next gatewayd as it leaves."""
+    w = Worker("worker/1", 0)
+    w.say(b"B", reason="told to")
+    w.say(b"R", v=9, name="x")      # the answer says that all has been read
+    while w.sock.recv_multipart()[0][3:] != b"B":
+        pass
+
+
+{"credit": credit, "stale": stale, "silent": silent, "odd": odd,
+ "leaving": leaving}[NAME]()
