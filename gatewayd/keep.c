@@ -553,6 +553,7 @@ keep_tick(struct gateway *g)
 	if (g->journal == NULL || g->journal_err != ERR_OK)
 		return;
 	prune(g);
+	keep_clock(g); /* before a session is noted by it */
 	keep_sessions(g);
 	if (g->journal_err == ERR_OK)
 		keep_note(g, journal_commit(g->journal));
